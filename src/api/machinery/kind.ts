@@ -1,0 +1,82 @@
+import type { FieldError } from "./field-error.ts";
+import type { KubernetesObject } from "./metadata.ts";
+import type { MessageType } from "./schema.ts";
+
+/** A column of `kubectl get`, with the cell it shows for an object. */
+export interface Column<T> {
+  readonly name: string;
+  readonly type: "string" | "integer" | "date";
+  /** `name` marks the column that kubectl prefixes with the kind. */
+  readonly format?: string;
+  readonly description: string;
+  /** 0 is always shown, 1 only with `-o wide`. */
+  readonly priority: 0 | 1;
+  /** `nowMs` is the time of the request, in epoch milliseconds, for ages. */
+  cell(object: T, nowMs: number): string | number;
+}
+
+export interface SelectableField<T> {
+  /** e.g. `spec.nodeName`. */
+  readonly path: string;
+  /** The text that a selector's value is compared with; "" where the field is not set. */
+  value(object: T): string;
+}
+
+/**
+ * What a kind adds to the general verbs. Every method is pure and returns a new object. Order on create:
+ * decode, `defaults`, allocation, `prepareForCreate`, `validateCreate`, store; on update likewise with `old`.
+ */
+export interface Strategy<T extends KubernetesObject> {
+  /** Fills in static defaults; applied to every decoded body, and on read of what is stored. */
+  defaults(object: T): T;
+  /** Clears what a create may not set (status), sets what the server owns. */
+  prepareForCreate(object: T): T;
+  /** Clears what an update of the main resource may not change; wipes fields that the new type lacks. */
+  prepareForUpdate(object: T, old: T): T;
+  /** Keeps all but the status (and metadata, where the kind lets /status change it). Absent: no /status. */
+  prepareForStatusUpdate?(object: T, old: T): T;
+  /** Called after general metadata validation. */
+  validateCreate(object: T): readonly FieldError[];
+  validateUpdate(object: T, old: T): readonly FieldError[];
+  validateStatusUpdate?(object: T, old: T): readonly FieldError[];
+  /** Texts for `Warning: 299` headers; never an error. */
+  warnings?(object: T, old?: T): readonly string[];
+  /** Validates metadata.name: problems in upstream's wording, empty when fine. */
+  nameProblems(name: string, isPrefix: boolean): readonly string[];
+  /** PUT to a missing name creates it. */
+  readonly createOnUpdate: boolean;
+  /** PUT without resourceVersion is accepted. */
+  readonly unconditionalUpdate: boolean;
+  /** metadata.generation: absent, bumped when `spec` changes, or when anything but status changes. */
+  readonly generation: "none" | "spec" | "content";
+  /** Seconds of grace on delete when the caller names none; undefined means deleted at once. */
+  deleteGraceSeconds?(object: T): number | undefined;
+}
+
+/** The one declaration of a served kind. */
+export interface KindDefinition<T extends KubernetesObject = KubernetesObject> {
+  /** "" is the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  readonly schema: MessageType;
+  readonly columns: readonly Column<T>[];
+  /** What field selectors may name, beside metadata.name and metadata.namespace. */
+  readonly selectableFields: readonly SelectableField<T>[];
+  readonly strategy: Strategy<T>;
+}
+
+/** "v1" or "discovery.k8s.io/v1". */
+export function apiVersionOf(kind: Pick<KindDefinition, "group" | "version">): string {
+  return kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;
+}
+
+/** "services" or "endpointslices.discovery.k8s.io", as in messages. */
+export function resourceNameOf(kind: Pick<KindDefinition, "group" | "plural">): string {
+  return kind.group === "" ? kind.plural : `${kind.plural}.${kind.group}`;
+}
