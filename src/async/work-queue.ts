@@ -1,0 +1,199 @@
+import { backoff } from "./backoff.ts";
+import type { Backoff } from "./backoff.ts";
+import { reasonOf } from "./sleep.ts";
+
+export interface WorkQueueOptions {
+  /** Delays of {@link WorkQueue.retry}. */
+  readonly backoff: Backoff;
+  /** In [0, 1), for jitter. */
+  readonly random: () => number;
+  /** Monotonic milliseconds, for the observer's times; default `performance.now`. */
+  readonly now?: (() => number) | undefined;
+  readonly observer?: WorkQueueObserver | undefined;
+}
+
+/** Told about each step, for metrics. */
+export interface WorkQueueObserver {
+  added(): void;
+  started(waitedMs: number): void;
+  finished(workedMs: number): void;
+  retried(): void;
+}
+
+/** Longest delay that a Node timer can hold; a longer one is cut to it, and the key comes early. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * Keys waiting to be worked on, first come first served. A key waits at most once however often it is added,
+ * so the bound is the number of keys that exist; a key is never given out twice at once: added while being
+ * worked on, it waits again after {@link done}. Holds keys only, so that a worker reads the newest state.
+ *
+ * Usage: `const key = await queue.get(signal); try { ... queue.forget(key) } catch { queue.retry(key) }
+ * finally { queue.done(key) }`.
+ */
+export class WorkQueue<K extends string> implements Disposable {
+  readonly #options: WorkQueueOptions;
+  readonly #now: () => number;
+  /** Ready keys in order, with the time they became ready. */
+  readonly #ready = new Map<K, number>();
+  /** Keys being worked on, with the time that began. */
+  readonly #active = new Map<K, number>();
+  /** Active keys that were added meanwhile, with that time. */
+  readonly #again = new Map<K, number>();
+  readonly #delayed = new Map<K, { readonly dueMs: number; readonly timer: NodeJS.Timeout }>();
+  readonly #failures = new Map<K, number>();
+  readonly #getters = new Set<(key: K) => void>();
+  readonly #idlers = new Set<() => void>();
+  #disposed = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Keys ready to be worked on; neither the delayed ones nor those being worked on. */
+  get depth(): number {
+    return this.#ready.size + this.#again.size;
+  }
+
+  /** Keys being worked on. */
+  get active(): number {
+    return this.#active.size;
+  }
+
+  /** How long the longest running work has been going on; 0 when none is. */
+  get longestActiveMs(): number {
+    const first = this.#active.values().next();
+    return first.done === true ? 0 : this.#now() - first.value;
+  }
+
+  /** Makes the key ready now. Nothing happens after disposal. */
+  add(key: K): void {
+    if (this.#disposed || this.#ready.has(key) || this.#again.has(key)) return;
+    this.#options.observer?.added();
+    if (this.#active.has(key)) this.#again.set(key, this.#now());
+    else this.#makeReady(key, this.#now());
+  }
+
+  /** Adds the key after `ms` milliseconds; of several delays of one key the one that ends first counts. */
+  addAfter(key: K, ms: number): void {
+    if (ms <= 0) {
+      this.add(key);
+      return;
+    }
+    if (this.#disposed) return;
+    const delayMs = Math.min(ms, MAX_TIMER_MS);
+    const dueMs = this.#now() + delayMs;
+    const waiting = this.#delayed.get(key);
+    if (waiting !== undefined) {
+      if (waiting.dueMs <= dueMs) return;
+      clearTimeout(waiting.timer);
+    }
+    // Keeps the process alive on purpose: it is work that was promised. Disposal clears it.
+    const timer = setTimeout(() => {
+      this.#delayed.delete(key);
+      this.add(key);
+    }, delayMs);
+    this.#delayed.set(key, { dueMs, timer });
+  }
+
+  /** Adds a key whose work failed after a delay that grows with each failure since {@link forget}. */
+  retry(key: K): void {
+    if (this.#disposed) return;
+    const failures = this.#failures.get(key) ?? 0;
+    this.#failures.set(key, failures + 1);
+    this.#options.observer?.retried();
+    this.addAfter(key, backoff(failures, this.#options.backoff, this.#options.random));
+  }
+
+  /** How often the key's work failed since {@link forget}. */
+  failuresOf(key: K): number {
+    return this.#failures.get(key) ?? 0;
+  }
+
+  /** The key's work succeeded (or is given up): its next failure starts with the shortest delay. */
+  forget(key: K): void {
+    this.#failures.delete(key);
+  }
+
+  /** The next key; {@link done} must follow. Rejects with the signal's reason. */
+  get(signal: AbortSignal): Promise<K> {
+    if (signal.aborted) return Promise.reject(reasonOf(signal));
+    const first = this.#ready.keys().next();
+    if (first.done !== true) {
+      this.#start(first.value);
+      return Promise.resolve(first.value);
+    }
+    return new Promise((resolve, reject) => {
+      const getter = (key: K): void => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(key);
+      };
+      const onAbort = (): void => {
+        this.#getters.delete(getter);
+        reject(reasonOf(signal));
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#getters.add(getter);
+    });
+  }
+
+  /** The work on a key that {@link get} gave has ended, well or badly. */
+  done(key: K): void {
+    const startedMs = this.#active.get(key);
+    if (startedMs === undefined)
+      throw new Error(`done(${JSON.stringify(key)}): not being worked on`);
+    this.#active.delete(key);
+    this.#options.observer?.finished(this.#now() - startedMs);
+    const addedMs = this.#again.get(key);
+    if (addedMs !== undefined) {
+      this.#again.delete(key);
+      this.#makeReady(key, addedMs);
+    }
+    if (this.#isIdle) {
+      for (const resolve of this.#idlers) resolve();
+      this.#idlers.clear();
+    }
+  }
+
+  /** Resolves when no key is ready or being worked on; delayed keys do not count. */
+  idle(): Promise<void> {
+    if (this.#isIdle) return Promise.resolve();
+    return new Promise((resolve) => this.#idlers.add(resolve));
+  }
+
+  /** Drops all that waits; later additions are ignored. Whoever waits in {@link get} aborts its signal. */
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    for (const { timer } of this.#delayed.values()) clearTimeout(timer);
+    this.#delayed.clear();
+    this.#ready.clear();
+    this.#again.clear();
+    this.#failures.clear();
+    if (this.#isIdle) {
+      for (const resolve of this.#idlers) resolve();
+      this.#idlers.clear();
+    }
+  }
+
+  get #isIdle(): boolean {
+    return this.#ready.size === 0 && this.#active.size === 0;
+  }
+
+  #makeReady(key: K, addedMs: number): void {
+    this.#ready.set(key, addedMs);
+    const getter = this.#getters.values().next();
+    if (getter.done === true) return;
+    this.#getters.delete(getter.value);
+    this.#start(key);
+    getter.value(key);
+  }
+
+  #start(key: K): void {
+    const now = this.#now();
+    const addedMs = this.#ready.get(key) ?? now;
+    this.#ready.delete(key);
+    this.#active.set(key, now);
+    this.#options.observer?.started(now - addedMs);
+  }
+}
