@@ -26,9 +26,11 @@ export const ownerReference = message(
     name: present(3, string, { required: true, description: "Name of the owner." }),
     uid: present(4, string, { required: true, description: "UID of the owner." }),
     controller: field(6, boolean, {
+      pointer: true,
       description: "The owner is the one that manages this object.",
     }),
     blockOwnerDeletion: field(7, boolean, {
+      pointer: true,
       description: "Foreground deletion of the owner waits for this object.",
     }),
   },
@@ -67,6 +69,7 @@ export const objectMeta = message(`${META}.ObjectMeta`, "What every object carri
     description: "When the object will be deleted, once asked.",
   }),
   deletionGracePeriodSeconds: field(10, int64, {
+    pointer: true,
     description: "Seconds granted for a graceful end.",
   }),
   labels: field(11, map(string), { description: "Keys and values by which objects are selected." }),

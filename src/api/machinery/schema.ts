@@ -80,6 +80,11 @@ export interface Field<T extends SchemaType = SchemaType, P extends boolean = bo
   readonly enum?: readonly string[];
   /** In protobuf a message of its own whose fields JSON lists directly in the parent (Go embedding). */
   readonly inline?: boolean;
+  /**
+   * An explicit zero value ("", 0, false, []) means something else than absence: a pointer in the Go type.
+   * Zeros of other fields that are not `required` are dropped by decoding, as Go's `omitempty` does.
+   */
+  readonly pointer?: boolean;
   /** Strategic merge: `retainKeys` clears keys that the patch does not name (volumes, deployment strategy). */
   readonly retainKeys?: boolean;
 }
@@ -162,6 +167,7 @@ export interface FieldOptions {
   readonly default?: unknown;
   readonly enum?: readonly string[];
   readonly inline?: boolean;
+  readonly pointer?: boolean;
   readonly retainKeys?: boolean;
 }
 
