@@ -97,10 +97,15 @@ export interface KubernetesObject {
   readonly metadata: ObjectMeta;
 }
 
-/** An object on its way to the server: the server fills in what is missing from its metadata. */
-export type Draft<T extends KubernetesObject> = Omit<T, "apiVersion" | "kind" | "metadata"> & {
-  readonly apiVersion?: string;
-  readonly kind?: string;
+/** Every field may be left out, at any depth. */
+type Partially<V> = V extends readonly (infer E)[]
+  ? readonly Partially<E>[]
+  : V extends object
+    ? { readonly [K in keyof V]?: Partially<V[K]> | undefined }
+    : V;
+
+/** An object on its way to the server, which fills in what is missing and refuses what must not be. */
+export type Draft<T extends KubernetesObject> = Partially<Omit<T, "metadata">> & {
   readonly metadata: Partial<ObjectMeta>;
 };
 

@@ -95,11 +95,28 @@ type PresentKeys<F extends Fields> = {
   [K in keyof F]: F[K]["present"] extends true ? K : never;
 }[keyof F];
 
+type InlineKeys<F extends Fields> = {
+  [K in keyof F]: F[K]["inline"] extends true ? K : never;
+}[keyof F];
+
+type Intersection<U> = (U extends unknown ? (part: U) => void : never) extends (
+  part: infer I,
+) => void
+  ? I
+  : never;
+
+/** What the messages of inlined fields put into their parent. */
+type InlinedOf<F extends Fields> = [InlineKeys<F>] extends [never]
+  ? unknown
+  : Intersection<ValueOf<F[InlineKeys<F>]["type"]>>;
+
 type ObjectOf<F extends Fields> = {
-  readonly [K in PresentKeys<F>]: ValueOf<F[K]["type"]>;
+  readonly [K in Exclude<PresentKeys<F>, InlineKeys<F>>]: ValueOf<F[K]["type"]>;
 } & {
-  readonly [K in Exclude<keyof F, PresentKeys<F>>]?: ValueOf<F[K]["type"]> | undefined;
-};
+  readonly [K in Exclude<keyof F, PresentKeys<F> | InlineKeys<F>>]?:
+    | ValueOf<F[K]["type"]>
+    | undefined;
+} & InlinedOf<F>;
 
 /** The static type of the JSON form of a schema type. */
 export type ValueOf<T> =
@@ -187,4 +204,15 @@ export function present<T extends SchemaType>(
   options: FieldOptions = {},
 ): Field<T, true> {
   return { tag, type, present: true, required: false, ...options };
+}
+
+/**
+ * A message that JSON lists directly in the parent, and protobuf as a sub-message with this tag. The name of
+ * the field is ours alone: it appears neither in JSON nor in OpenAPI.
+ */
+export function inline<T extends MessageType>(
+  tag: number,
+  type: T,
+): Field<T, false> & { readonly inline: true } {
+  return { tag, type, present: false, required: false, inline: true };
 }
