@@ -5,15 +5,25 @@ import type { ValueOf } from "../machinery/schema.ts";
 const COORDINATION = "io.k8s.api.coordination.v1";
 
 export const leaseSpec = message(`${COORDINATION}.LeaseSpec`, "Who holds a lease, and how long.", {
-  holderIdentity: field(1, string, { description: "Who holds it." }),
+  holderIdentity: field(1, string, { pointer: true, description: "Who holds it." }),
   leaseDurationSeconds: field(2, int32, {
+    pointer: true,
     description: "Seconds after renewTime when others may take it.",
   }),
   acquireTime: field(3, microTime, { description: "When the holder took it." }),
   renewTime: field(4, microTime, { description: "When the holder last renewed it." }),
-  leaseTransitions: field(5, int32, { description: "How often the holder changed." }),
-  strategy: field(6, string, { description: "How a coordinated election picks its leader." }),
-  preferredHolder: field(7, string, { description: "To whom the holder should give it." }),
+  leaseTransitions: field(5, int32, {
+    pointer: true,
+    description: "How often the holder changed.",
+  }),
+  strategy: field(6, string, {
+    pointer: true,
+    description: "How a coordinated election picks its leader.",
+  }),
+  preferredHolder: field(7, string, {
+    pointer: true,
+    description: "To whom the holder should give it.",
+  }),
 });
 export interface LeaseSpec extends ValueOf<typeof leaseSpec> {}
 

@@ -24,13 +24,18 @@ export const endpointConditions = message(
   "What an endpoint can do now. Absent means unknown, which is read as in each field's description.",
   {
     ready: field(1, boolean, {
+      pointer: true,
       description:
         "It can take new connections: serving and not terminating. Absent reads as true.",
     }),
     serving: field(2, boolean, {
+      pointer: true,
       description: "It answers, though perhaps terminating. Absent reads as ready.",
     }),
-    terminating: field(3, boolean, { description: "It is ending. Absent reads as false." }),
+    terminating: field(3, boolean, {
+      pointer: true,
+      description: "It is ending. Absent reads as false.",
+    }),
   },
 );
 export interface EndpointConditions extends ValueOf<typeof endpointConditions> {}
@@ -55,11 +60,14 @@ export const endpoint = message(`${DISCOVERY}.Endpoint`, "One backend of a Servi
     description: "Addresses of the backend, of the slice's addressType; only the first is used.",
   }),
   conditions: present(2, endpointConditions, { description: "What the endpoint can do now." }),
-  hostname: field(3, string, { description: "Its name in the DNS of a headless Service." }),
+  hostname: field(3, string, {
+    pointer: true,
+    description: "Its name in the DNS of a headless Service.",
+  }),
   targetRef: field(4, objectReference, { description: "The object behind it, usually a Pod." }),
   deprecatedTopology: field(5, map(string), { description: "From v1beta1; not written any more." }),
-  nodeName: field(6, string, { description: "The node that it is on." }),
-  zone: field(7, string, { description: "The zone that it is in." }),
+  nodeName: field(6, string, { pointer: true, description: "The node that it is on." }),
+  zone: field(7, string, { pointer: true, description: "The zone that it is in." }),
   hints: field(8, endpointHints, { description: "Who should use it." }),
 });
 export interface Endpoint extends ValueOf<typeof endpoint> {}
@@ -68,13 +76,23 @@ export const endpointPort = message(
   `${DISCOVERY}.EndpointPort`,
   "One port of all endpoints of a slice.",
   {
-    name: field(1, string, { description: "Name of the Service's port; empty if it has none." }),
+    name: field(1, string, {
+      pointer: true,
+      description: "Name of the Service's port; empty if it has none.",
+    }),
     protocol: field(2, stringOf(PROTOCOLS), {
+      pointer: true,
       description: "TCP, UDP or SCTP; TCP by default.",
       enum: PROTOCOLS,
     }),
-    port: field(3, int32, { description: "Number of the port; absent means all ports." }),
-    appProtocol: field(4, string, { description: "What is spoken on the port, as a hint." }),
+    port: field(3, int32, {
+      pointer: true,
+      description: "Number of the port; absent means all ports.",
+    }),
+    appProtocol: field(4, string, {
+      pointer: true,
+      description: "What is spoken on the port, as a hint.",
+    }),
   },
   { atomic: true },
 );

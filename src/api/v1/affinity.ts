@@ -82,9 +82,9 @@ export const topologySpreadConstraint = message(
     topologyKey: present(2, string, { required: true }),
     whenUnsatisfiable: present(3, string, { required: true }),
     labelSelector: field(4, labelSelector),
-    minDomains: field(5, int32),
-    nodeAffinityPolicy: field(6, string),
-    nodeTaintsPolicy: field(7, string),
+    minDomains: field(5, int32, { pointer: true }),
+    nodeAffinityPolicy: field(6, string, { pointer: true }),
+    nodeTaintsPolicy: field(7, string, { pointer: true }),
     matchLabelKeys: field(8, list(string)),
   },
 );

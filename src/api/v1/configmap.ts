@@ -9,6 +9,6 @@ export const configMap = message("io.k8s.api.core.v1.ConfigMap", "Settings for P
   binaryData: field(3, map(bytes), {
     description: "Bytes by key, in base64; no key also in data.",
   }),
-  immutable: field(4, boolean, { description: "The data cannot change any more." }),
+  immutable: field(4, boolean, { pointer: true, description: "The data cannot change any more." }),
 });
 export interface ConfigMap extends ValueOf<typeof configMap> {}

@@ -102,6 +102,7 @@ const containerFields = {
     description: "What happens when a resource is resized.",
   }),
   restartPolicy: field(24, string, {
+    pointer: true,
     description: "Always makes an init container a sidecar; overrides the Pod's policy.",
   }),
   restartPolicyRules: field(25, list(containerRestartRule), {

@@ -13,7 +13,7 @@ export const endpointAddress = message(
     ip: present(1, string, { required: true, description: "The address." }),
     targetRef: field(2, objectReference, { description: "The object behind it, usually a Pod." }),
     hostname: field(3, string, { description: "Its name in the DNS of a headless Service." }),
-    nodeName: field(4, string, { description: "The node that it is on." }),
+    nodeName: field(4, string, { pointer: true, description: "The node that it is on." }),
   },
   { atomic: true },
 );
@@ -29,7 +29,10 @@ export const endpointsPort = message(
       description: "TCP, UDP or SCTP.",
       enum: PROTOCOLS,
     }),
-    appProtocol: field(4, string, { description: "What is spoken on the port, as a hint." }),
+    appProtocol: field(4, string, {
+      pointer: true,
+      description: "What is spoken on the port, as a hint.",
+    }),
   },
   { atomic: true },
 );

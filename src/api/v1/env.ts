@@ -32,7 +32,7 @@ export const configMapKeySelector = message(
   {
     localObjectReference: inline(1, localObjectReference),
     key: present(2, string, { required: true }),
-    optional: field(3, boolean),
+    optional: field(3, boolean, { pointer: true }),
   },
   { atomic: true },
 );
@@ -43,7 +43,7 @@ export const secretKeySelector = message(
   {
     localObjectReference: inline(1, localObjectReference),
     key: present(2, string, { required: true }),
-    optional: field(3, boolean),
+    optional: field(3, boolean, { pointer: true }),
   },
   { atomic: true },
 );
@@ -55,7 +55,7 @@ const fileKeySelector = message(
     volumeName: present(1, string, { required: true }),
     path: present(2, string, { required: true }),
     key: present(3, string, { required: true }),
-    optional: field(4, boolean, { default: false }),
+    optional: field(4, boolean, { pointer: true, default: false }),
   },
   { atomic: true },
 );
@@ -78,12 +78,12 @@ export interface EnvVar extends ValueOf<typeof envVar> {}
 
 const configMapEnvSource = message(`${V1}.ConfigMapEnvSource`, "All keys of a ConfigMap.", {
   localObjectReference: inline(1, localObjectReference),
-  optional: field(2, boolean),
+  optional: field(2, boolean, { pointer: true }),
 });
 
 const secretEnvSource = message(`${V1}.SecretEnvSource`, "All keys of a Secret.", {
   localObjectReference: inline(1, localObjectReference),
-  optional: field(2, boolean),
+  optional: field(2, boolean, { pointer: true }),
 });
 
 export const envFromSource = message(`${V1}.EnvFromSource`, "Variables from a whole object.", {

@@ -76,7 +76,7 @@ const nodeDaemonEndpoints = message(`${V1}.NodeDaemonEndpoints`, "Ports of daemo
 });
 
 const nodeSwapStatus = message(`${V1}.NodeSwapStatus`, "Swap on the node.", {
-  capacity: field(1, int64),
+  capacity: field(1, int64, { pointer: true }),
 });
 
 export const nodeSystemInfo = message(`${V1}.NodeSystemInfo`, "What the machine is.", {
@@ -107,8 +107,8 @@ const nodeRuntimeHandlerFeatures = message(
   `${V1}.NodeRuntimeHandlerFeatures`,
   "What a runtime handler can do.",
   {
-    recursiveReadOnlyMounts: field(1, boolean),
-    userNamespaces: field(2, boolean),
+    recursiveReadOnlyMounts: field(1, boolean, { pointer: true }),
+    userNamespaces: field(2, boolean, { pointer: true }),
   },
 );
 
@@ -118,7 +118,7 @@ const nodeRuntimeHandler = message(`${V1}.NodeRuntimeHandler`, "A runtime handle
 });
 
 const nodeFeatures = message(`${V1}.NodeFeatures`, "What the node's runtime can do.", {
-  supplementalGroupsPolicy: field(1, boolean),
+  supplementalGroupsPolicy: field(1, boolean, { pointer: true }),
 });
 
 export const nodeStatus = message(`${V1}.NodeStatus`, "What a Node is now.", {

@@ -54,7 +54,7 @@ const volumeMountStatus = message(`${V1}.VolumeMountStatus`, "How a volume is mo
   name: present(1, string, { required: true }),
   mountPath: present(2, string, { required: true }),
   readOnly: field(3, boolean),
-  recursiveReadOnly: field(4, string),
+  recursiveReadOnly: field(4, string, { pointer: true }),
 });
 
 const linuxContainerUser = message(`${V1}.LinuxContainerUser`, "User of the first process.", {
@@ -86,7 +86,10 @@ export const containerStatus = message(`${V1}.ContainerStatus`, "What a containe
   image: present(6, string, { required: true, description: "What it runs." }),
   imageID: present(7, string, { required: true, description: "ID of what it runs." }),
   containerID: field(8, string, { description: "Its ID, as type://id." }),
-  started: field(9, boolean, { description: "It runs and has passed its startup probe." }),
+  started: field(9, boolean, {
+    pointer: true,
+    description: "It runs and has passed its startup probe.",
+  }),
   allocatedResources: field(10, map(quantity)),
   resources: field(11, resourceRequirements),
   volumeMounts: field(
@@ -98,7 +101,7 @@ export const containerStatus = message(`${V1}.ContainerStatus`, "What a containe
     14,
     list(resourceStatus, { listType: "map", mapKeys: ["name"], mergeKey: "name" }),
   ),
-  stopSignal: field(15, string),
+  stopSignal: field(15, string, { pointer: true }),
 });
 export interface ContainerStatus extends ValueOf<typeof containerStatus> {}
 
@@ -126,7 +129,7 @@ const podIp = message(`${V1}.PodIP`, "An address of the Pod.", {
 
 const podResourceClaimStatus = message(`${V1}.PodResourceClaimStatus`, "A claim made for it.", {
   name: present(1, string, { required: true }),
-  resourceClaimName: field(2, string),
+  resourceClaimName: field(2, string, { pointer: true }),
 });
 
 const containerExtendedResourceRequest = message(

@@ -34,7 +34,7 @@ const hostAlias = message(`${V1}.HostAlias`, "Names for an address, in the Pod's
 
 const podDnsConfigOption = message(`${V1}.PodDNSConfigOption`, "An option of the resolver.", {
   name: field(1, string),
-  value: field(2, string),
+  value: field(2, string, { pointer: true }),
 });
 
 const podDnsConfig = message(`${V1}.PodDNSConfig`, "Settings of the Pod's resolver.", {
@@ -57,8 +57,8 @@ const podOs = message(`${V1}.PodOS`, "Operating system of the containers.", {
 
 const podResourceClaim = message(`${V1}.PodResourceClaim`, "A claim that containers may use.", {
   name: present(1, string, { required: true }),
-  resourceClaimName: field(3, string),
-  resourceClaimTemplateName: field(4, string),
+  resourceClaimName: field(3, string, { pointer: true }),
+  resourceClaimTemplateName: field(4, string, { pointer: true }),
 });
 
 const byName = { listType: "map", mapKeys: ["name"], mergeKey: "name" } as const;
@@ -74,9 +74,13 @@ export const podSpec = message(`${V1}.PodSpec`, "What a Pod should be.", {
     enum: RESTART_POLICIES,
   }),
   terminationGracePeriodSeconds: field(4, int64, {
+    pointer: true,
     description: "Seconds from the signal to stop until it is killed; 30 by default.",
   }),
-  activeDeadlineSeconds: field(5, int64, { description: "Seconds that it may run at all." }),
+  activeDeadlineSeconds: field(5, int64, {
+    pointer: true,
+    description: "Seconds that it may run at all.",
+  }),
   dnsPolicy: field(6, string, {
     description: "ClusterFirst, ClusterFirstWithHostNet, Default or None.",
   }),
@@ -98,21 +102,22 @@ export const podSpec = message(`${V1}.PodSpec`, "What a Pod should be.", {
   initContainers: field(20, list(container, byName), {
     description: "Programs that run one by one before the containers.",
   }),
-  automountServiceAccountToken: field(21, boolean),
+  automountServiceAccountToken: field(21, boolean, { pointer: true }),
   tolerations: field(22, list(toleration), { description: "Taints it tolerates." }),
   hostAliases: field(23, list(hostAlias, { listType: "map", mapKeys: ["ip"], mergeKey: "ip" })),
   priorityClassName: field(24, string),
-  priority: field(25, int32),
+  priority: field(25, int32, { pointer: true }),
   dnsConfig: field(26, podDnsConfig, { description: "Settings of its resolver." }),
-  shareProcessNamespace: field(27, boolean),
+  shareProcessNamespace: field(27, boolean, { pointer: true }),
   readinessGates: field(28, list(podReadinessGate), {
     description: "Conditions that must be True for the Pod to be ready.",
   }),
-  runtimeClassName: field(29, string),
+  runtimeClassName: field(29, string, { pointer: true }),
   enableServiceLinks: field(30, boolean, {
+    pointer: true,
     description: "Services of the namespace become environment variables; true by default.",
   }),
-  preemptionPolicy: field(31, string),
+  preemptionPolicy: field(31, string, { pointer: true }),
   overhead: field(32, map(quantity)),
   topologySpreadConstraints: field(
     33,
@@ -123,13 +128,13 @@ export const podSpec = message(`${V1}.PodSpec`, "What a Pod should be.", {
     }),
   ),
   ephemeralContainers: field(34, list(ephemeralContainer, byName)),
-  setHostnameAsFQDN: field(35, boolean),
+  setHostnameAsFQDN: field(35, boolean, { pointer: true }),
   os: field(36, podOs),
-  hostUsers: field(37, boolean),
+  hostUsers: field(37, boolean, { pointer: true }),
   schedulingGates: field(38, list(podSchedulingGate, byName)),
   resourceClaims: field(39, list(podResourceClaim, byName), { retainKeys: true }),
   resources: field(40, resourceRequirements),
-  hostnameOverride: field(41, string),
+  hostnameOverride: field(41, string, { pointer: true }),
 });
 export interface PodSpec extends ValueOf<typeof podSpec> {}
 

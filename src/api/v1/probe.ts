@@ -40,7 +40,7 @@ export interface TCPSocketAction extends ValueOf<typeof tcpSocketAction> {}
 
 export const grpcAction = message(`${V1}.GRPCAction`, "Asks the gRPC health service.", {
   port: present(1, int32, { required: true, description: "Number of the port." }),
-  service: field(2, string, { description: "Service to ask for.", default: "" }),
+  service: field(2, string, { pointer: true, description: "Service to ask for.", default: "" }),
 });
 export interface GRPCAction extends ValueOf<typeof grpcAction> {}
 
@@ -63,6 +63,7 @@ export const probe = message(`${V1}.Probe`, "A check of a container.", {
   successThreshold: field(5, int32, { description: "Successes in a row that count; 1." }),
   failureThreshold: field(6, int32, { description: "Failures in a row that count; 3." }),
   terminationGracePeriodSeconds: field(7, int64, {
+    pointer: true,
     description: "Seconds of grace when a failed check ends the container.",
   }),
 });
@@ -78,6 +79,9 @@ export const lifecycleHandler = message(`${V1}.LifecycleHandler`, "What a hook d
 export const lifecycle = message(`${V1}.Lifecycle`, "Hooks of a container's life.", {
   postStart: field(1, lifecycleHandler, { description: "Right after the start." }),
   preStop: field(2, lifecycleHandler, { description: "Before the container is told to stop." }),
-  stopSignal: field(3, string, { description: "Signal that asks it to stop; SIGTERM." }),
+  stopSignal: field(3, string, {
+    pointer: true,
+    description: "Signal that asks it to stop; SIGTERM.",
+  }),
 });
 export interface Lifecycle extends ValueOf<typeof lifecycle> {}

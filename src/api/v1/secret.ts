@@ -8,6 +8,6 @@ export const secret = message("io.k8s.api.core.v1.Secret", "Secret data for Pods
   data: field(2, map(bytes), { description: "Bytes by key, in base64." }),
   type: present(3, string, { description: "What the data is for; Opaque by default." }),
   stringData: field(4, map(string), { description: "Texts to be put into data; never read back." }),
-  immutable: field(5, boolean, { description: "The data cannot change any more." }),
+  immutable: field(5, boolean, { pointer: true, description: "The data cannot change any more." }),
 });
 export interface Secret extends ValueOf<typeof secret> {}

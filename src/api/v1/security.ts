@@ -14,21 +14,21 @@ const windowsSecurityContextOptions = message(
   `${V1}.WindowsSecurityContextOptions`,
   "Settings for Windows.",
   {
-    gmsaCredentialSpecName: field(1, string),
-    gmsaCredentialSpec: field(2, string),
-    runAsUserName: field(3, string),
-    hostProcess: field(4, boolean),
+    gmsaCredentialSpecName: field(1, string, { pointer: true }),
+    gmsaCredentialSpec: field(2, string, { pointer: true }),
+    runAsUserName: field(3, string, { pointer: true }),
+    hostProcess: field(4, boolean, { pointer: true }),
   },
 );
 
 const seccompProfile = message(`${V1}.SeccompProfile`, "Which system calls are let through.", {
   type: present(1, string, { required: true }),
-  localhostProfile: field(2, string),
+  localhostProfile: field(2, string, { pointer: true }),
 });
 
 const appArmorProfile = message(`${V1}.AppArmorProfile`, "Which AppArmor profile is applied.", {
   type: present(1, string, { required: true }),
-  localhostProfile: field(2, string),
+  localhostProfile: field(2, string, { pointer: true }),
 });
 
 const capabilities = message(`${V1}.Capabilities`, "POSIX capabilities added and dropped.", {
@@ -41,14 +41,14 @@ export const securityContext = message(
   "What the processes of a container may do.",
   {
     capabilities: field(1, capabilities),
-    privileged: field(2, boolean),
+    privileged: field(2, boolean, { pointer: true }),
     seLinuxOptions: field(3, seLinuxOptions),
-    runAsUser: field(4, int64),
-    runAsNonRoot: field(5, boolean),
-    readOnlyRootFilesystem: field(6, boolean),
-    allowPrivilegeEscalation: field(7, boolean),
-    runAsGroup: field(8, int64),
-    procMount: field(9, string),
+    runAsUser: field(4, int64, { pointer: true }),
+    runAsNonRoot: field(5, boolean, { pointer: true }),
+    readOnlyRootFilesystem: field(6, boolean, { pointer: true }),
+    allowPrivilegeEscalation: field(7, boolean, { pointer: true }),
+    runAsGroup: field(8, int64, { pointer: true }),
+    procMount: field(9, string, { pointer: true }),
     windowsOptions: field(10, windowsSecurityContextOptions),
     seccompProfile: field(11, seccompProfile),
     appArmorProfile: field(12, appArmorProfile),
@@ -66,17 +66,17 @@ export const podSecurityContext = message(
   "What the processes of all containers may do.",
   {
     seLinuxOptions: field(1, seLinuxOptions),
-    runAsUser: field(2, int64),
-    runAsNonRoot: field(3, boolean),
+    runAsUser: field(2, int64, { pointer: true }),
+    runAsNonRoot: field(3, boolean, { pointer: true }),
     supplementalGroups: field(4, list(int64)),
-    fsGroup: field(5, int64),
-    runAsGroup: field(6, int64),
+    fsGroup: field(5, int64, { pointer: true }),
+    runAsGroup: field(6, int64, { pointer: true }),
     sysctls: field(7, list(sysctl)),
     windowsOptions: field(8, windowsSecurityContextOptions),
-    fsGroupChangePolicy: field(9, string),
+    fsGroupChangePolicy: field(9, string, { pointer: true }),
     seccompProfile: field(10, seccompProfile),
     appArmorProfile: field(11, appArmorProfile),
-    supplementalGroupsPolicy: field(12, string),
-    seLinuxChangePolicy: field(13, string),
+    supplementalGroupsPolicy: field(12, string, { pointer: true }),
+    seLinuxChangePolicy: field(13, string, { pointer: true }),
   },
 );

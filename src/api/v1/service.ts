@@ -57,7 +57,10 @@ export const servicePort = message(`${V1}.ServicePort`, "One port of a Service."
   nodePort: field(5, int32, {
     description: "Port on every node, for types NodePort and LoadBalancer; allocated if left out.",
   }),
-  appProtocol: field(6, string, { description: "What is spoken on the port, as a hint." }),
+  appProtocol: field(6, string, {
+    pointer: true,
+    description: "What is spoken on the port, as a hint.",
+  }),
 });
 export interface ServicePort extends ValueOf<typeof servicePort> {}
 
@@ -66,6 +69,7 @@ export const clientIpConfig = message(
   "How long a client stays with its Pod.",
   {
     timeoutSeconds: field(1, int32, {
+      pointer: true,
       description: "Seconds since the client's last connection, 1 to 86400; 10800 by default.",
     }),
   },
@@ -122,6 +126,7 @@ export const serviceSpec = message(`${V1}.ServiceSpec`, "What a Service should b
     description: "Settings of session affinity.",
   }),
   ipFamilyPolicy: field(17, stringOf(IP_FAMILY_POLICIES), {
+    pointer: true,
     description: "One family or two: SingleStack, PreferDualStack or RequireDualStack.",
     enum: IP_FAMILY_POLICIES,
   }),
@@ -132,16 +137,20 @@ export const serviceSpec = message(`${V1}.ServiceSpec`, "What a Service should b
     description: "Families of clusterIPs, in that order.",
   }),
   allocateLoadBalancerNodePorts: field(20, boolean, {
+    pointer: true,
     description: "Whether a LoadBalancer Service gets node ports; true by default.",
   }),
   loadBalancerClass: field(21, string, {
+    pointer: true,
     description: "Which load balancer implementation is meant; cannot change.",
   }),
   internalTrafficPolicy: field(22, stringOf(TRAFFIC_POLICIES), {
+    pointer: true,
     description: "Which Pods take traffic from inside: all (Cluster) or those of the node (Local).",
     enum: TRAFFIC_POLICIES,
   }),
   trafficDistribution: field(23, string, {
+    pointer: true,
     description: "Preference for near Pods: PreferClose, PreferSameZone or PreferSameNode.",
   }),
 });
@@ -154,7 +163,10 @@ export const portStatus = message(`${V1}.PortStatus`, "State of one port of a lo
     description: "Protocol of the port.",
     enum: PROTOCOLS,
   }),
-  error: field(3, string, { description: "Why the port does not work, in one CamelCase word." }),
+  error: field(3, string, {
+    pointer: true,
+    description: "Why the port does not work, in one CamelCase word.",
+  }),
 });
 
 export const loadBalancerIngress = message(
@@ -164,6 +176,7 @@ export const loadBalancerIngress = message(
     ip: field(1, string, { description: "Its address." }),
     hostname: field(2, string, { description: "Its DNS name." }),
     ipMode: field(3, stringOf(IP_MODES), {
+      pointer: true,
       description: "VIP: packets arrive with this address; Proxy: with a node's or a Pod's.",
     }),
     ports: field(4, list(portStatus), { description: "State of its ports." }),

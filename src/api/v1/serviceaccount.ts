@@ -18,6 +18,7 @@ export const serviceAccount = message(
       description: "Secrets for pulling images.",
     }),
     automountServiceAccountToken: field(4, boolean, {
+      pointer: true,
       description: "Whether Pods get the account's token.",
     }),
   },

@@ -16,6 +16,6 @@ export const toleration = message(`${V1}.Toleration`, "Lets a Pod stay in spite 
   operator: field(2, string),
   value: field(3, string),
   effect: field(4, string),
-  tolerationSeconds: field(5, int64),
+  tolerationSeconds: field(5, int64, { pointer: true }),
 });
 export interface Toleration extends ValueOf<typeof toleration> {}

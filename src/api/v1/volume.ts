@@ -21,33 +21,33 @@ const V1 = "io.k8s.api.core.v1";
 const keyToPath = message(`${V1}.KeyToPath`, "A key, and the file that it becomes.", {
   key: present(1, string, { required: true }),
   path: present(2, string, { required: true }),
-  mode: field(3, int32),
+  mode: field(3, int32, { pointer: true }),
 });
 
 const configMapVolumeSource = message(`${V1}.ConfigMapVolumeSource`, "A ConfigMap as files.", {
   localObjectReference: inline(1, localObjectReference),
   items: field(2, list(keyToPath)),
-  defaultMode: field(3, int32),
-  optional: field(4, boolean),
+  defaultMode: field(3, int32, { pointer: true }),
+  optional: field(4, boolean, { pointer: true }),
 });
 
 const secretVolumeSource = message(`${V1}.SecretVolumeSource`, "A Secret as files.", {
   secretName: field(1, string),
   items: field(2, list(keyToPath)),
-  defaultMode: field(3, int32),
-  optional: field(4, boolean),
+  defaultMode: field(3, int32, { pointer: true }),
+  optional: field(4, boolean, { pointer: true }),
 });
 
 const downwardApiVolumeFile = message(`${V1}.DownwardAPIVolumeFile`, "A field as a file.", {
   path: present(1, string, { required: true }),
   fieldRef: field(2, objectFieldSelector),
   resourceFieldRef: field(3, resourceFieldSelector),
-  mode: field(4, int32),
+  mode: field(4, int32, { pointer: true }),
 });
 
 const downwardApiVolumeSource = message(`${V1}.DownwardAPIVolumeSource`, "The Pod as files.", {
   items: field(1, list(downwardApiVolumeFile)),
-  defaultMode: field(2, int32),
+  defaultMode: field(2, int32, { pointer: true }),
 });
 
 const emptyDirVolumeSource = message(`${V1}.EmptyDirVolumeSource`, "An empty directory.", {
@@ -57,7 +57,7 @@ const emptyDirVolumeSource = message(`${V1}.EmptyDirVolumeSource`, "An empty dir
 
 const hostPathVolumeSource = message(`${V1}.HostPathVolumeSource`, "A path of the node.", {
   path: present(1, string, { required: true }),
-  type: field(2, string),
+  type: field(2, string, { pointer: true }),
 });
 
 const persistentVolumeClaimVolumeSource = message(
@@ -71,8 +71,8 @@ const persistentVolumeClaimVolumeSource = message(
 
 const csiVolumeSource = message(`${V1}.CSIVolumeSource`, "A volume of a CSI driver.", {
   driver: present(1, string, { required: true }),
-  readOnly: field(2, boolean),
-  fsType: field(3, string),
+  readOnly: field(2, boolean, { pointer: true }),
+  fsType: field(3, string, { pointer: true }),
   volumeAttributes: field(4, map(string)),
   nodePublishSecretRef: field(5, localObjectReference),
 });
@@ -91,13 +91,13 @@ const imageVolumeSource = message(`${V1}.ImageVolumeSource`, "The files of an im
 const secretProjection = message(`${V1}.SecretProjection`, "A Secret as files.", {
   localObjectReference: inline(1, localObjectReference),
   items: field(2, list(keyToPath)),
-  optional: field(4, boolean),
+  optional: field(4, boolean, { pointer: true }),
 });
 
 const configMapProjection = message(`${V1}.ConfigMapProjection`, "A ConfigMap as files.", {
   localObjectReference: inline(1, localObjectReference),
   items: field(2, list(keyToPath)),
-  optional: field(4, boolean),
+  optional: field(4, boolean, { pointer: true }),
 });
 
 const downwardApiProjection = message(`${V1}.DownwardAPIProjection`, "The Pod as files.", {
@@ -109,7 +109,7 @@ const serviceAccountTokenProjection = message(
   "A token of the Pod's ServiceAccount as a file.",
   {
     audience: field(1, string),
-    expirationSeconds: field(2, int64),
+    expirationSeconds: field(2, int64, { pointer: true }),
     path: present(3, string, { required: true }),
   },
 );
@@ -118,11 +118,11 @@ const clusterTrustBundleProjection = message(
   `${V1}.ClusterTrustBundleProjection`,
   "Trusted certificates as a file.",
   {
-    name: field(1, string),
-    signerName: field(2, string),
+    name: field(1, string, { pointer: true }),
+    signerName: field(2, string, { pointer: true }),
     labelSelector: field(3, labelSelector),
     path: present(4, string, { required: true }),
-    optional: field(5, boolean),
+    optional: field(5, boolean, { pointer: true }),
   },
 );
 
@@ -132,7 +132,7 @@ const podCertificateProjection = message(
   {
     signerName: field(1, string),
     keyType: field(2, string),
-    maxExpirationSeconds: field(3, int32),
+    maxExpirationSeconds: field(3, int32, { pointer: true }),
     credentialBundlePath: field(4, string),
     keyPath: field(5, string),
     certificateChainPath: field(6, string),
@@ -150,7 +150,7 @@ const volumeProjection = message(`${V1}.VolumeProjection`, "One part of a projec
 
 const projectedVolumeSource = message(`${V1}.ProjectedVolumeSource`, "Several sources in one.", {
   sources: field(1, list(volumeProjection)),
-  defaultMode: field(2, int32),
+  defaultMode: field(2, int32, { pointer: true }),
 });
 
 /** The sources that Pods of services commonly have; the others (cloud disks and the like) are kept unread. */
@@ -188,9 +188,9 @@ export const volumeMount = message(`${V1}.VolumeMount`, "Where a container sees 
   readOnly: field(2, boolean),
   mountPath: present(3, string, { required: true }),
   subPath: field(4, string),
-  mountPropagation: field(5, string),
+  mountPropagation: field(5, string, { pointer: true }),
   subPathExpr: field(6, string),
-  recursiveReadOnly: field(7, string),
+  recursiveReadOnly: field(7, string, { pointer: true }),
 });
 
 export const volumeDevice = message(`${V1}.VolumeDevice`, "Where a container sees a raw device.", {
