@@ -3,7 +3,7 @@ import type { Draft, KubernetesObject } from "../api/machinery/metadata.ts";
 import type { ObjectRef } from "../api/machinery/object-key.ts";
 
 export interface CallOptions {
-  /** Ends the call; default is a deadline of 30 seconds. */
+  /** Ends the call. Each exchange also ends by itself after 30 seconds; a watch may stay open. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -15,11 +15,19 @@ export interface ListOptions extends CallOptions {
 }
 
 export interface WatchOptions extends ListOptions {
+  /** Changes after this version, as a list or an earlier event gave it. */
   readonly resourceVersion: string;
+  /** Asks the server to end the watch after so long; default is the server's choice. */
+  readonly timeoutSeconds?: number | undefined;
+  /** Called once the server has accepted the watch, before the first event. */
+  readonly opened?: (() => void) | undefined;
 }
 
+export const WATCH_EVENT_TYPES = ["ADDED", "MODIFIED", "DELETED", "BOOKMARK"] as const;
+
 export interface WatchEvent<T> {
-  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  /** Of a bookmark's object only metadata.resourceVersion counts: all changes up to it have been sent. */
+  readonly type: (typeof WATCH_EVENT_TYPES)[number];
   readonly object: T;
 }
 

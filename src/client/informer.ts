@@ -2,7 +2,10 @@ import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 
-/** A key's object before and after; `before` absent: added, `after` absent: deleted. */
+/**
+ * A key's object before and after; `before` absent: added, `after` absent: deleted. Both may be there with
+ * different uids: it was deleted and made again while the watch was away.
+ */
 export interface Change<T> {
   readonly key: ObjectKey;
   readonly before: T | undefined;
@@ -32,7 +35,17 @@ export interface Informer<T extends KubernetesObject> {
   readonly lastError: Error | undefined;
 }
 
-/** Hands out one informer a kind, shared by all who ask; disposing ends them all. */
+/** Which objects of a kind an informer holds; default all. */
+export interface InformerScope {
+  readonly namespace?: string | undefined;
+  /** As in a list, e.g. `app=web`. */
+  readonly labelSelector?: string | undefined;
+  /** As in a list, e.g. `spec.nodeName=local`. */
+  readonly fieldSelector?: string | undefined;
+}
+
+/** Hands out one informer a kind and scope, shared by all who ask; disposing ends them all. */
 export interface Informers extends AsyncDisposable {
-  of<T extends KubernetesObject>(kind: KindDefinition<T>): Informer<T>;
+  /** Starts the informer if it is the first time. @throws Error after disposal. */
+  of<T extends KubernetesObject>(kind: KindDefinition<T>, scope?: InformerScope): Informer<T>;
 }
