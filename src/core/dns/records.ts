@@ -1,0 +1,151 @@
+import { ipFamilyOf } from "../../net/address.ts";
+import type { IpAddress } from "../../net/address.ts";
+import type { Cidr } from "../../net/cidr.ts";
+import type { NameRules, PortTarget } from "./cluster-name.ts";
+import type { DnsIndex } from "./dns-index.ts";
+import type { DomainName } from "./domain-name.ts";
+import { RCODE, TYPE } from "./message.ts";
+import type { RecordData, ResourceRecord } from "./message.ts";
+
+export interface ZoneOptions extends NameRules {
+  /** Folded, e.g. `["cluster", "local"]`. */
+  readonly clusterDomain: DomainName;
+  /** Ranges of Services and Pods: their reverse names are the cluster's. */
+  readonly reverseCidrs: readonly Cidr[];
+  /** Of every record; also how long a negative answer may be kept. CoreDNS's default is 5 (DNS-022). */
+  readonly ttlSeconds: number;
+  /** Serial number of the zone before the index's first change. */
+  readonly firstSerial: number;
+}
+
+/** What every step from a question to its answer is told. */
+export interface Asked {
+  readonly type: number;
+  /** Undefined as long as the cluster is not known. */
+  readonly index: DnsIndex | undefined;
+  readonly options: ZoneOptions;
+  readonly rotation: number;
+}
+
+export interface Answer {
+  readonly kind: "answer";
+  readonly rcode: number;
+  readonly authoritative: boolean;
+  readonly answers: readonly ResourceRecord[];
+  readonly authority: readonly ResourceRecord[];
+  readonly additional: readonly ResourceRecord[];
+  /** Why, in words, when the answer has no records. */
+  readonly reason?: string;
+}
+
+export function positive(
+  answers: readonly ResourceRecord[],
+  additional: readonly ResourceRecord[] = [],
+): Answer {
+  return {
+    kind: "answer",
+    rcode: RCODE.NOERROR,
+    authoritative: true,
+    answers,
+    authority: [],
+    additional,
+  };
+}
+
+/** NXDOMAIN or NODATA, with the SOA that says how long to remember it (RFC 2308). */
+export function negative(asked: Asked, rcode: number, zone: DomainName, reason: string): Answer {
+  return {
+    kind: "answer",
+    rcode,
+    authoritative: true,
+    answers: [],
+    authority: [soaRecord(asked, zone)],
+    additional: [],
+    reason,
+  };
+}
+
+/** What the answer to ANY is: not all there is (RFC 8482 section 4.2). */
+export function minimalAny(asked: Asked, name: DomainName): Answer {
+  const parts = [Uint8Array.of(7, 0x52, 0x46, 0x43, 0x38, 0x34, 0x38, 0x32, 0)];
+  return positive([recordOf(asked, name, { kind: "other", type: TYPE.HINFO, parts })]);
+}
+
+/** A or AAAA records, when those are asked for; one after the other comes first (DNS-033). */
+export function addressRecords(
+  asked: Asked,
+  name: DomainName,
+  addresses: readonly IpAddress[],
+): readonly ResourceRecord[] {
+  if (asked.type !== TYPE.A && asked.type !== TYPE.AAAA) return [];
+  const family = asked.type === TYPE.A ? "IPv4" : "IPv6";
+  const matching = addresses.filter((address) => ipFamilyOf(address) === family);
+  return rotated(matching, asked.rotation).map((address) => addressRecord(asked, name, address));
+}
+
+/** SRV records of a Service's name or one below it, and the addresses of their targets beside them. */
+export function serviceRecords(
+  asked: Asked,
+  name: DomainName,
+  zone: DomainName,
+  ports: readonly PortTarget[],
+): Answer {
+  // Targets repeat the question's letters, small or capital, as CoreDNS does for the zone.
+  const serviceName = name.slice(name.length - zone.length - 3);
+  const nameOf = ({ endpoint }: PortTarget): DomainName =>
+    endpoint === undefined ? serviceName : [endpoint, ...serviceName];
+  // How to weigh them is not specified (DNS-026): all share 100, as in CoreDNS.
+  const weight = Math.max(1, Math.floor(100 / ports.length));
+  const order = rotated(ports, asked.rotation);
+  const answers = order.map((target) =>
+    recordOf(asked, name, {
+      kind: "SRV",
+      priority: 0,
+      weight,
+      port: target.port,
+      target: nameOf(target),
+    }),
+  );
+  const hosts = new Map(order.map((target) => [target.endpoint, target]));
+  const additional = [...hosts.values()].flatMap((target) =>
+    target.addresses.map((address) => addressRecord(asked, nameOf(target), address)),
+  );
+  return positive(answers, additional);
+}
+
+export function nameServerRecords(asked: Asked, zone: DomainName): Answer {
+  const target = ["ns", "dns", ...zone];
+  return positive(
+    [recordOf(asked, zone, { kind: "NS", target })],
+    asked.options.serverAddresses.map((address) => addressRecord(asked, target, address)),
+  );
+}
+
+/** DNS-021. The serial number grows with each change of the index. */
+export function soaRecord(asked: Asked, zone: DomainName): ResourceRecord {
+  return recordOf(asked, zone, {
+    kind: "SOA",
+    mname: ["ns", "dns", ...zone],
+    rname: ["hostmaster", ...zone],
+    serial: (asked.options.firstSerial + (asked.index?.changes ?? 0)) >>> 0,
+    refreshSeconds: 7200,
+    retrySeconds: 1800,
+    expireSeconds: 86_400,
+    minimumSeconds: asked.options.ttlSeconds,
+  });
+}
+
+export function recordOf(asked: Asked, name: DomainName, data: RecordData): ResourceRecord {
+  return { name, ttlSeconds: asked.options.ttlSeconds, data };
+}
+
+function addressRecord(asked: Asked, name: DomainName, address: IpAddress): ResourceRecord {
+  const kind = ipFamilyOf(address) === "IPv4" ? "A" : "AAAA";
+  return recordOf(asked, name, { kind, address });
+}
+
+function rotated<T>(items: readonly T[], by: number): readonly T[] {
+  if (items.length < 2) return items;
+  const first = by % items.length;
+  return [...items.slice(first), ...items.slice(0, first)];
+}

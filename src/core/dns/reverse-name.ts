@@ -1,0 +1,28 @@
+import { ipFromBytes } from "../../net/address.ts";
+import type { IpAddress } from "../../net/address.ts";
+import type { DomainName } from "./domain-name.ts";
+
+/**
+ * Reads `4.3.2.1.in-addr.arpa` or 32 nibbles below `ip6.arpa` (DNS-003); the name must be folded.
+ * @returns undefined for any other name, such as one that stands for a part of an address.
+ */
+export function parseReverseName(name: DomainName): IpAddress | undefined {
+  const labels = name.slice(0, -2).toReversed();
+  const suffix = name.slice(-2).join(".");
+  if (suffix === "in-addr.arpa" && labels.length === 4) {
+    const isPlain = labels.every(
+      (label) => /^(0|[1-9][0-9]{0,2})$/.test(label) && Number(label) <= 255,
+    );
+    return isPlain ? ipFromBytes(Uint8Array.from(labels, Number)) : undefined;
+  }
+  if (suffix === "ip6.arpa" && labels.length === 32) {
+    if (!labels.every((label) => /^[0-9a-f]$/.test(label))) return undefined;
+    const digits = labels.join("");
+    return ipFromBytes(
+      Uint8Array.from({ length: 16 }, (_, i) =>
+        Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
+      ),
+    );
+  }
+  return undefined;
+}

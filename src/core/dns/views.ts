@@ -1,0 +1,157 @@
+import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
+import { objectKey } from "../../api/machinery/object-key.ts";
+import type { ObjectKey } from "../../api/machinery/object-key.ts";
+import type { Service } from "../../api/v1/service.ts";
+import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
+import type { IpAddress } from "../../net/address.ts";
+import { parseDomainName } from "./domain-name.ts";
+import type { DomainName } from "./domain-name.ts";
+
+/** What DNS needs to know of a Service: read once when it changes, not at each question. */
+export interface ServiceView {
+  readonly key: ObjectKey;
+  readonly kind: "clusterIP" | "headless" | "externalName";
+  /** Empty unless `kind` is clusterIP, and as long as no address is allocated. */
+  readonly clusterIps: readonly IpAddress[];
+  readonly ports: readonly PortView[];
+  /** Set when `kind` is externalName and the value is a name; an IP literal is not one. */
+  readonly target: DomainName | undefined;
+}
+
+export interface PortView {
+  /** "" for a port without a name, which has no name in DNS either (DNS-002). */
+  readonly name: string;
+  /** In small letters, as in `_tcp`. */
+  readonly protocol: string;
+  readonly port: number;
+}
+
+/** What DNS needs to know of an EndpointSlice: its ready endpoints only (DNS-004, DNS-032). */
+export interface SliceView {
+  readonly service: ObjectKey;
+  readonly ports: readonly PortView[];
+  readonly endpoints: readonly EndpointView[];
+}
+
+/** One address of a ready endpoint. */
+export interface EndpointView {
+  /** Its label below the Service's name: the hostname, else made from the address (DNS-007, DNS-008). */
+  readonly name: string;
+  readonly address: IpAddress;
+}
+
+export function serviceView(service: Service): ServiceView {
+  const { spec } = service;
+  const key = objectKey(service.metadata);
+  const ports = (spec.ports ?? []).map(portView);
+  if (spec.type === "ExternalName") {
+    const target = targetOf(spec.externalName ?? "");
+    return { key, kind: "externalName", clusterIps: [], ports: [], target };
+  }
+  if (spec.clusterIP === "None") {
+    return { key, kind: "headless", clusterIps: [], ports, target: undefined };
+  }
+  const texts = spec.clusterIPs ?? [spec.clusterIP ?? ""];
+  return { key, kind: "clusterIP", clusterIps: addressesOf(texts), ports, target: undefined };
+}
+
+/** @returns undefined for a slice that belongs to no Service. */
+export function sliceView(slice: EndpointSlice): SliceView | undefined {
+  const name = slice.metadata.labels?.["kubernetes.io/service-name"];
+  if (name === undefined || name === "") return undefined;
+  const ready = (slice.endpoints ?? []).filter((endpoint) => endpoint.conditions?.ready !== false);
+  return {
+    service: objectKey({ namespace: slice.metadata.namespace, name }),
+    ports: (slice.ports ?? []).map(portView),
+    endpoints: ready.flatMap((endpoint) =>
+      addressesOf(endpoint.addresses).map((address) => ({
+        name: labelOf(endpoint.hostname, address),
+        address,
+      })),
+    ),
+  };
+}
+
+/** All ready endpoints of one Service, from all its slices. */
+export interface EndpointsView {
+  /** Each address once, although a Pod may be in two slices while they are rewritten. */
+  readonly addresses: readonly IpAddress[];
+  /** Endpoints by their label; several may share a hostname (DNS-009). */
+  readonly byName: ReadonlyMap<string, NamedEndpoint>;
+}
+
+export interface NamedEndpoint {
+  readonly name: string;
+  readonly addresses: readonly IpAddress[];
+  readonly ports: readonly PortView[];
+}
+
+export function endpointsView(slices: Iterable<SliceView>): EndpointsView {
+  const addresses = new Set<IpAddress>();
+  const byName = new Map<string, NamedEndpoint>();
+  for (const { endpoints, ports } of slices) {
+    for (const { name, address } of endpoints) {
+      addresses.add(address);
+      const known = byName.get(name);
+      byName.set(
+        name,
+        known === undefined
+          ? { name, addresses: [address], ports }
+          : {
+              name,
+              addresses: withAddress(known.addresses, address),
+              ports: unionOfPorts(known.ports, ports),
+            },
+      );
+    }
+  }
+  return { addresses: [...addresses], byName };
+}
+
+function withAddress(addresses: readonly IpAddress[], address: IpAddress): readonly IpAddress[] {
+  return addresses.includes(address) ? addresses : [...addresses, address];
+}
+
+function unionOfPorts(a: readonly PortView[], b: readonly PortView[]): readonly PortView[] {
+  if (a === b) return a;
+  const added = b.filter(
+    (port) =>
+      !a.some(
+        (known) =>
+          known.name === port.name && known.protocol === port.protocol && known.port === port.port,
+      ),
+  );
+  return added.length === 0 ? a : [...a, ...added];
+}
+
+function portView(port: {
+  readonly name?: string | undefined;
+  readonly protocol?: string | undefined;
+  readonly port?: number | undefined;
+}): PortView {
+  return {
+    name: port.name ?? "",
+    protocol: (port.protocol ?? "TCP").toLowerCase(),
+    port: port.port ?? 0,
+  };
+}
+
+function targetOf(externalName: string): DomainName | undefined {
+  if (parseIpAddress(externalName) !== undefined) return undefined;
+  const target = parseDomainName(externalName);
+  return target === undefined || target.length === 0 ? undefined : target;
+}
+
+function labelOf(hostname: string | undefined, address: IpAddress): string {
+  return hostname === undefined || hostname === "" ? dashed(address) : hostname.toLowerCase();
+}
+
+/** A label may not end in a dash, as `fd00::` would: it gets the zero that it stands for (DNS-008). */
+function dashed(address: IpAddress): string {
+  const label = address.replaceAll(/[.:]/g, "-");
+  return ipFamilyOf(address) === "IPv6" && label.endsWith("-") ? `${label}0` : label;
+}
+
+function addressesOf(texts: readonly string[]): readonly IpAddress[] {
+  return texts.flatMap((text) => parseIpAddress(text) ?? []);
+}
