@@ -59,8 +59,9 @@ export function servicePart(
   const firstFamily = firstIP === undefined ? undefined : ipFamilyOf(firstIP);
   const claims: Frontend[] = [];
   for (const family of IP_FAMILIES) {
+    // A family is the Service's only with a cluster IP: other addresses of it are ignored (EXT-003).
+    if (ofFamily(view.clusterIPs, family).length === 0) continue;
     const addresses = addressesOf(view, node, family);
-    if (addresses.every((group) => group.addresses.length === 0)) continue;
     for (const port of view.ports) {
       const endpoints = endpointsOfPort(slices, port, family, node.name);
       if (family === firstFamily) addLocalReady(endpoints, localReady);
@@ -89,11 +90,9 @@ function addressesOf(
   node: ProxyNode,
   family: IpFamily,
 ): readonly AddressGroup[] {
-  // A family that the Service doesn't have gets no node port: it has no endpoints there.
-  const hasFamily = ofFamily(view.clusterIPs, family).length > 0;
   return [
     { kind: "clusterIP", addresses: ofFamily(view.clusterIPs, family) },
-    { kind: "nodePort", addresses: hasFamily ? ofFamily(node.nodePortAddresses, family) : [] },
+    { kind: "nodePort", addresses: ofFamily(node.nodePortAddresses, family) },
     { kind: "loadBalancer", addresses: ofFamily(view.loadBalancerIPs, family) },
     { kind: "externalIP", addresses: ofFamily(view.externalIPs, family) },
   ];
