@@ -1,0 +1,24 @@
+import type { KubernetesObject, ObjectMeta } from "./metadata.ts";
+
+interface WithStatus extends KubernetesObject {
+  readonly status?: unknown;
+}
+
+/** Updates of the main resource do not reach the status. */
+export function keepStatus<T extends WithStatus>(object: T, old: T): T {
+  const { status, ...rest } = object;
+  void status; // Taken out, so that an absent old status leaves no key behind.
+  // T without its status, and with the status of another T, is a T.
+  return (old.status === undefined ? rest : { ...rest, status: old.status }) as T;
+}
+
+/** Updates of /status reach only the status and the metadata, of which ownerReferences are kept. */
+export function keepAllButStatus<T extends WithStatus>(object: T, old: T): T {
+  const { ownerReferences, ...rest } = object.metadata;
+  void ownerReferences; // Owners are a matter of the main resource.
+  const metadata: ObjectMeta =
+    old.metadata.ownerReferences === undefined
+      ? rest
+      : { ...rest, ownerReferences: old.metadata.ownerReferences };
+  return { ...old, metadata, status: object.status };
+}
