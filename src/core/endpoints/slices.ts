@@ -1,0 +1,238 @@
+import type { EndpointPort, Endpoint, EndpointSlice } from "../../api/discovery/endpointslice.ts";
+import type { Draft } from "../../api/machinery/metadata.ts";
+import type { Node } from "../../api/v1/node.ts";
+import type { Pod } from "../../api/v1/pod.ts";
+import type { Service } from "../../api/v1/service.ts";
+import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
+import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
+import type { IpFamily } from "../../net/address.ts";
+import { packEndpoints } from "./packing.ts";
+import { isSameMap, isTerminal, podAddressOf } from "./pod-address.ts";
+import { comparePorts, portsKey, resolvePorts } from "./pod-ports.ts";
+import type { ResolvedPort } from "./pod-ports.ts";
+import { endpointKey, sliceEndpointOf } from "./slice-endpoint.ts";
+import {
+  isManagedSlice,
+  isOwnedBy,
+  sliceLabelsOf,
+  sliceOwnerOf,
+  TRIGGER_TIME_ANNOTATION,
+} from "./slice-metadata.ts";
+
+/** EPS-040. */
+export const DEFAULT_MAX_ENDPOINTS_PER_SLICE = 100;
+
+export interface SlicesObserved {
+  /** One with a selector that is not of type ExternalName (EPS-007). */
+  readonly service: Service;
+  /** Pods of the Service's namespace that its selector takes. */
+  readonly pods: readonly Pod[];
+  /** The Node of a name, or undefined. */
+  readonly nodeOf: (name: string) => Node | undefined;
+  /** Slices labelled with the Service's name; those of other managers are ignored (EPS-014). */
+  readonly slices: readonly EndpointSlice[];
+  readonly maxEndpointsPerSlice?: number | undefined;
+  /** See {@link planTriggerTime}; undefined removes the annotation from slices that are written (EPS-050). */
+  readonly triggerTime?: string | undefined;
+}
+
+export interface SlicePlan {
+  readonly create: readonly NewSlice[];
+  /** Whole objects with the resourceVersion that was read. */
+  readonly update: readonly EndpointSlice[];
+  readonly delete: readonly EndpointSlice[];
+  /** Names of Nodes that Pods are said to be on but that do not exist: look again later (EPS-028). */
+  readonly missingNodes: readonly string[];
+}
+
+interface PortGroup {
+  readonly ports: readonly ResolvedPort[];
+  readonly wanted: Map<string, Endpoint>;
+}
+
+/**
+ * What to write so that the Service's slices say where its Pods are (EPS-001..049). One Pod more, less or
+ * changed writes one slice, however many there are; a plan made of its own outcome is empty.
+ */
+export function planSlices(observed: SlicesObserved): SlicePlan {
+  const { service } = observed;
+  const families = familiesOf(service);
+  const missingNodes = new Set<string>();
+  const plan = {
+    create: new Array<NewSlice>(),
+    update: new Array<EndpointSlice>(),
+    delete: new Array<EndpointSlice>(),
+  };
+  const owned: EndpointSlice[] = [];
+  for (const slice of observed.slices) {
+    if (!isManagedSlice(slice)) continue;
+    const isOfFamily = families.some((family) => family === slice.addressType);
+    if (isOwnedBy(slice, service) && isOfFamily) owned.push(slice);
+    else plan.delete.push(slice);
+  }
+  owned.sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  for (const family of families) {
+    const groups = groupPods(observed, family, missingNodes);
+    const existing = owned.filter(({ addressType }) => addressType === family);
+    const part = planFamily(observed, family, groups, existing);
+    plan.create.push(...part.create);
+    plan.update.push(...part.update);
+    plan.delete.push(...part.delete);
+  }
+  // Nothing new is made for a Service that is on its way out (EPS-015).
+  if (service.metadata.deletionTimestamp !== undefined) plan.create = [];
+  return { ...plan, missingNodes: [...missingNodes].toSorted() };
+}
+
+/** The families that the Service has slices for (DUAL-015). */
+export function familiesOf({ spec }: Service): readonly IpFamily[] {
+  if ((spec.ipFamilies ?? []).length > 0) return spec.ipFamilies ?? [];
+  // An object from before the field existed: its address tells.
+  const { clusterIP = "" } = spec;
+  const address = clusterIP === CLUSTER_IP_NONE ? undefined : parseIpAddress(clusterIP);
+  return [address === undefined ? "IPv4" : ipFamilyOf(address)];
+}
+
+/** A slice to be made: the server gives it a name. */
+export type NewSlice = Draft<EndpointSlice> &
+  Pick<EndpointSlice, "addressType" | "endpoints"> & { readonly ports: readonly EndpointPort[] };
+
+/** The wanted endpoints of one family, by the ports that their Pods serve (EPS-020, 028, 032). */
+function groupPods(
+  { service, pods, nodeOf }: SlicesObserved,
+  family: IpFamily,
+  missingNodes: Set<string>,
+): ReadonlyMap<string, PortGroup> {
+  const groups = new Map<string, PortGroup>();
+  for (const pod of pods) {
+    const address = isTerminal(pod) ? undefined : podAddressOf(pod, family);
+    if (address === undefined) continue;
+    const { nodeName = "" } = pod.spec;
+    const node = nodeName === "" ? undefined : nodeOf(nodeName);
+    if (node === undefined && nodeName !== "") {
+      missingNodes.add(nodeName);
+      if (service.spec.publishNotReadyAddresses !== true) continue;
+    }
+    const ports = resolvePorts(service, pod);
+    const key = portsKey(ports);
+    const group = groups.get(key) ?? { ports, wanted: new Map<string, Endpoint>() };
+    groups.set(key, group);
+    const endpoint = sliceEndpointOf(pod, address, service, node);
+    group.wanted.set(endpointKey(endpoint), endpoint);
+  }
+  return groups;
+}
+
+function planFamily(
+  observed: SlicesObserved,
+  family: IpFamily,
+  groups: ReadonlyMap<string, PortGroup>,
+  existing: readonly EndpointSlice[],
+): Pick<SlicePlan, "create" | "update" | "delete"> {
+  const { service, maxEndpointsPerSlice = DEFAULT_MAX_ENDPOINTS_PER_SLICE } = observed;
+  const labels = sliceLabelsOf(service);
+  const byPorts = new Map<string, EndpointSlice[]>();
+  for (const slice of existing) {
+    const key = portsKey(portsOf(slice));
+    byPorts.set(key, [...(byPorts.get(key) ?? []), slice]);
+  }
+  const create: NewSlice[] = [];
+  const update: EndpointSlice[] = [];
+  const unneeded: EndpointSlice[] = [];
+  let kept = 0;
+  for (const key of [...new Set([...groups.keys(), ...byPorts.keys()])].toSorted()) {
+    const group = groups.get(key) ?? { ports: [], wanted: new Map<string, Endpoint>() };
+    const packed = (byPorts.get(key) ?? []).map((slice) => ({ slice, endpoints: slice.endpoints }));
+    const packing = packEndpoints(packed, group.wanted, maxEndpointsPerSlice);
+    for (const endpoints of packing.create) {
+      create.push(newSlice(observed, family, group.ports, endpoints));
+    }
+    for (const { slice, endpoints } of packing.update) {
+      update.push(rewrite(slice, observed, labels, { endpoints }));
+    }
+    for (const { slice } of packing.unchanged) {
+      kept++;
+      if (isSameMap(slice.metadata.labels, labels)) continue;
+      update.push(rewrite(slice, observed, labels, {}));
+    }
+    unneeded.push(...packing.empty);
+  }
+
+  // The last slice stays as a placeholder, which says that the Service has no endpoints (EPS-002, EPS-046).
+  if (create.length === 0 && update.length === 0 && kept === 0) {
+    create.push(newSlice(observed, family, [], []));
+  }
+  // A slice to make and one to delete are one to update (EPS-047, EPS-048).
+  const replaced = unneeded.splice(0, Math.min(create.length, unneeded.length));
+  for (const slice of replaced) {
+    const fresh = create.shift();
+    if (fresh === undefined) break;
+    const { endpoints, ports } = fresh;
+    const isSame =
+      endpoints.length === 0 &&
+      slice.endpoints.length === 0 &&
+      portsKey(portsOf(slice)) === portsKey([]) &&
+      ports.length === 0 &&
+      isSameMap(slice.metadata.labels, labels);
+    if (!isSame) update.push(rewrite(slice, observed, labels, { endpoints, ports }));
+  }
+  return { create, update, delete: unneeded };
+}
+
+function newSlice(
+  { service, triggerTime }: SlicesObserved,
+  family: IpFamily,
+  ports: readonly ResolvedPort[],
+  endpoints: readonly Endpoint[],
+): NewSlice {
+  return {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: {
+      generateName: `${service.metadata.name}-`,
+      namespace: service.metadata.namespace,
+      labels: sliceLabelsOf(service),
+      ownerReferences: [sliceOwnerOf(service)],
+      ...(triggerTime === undefined
+        ? {}
+        : { annotations: { [TRIGGER_TIME_ANNOTATION]: triggerTime } }),
+    },
+    addressType: family,
+    endpoints,
+    ports: ports.map((port): EndpointPort => ({ ...port })),
+  };
+}
+
+function rewrite(
+  slice: EndpointSlice,
+  { triggerTime }: SlicesObserved,
+  labels: Readonly<Record<string, string>>,
+  change: Partial<Pick<EndpointSlice, "endpoints" | "ports">>,
+): EndpointSlice {
+  const annotations = Object.entries(slice.metadata.annotations ?? {}).filter(
+    ([key]) => key !== TRIGGER_TIME_ANNOTATION,
+  );
+  if (triggerTime !== undefined) annotations.push([TRIGGER_TIME_ANNOTATION, triggerTime]);
+  return {
+    ...slice,
+    ...change,
+    metadata: {
+      ...slice.metadata,
+      labels,
+      annotations: annotations.length === 0 ? undefined : Object.fromEntries(annotations),
+    },
+  };
+}
+
+function portsOf(slice: EndpointSlice): readonly ResolvedPort[] {
+  return (slice.ports ?? [])
+    .map(
+      (port): ResolvedPort => ({
+        name: port.name ?? "",
+        protocol: port.protocol ?? "TCP",
+        port: port.port ?? 0,
+        ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }),
+      }),
+    )
+    .toSorted(comparePorts);
+}
