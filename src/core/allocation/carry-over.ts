@@ -2,7 +2,6 @@ import type { ServiceSpec } from "../../api/v1/service.ts";
 import {
   allocatesNodePorts,
   clusterIpsOf,
-  hasNodePorts,
   needsClusterIp,
   needsHealthCheckNodePort,
   nodePortsOf,
@@ -63,38 +62,6 @@ export function normalizeClusterIps(spec: ServiceSpec, old: ServiceSpec | undefi
   if (!sameList(ips, oldIps)) return spec;
   if (ip !== "") return { ...spec, clusterIPs: [ip] };
   return without(spec, "clusterIP", "clusterIPs");
-}
-
-/**
- * Wipes allocated values that the new type has no use for, where the client left them as they were
- * (UPD-006, 007, 010, 011, 013); a value that it changed stays for validation to refuse.
- */
-export function wipeUnused(spec: ServiceSpec, old: ServiceSpec): ServiceSpec {
-  let next = spec;
-  if (needsClusterIp(old) && !needsClusterIp(next)) {
-    if (
-      (next.clusterIP ?? "") === (old.clusterIP ?? "") &&
-      sameList(next.clusterIPs, old.clusterIPs)
-    ) {
-      next = without(next, "clusterIP", "clusterIPs");
-    }
-    if (sameList(next.ipFamilies, old.ipFamilies)) next = without(next, "ipFamilies");
-    if (next.ipFamilyPolicy === old.ipFamilyPolicy) next = without(next, "ipFamilyPolicy");
-  }
-  if (hasNodePorts(old) && !hasNodePorts(next)) {
-    const before = new Set(nodePortsOf(old));
-    if (nodePortsOf(next).every((port) => before.has(port))) {
-      next = { ...next, ports: portsOf(next).map((port) => without(port, "nodePort")) };
-    }
-  }
-  if (
-    needsHealthCheckNodePort(old) &&
-    !needsHealthCheckNodePort(next) &&
-    next.healthCheckNodePort === old.healthCheckNodePort
-  ) {
-    next = without(next, "healthCheckNodePort");
-  }
-  return next;
 }
 
 function without<T extends object>(object: T, ...keys: readonly (keyof T)[]): T {

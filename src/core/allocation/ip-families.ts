@@ -1,10 +1,10 @@
 import { invalid } from "../../api/machinery/field-error.ts";
 import type { FieldError } from "../../api/machinery/field-error.ts";
 import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
+import { validateClusterIps } from "../../api/v1/service-addresses.validation.ts";
 import type { ServiceSpec } from "../../api/v1/service.ts";
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import type { IpFamily } from "../../net/address.ts";
-import { clusterIpFieldErrors } from "./cluster-ip-fields.ts";
 import {
   clusterIpsOf,
   hasSelector,
@@ -30,7 +30,7 @@ export function planIpFamilies(
   if (old !== undefined && isUnchangedPreferDualStack(given, old)) {
     return { kind: "planned", spec: given };
   }
-  const malformed = clusterIpFieldErrors(given);
+  const malformed = validateClusterIps(given);
   if (malformed.length > 0) return { kind: "invalid", errors: malformed };
 
   let spec = given;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { prepareServiceForUpdate } from "../../api/v1/service.strategy.ts";
 import type { Service, ServiceSpec } from "../../api/v1/service.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
@@ -62,7 +63,11 @@ function planned(
 ): ServiceAllocation & { kind: "planned" } {
   const result = plan(spec, given);
   assert.ok(result.kind === "planned", JSON.stringify(result));
-  return result;
+  // As the API server goes on with it.
+  const { old } = given;
+  return old === undefined
+    ? result
+    : { ...result, service: prepareServiceForUpdate(result.service, old) };
 }
 
 /** The messages of a refusal, `field: text` as kubectl shows them. */
@@ -540,7 +545,10 @@ describe("planServiceAllocation() laws", () => {
           if (result.kind !== "planned") continue;
           for (const ip of result.claims.ips) assert.ok(!usedIps.has(ip), ip);
           for (const port of result.claims.nodePorts) assert.ok(!usedPorts.has(port));
-          stored.set(name, result.service);
+          stored.set(
+            name,
+            old === undefined ? result.service : prepareServiceForUpdate(result.service, old),
+          );
           for (const ip of result.claims.ips) usedIps.add(ip);
           for (const port of result.claims.nodePorts) usedPorts.add(port);
           for (const ip of result.releases.ips) usedIps.delete(ip);

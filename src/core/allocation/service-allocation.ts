@@ -6,7 +6,7 @@ import { parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import { cidrFamily } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
-import { carryOverAllocated, normalizeClusterIps, wipeUnused } from "./carry-over.ts";
+import { carryOverAllocated, normalizeClusterIps } from "./carry-over.ts";
 import { allocateIp, claimIp } from "./ip-allocator.ts";
 import type { UsedAddresses } from "./ip-allocator.ts";
 import { planIpFamilies } from "./ip-families.ts";
@@ -64,7 +64,8 @@ type Step<T> = ({ readonly kind: "planned" } & T) | Exclude<ServiceAllocation, {
  * Gives a Service its cluster IPs and node ports in the write that creates or changes it: carries over what
  * an update leaves out (UPD-001..005), settles the IP families (DUAL-001..014), and allocates (ALLOC-001..009,
  * 025..034). Runs between defaulting and validation, so that its errors come first, as upstream's do. Values
- * that may not change once set are left for validation to judge.
+ * that may not change once set are left for validation to judge, and values that a new type has no use for
+ * stay for the Service's strategy to wipe (UPD-006..014); they are released here all the same.
  */
 export function planServiceAllocation(request: ServiceAllocationRequest): ServiceAllocation {
   const { service, cidrs } = request;
@@ -78,9 +79,8 @@ export function planServiceAllocation(request: ServiceAllocationRequest): Servic
   if (ips.kind !== "planned") return ips;
   const ports = planNodePorts(ips.spec, old, request);
   if (ports.kind !== "planned") return ports;
-  spec = old === undefined ? ports.spec : wipeUnused(ports.spec, old);
 
-  const planned: Service = { ...service, spec };
+  const planned: Service = { ...service, spec: ports.spec };
   const kept = holdingsOf(planned);
   const held: Holdings =
     request.old === undefined ? { ips: [], nodePorts: [] } : holdingsOf(request.old);
