@@ -38,6 +38,25 @@ describe("WorkQueue", () => {
     assert.deepEqual([await first, await second], ["a", "b"]);
   });
 
+  it("gives a key once that is added several times in one go, though somebody waits for it", async () => {
+    using queue = makeQueue();
+    const waiting = queue.get(never);
+    queue.add("a");
+    queue.add("a");
+    queue.done(await waiting);
+    assert.equal(queue.depth, 0);
+  });
+
+  it("gives a key to the next when whom it was meant for aborts at that moment", async () => {
+    using queue = makeQueue();
+    const controller = new AbortController();
+    const [first, second] = [queue.get(controller.signal), queue.get(never)];
+    queue.add("a");
+    controller.abort(new Error("stop"));
+    await assert.rejects(first, /stop/);
+    assert.equal(await second, "a");
+  });
+
   it("rejects a waiting get() with the signal's reason, and loses no key to it", async () => {
     using queue = makeQueue();
     const controller = new AbortController();

@@ -42,7 +42,8 @@ export class WorkQueue<K extends string> implements Disposable {
   readonly #again = new Map<K, number>();
   readonly #delayed = new Map<K, { readonly dueMs: number; readonly timer: NodeJS.Timeout }>();
   readonly #failures = new Map<K, number>();
-  readonly #getters = new Set<(key: K) => void>();
+  /** Those who wait for a key, first come first. */
+  readonly #getters = new Set<() => void>();
   readonly #idlers = new Set<() => void>();
   #disposed = false;
 
@@ -116,26 +117,21 @@ export class WorkQueue<K extends string> implements Disposable {
     this.#failures.delete(key);
   }
 
-  /** The next key; {@link done} must follow. Rejects with the signal's reason. */
-  get(signal: AbortSignal): Promise<K> {
-    if (signal.aborted) return Promise.reject(reasonOf(signal));
-    const first = this.#ready.keys().next();
-    if (first.done !== true) {
-      this.#start(first.value);
-      return Promise.resolve(first.value);
+  /**
+   * The next key; {@link done} must follow. A key that is added several times in one go is given once: whoever
+   * waits takes it when that code has run, not within it. Rejects with the signal's reason.
+   */
+  async get(signal: AbortSignal): Promise<K> {
+    for (;;) {
+      if (signal.aborted) {
+        // It may be this getter that was woken for a key: somebody else must come.
+        if (this.#ready.size > 0) this.#wakeGetter();
+        throw reasonOf(signal);
+      }
+      const first = this.#ready.keys().next();
+      if (first.done !== true) return this.#start(first.value);
+      await this.#woken(signal);
     }
-    return new Promise((resolve, reject) => {
-      const getter = (key: K): void => {
-        signal.removeEventListener("abort", onAbort);
-        resolve(key);
-      };
-      const onAbort = (): void => {
-        this.#getters.delete(getter);
-        reject(reasonOf(signal));
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      this.#getters.add(getter);
-    });
   }
 
   /** The work on a key that {@link get} gave has ended, well or badly. */
@@ -182,18 +178,33 @@ export class WorkQueue<K extends string> implements Disposable {
 
   #makeReady(key: K, addedMs: number): void {
     this.#ready.set(key, addedMs);
-    const getter = this.#getters.values().next();
-    if (getter.done === true) return;
-    this.#getters.delete(getter.value);
-    this.#start(key);
-    getter.value(key);
+    this.#wakeGetter();
   }
 
-  #start(key: K): void {
+  #wakeGetter(): void {
+    const getter = this.#getters.values().next();
+    if (getter.done !== true) getter.value();
+  }
+
+  /** Resolves when there may be a key, or when the signal aborts. */
+  #woken(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#getters.delete(wake);
+        signal.removeEventListener("abort", wake);
+        resolve();
+      };
+      signal.addEventListener("abort", wake, { once: true });
+      this.#getters.add(wake);
+    });
+  }
+
+  #start(key: K): K {
     const now = this.#now();
     const addedMs = this.#ready.get(key) ?? now;
     this.#ready.delete(key);
     this.#active.set(key, now);
     this.#options.observer?.started(now - addedMs);
+    return key;
   }
 }

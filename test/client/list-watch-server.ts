@@ -165,11 +165,13 @@ export class ListWatchServer implements AsyncDisposable {
   /** Ends the watches as a server does after their timeout. */
   endWatches(): void {
     for (const watch of this.#watches) watch.end();
+    this.#watches.clear();
   }
 
   /** Cuts the watches' connections. */
   cutWatches(): void {
     for (const watch of this.#watches) watch.socket?.resetAndDestroy();
+    this.#watches.clear();
   }
 
   /** Answers every request with this until called without. */
