@@ -89,7 +89,7 @@ export class UserspaceDataPlane implements DataPlane {
     };
     this.#tcp = new TcpForwarder(this.#forwarding);
     this.#sweeper = setInterval(() => {
-      for (const entry of this.#entries.values()) entry.listener?.udp?.sweep();
+      this.sweep();
     }, SWEEP_MS).unref();
   }
 
@@ -110,6 +110,11 @@ export class UserspaceDataPlane implements DataPlane {
   /** TCP connections that are open. */
   get connections(): number {
     return this.#tcp.connections;
+  }
+
+  /** Ends idle UDP sessions; happens by itself every few seconds. */
+  sweep(): void {
+    for (const entry of this.#entries.values()) entry.listener?.udp?.sweep();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
