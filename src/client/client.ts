@@ -88,6 +88,14 @@ export interface ApiClient {
     body: unknown,
     options?: CallOptions,
   ): Promise<unknown>;
+  /** PUT to a subresource, such as `namespaces/web/finalize`. */
+  replaceSubresource(
+    kind: KindDefinition,
+    ref: ObjectRef,
+    subresource: string,
+    body: unknown,
+    options?: CallOptions,
+  ): Promise<unknown>;
   /** Ends when the server ends it; rejects with Expired (410) when the version is too old. */
   watch<T extends KubernetesObject>(
     kind: KindDefinition<T>,

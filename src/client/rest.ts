@@ -157,6 +157,11 @@ export function createClient(deps: ClientDeps): ApiClient {
       return call({ method: "POST", url, body, ...from(options) });
     },
 
+    replaceSubresource: async (kind, ref, subresource, body, options) => {
+      const url = resourceUrl(kind, refWith(ref, subresource));
+      return call({ method: "PUT", url, body, ...from(options) });
+    },
+
     watch: (kind, options) =>
       watchStream({
         transport: deps.transport,
