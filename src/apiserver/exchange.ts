@@ -1,0 +1,77 @@
+import type { StatusError } from "../api/machinery/status.ts";
+
+/** One HTTP request, whether it came over a socket or from within the process. */
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS";
+  /** Path and query, e.g. `/api/v1/services?watch=true`. */
+  readonly url: string;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The whole body; whoever listens has bounded its size. */
+  readonly body?: Uint8Array | undefined;
+  /** Aborts when the caller is gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface ApiResponse {
+  readonly status: number;
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Chunks as they come; a watch ends when the request's signal aborts or the server ends it. */
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Who asks; made by whoever authenticated the request. */
+export interface User {
+  readonly name: string;
+  readonly groups: readonly string[];
+}
+
+export const JSON_TYPE = "application/json";
+
+/** A whole body in one chunk. */
+export async function* chunksOf(...chunks: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
+  yield* chunks;
+}
+
+export function jsonResponse(
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): ApiResponse {
+  return bytesResponse(status, Buffer.from(JSON.stringify(value)), headers);
+}
+
+/** JSON that is already serialized. */
+export function bytesResponse(
+  status: number,
+  bytes: Uint8Array,
+  headers: Readonly<Record<string, string>> = {},
+): ApiResponse {
+  return {
+    status,
+    headers: { "content-type": JSON_TYPE, "content-length": String(bytes.length), ...headers },
+    body: chunksOf(bytes),
+  };
+}
+
+export function textResponse(status: number, text: string, type = "text/plain; charset=utf-8") {
+  return bytesResponse(status, Buffer.from(text), { "content-type": type });
+}
+
+/** The answer that a failure becomes; 429 carries when to try again. */
+export function failureResponse(error: StatusError): ApiResponse {
+  const seconds = error.status.details?.retryAfterSeconds;
+  return jsonResponse(
+    error.code,
+    error.status,
+    seconds === undefined ? {} : { "retry-after": String(seconds) },
+  );
+}
+
+/** Reads a body to its end; for bodies known to be short. */
+export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,305 @@
+import { createSecureServer } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { StatusError } from "../api/machinery/status.ts";
+import { withDeadline } from "../async/deadline.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { failureResponse } from "./exchange.ts";
+import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
+import { badRequest, bodyTooLarge, internalError, methodNotAllowed } from "./failures.ts";
+
+/** As upstream: what fits a stored object of 1.5 MiB with room for a patch that lists it twice. */
+export const MAX_BODY_BYTES = 3 * 1024 * 1024;
+const MAX_HEADER_BYTES = 64 * 1024;
+/** A body must be here within so long, or its sender is holding us up. */
+const BODY_TIMEOUT_MS = 30_000;
+/** Connections that are still busy so long after the end was announced are cut. */
+const CLOSE_GRACE_MS = 2000;
+/** A watch is a stream, and one connection carries many of them. */
+const MAX_CONCURRENT_STREAMS = 1000;
+
+export interface ListenOptions {
+  readonly address: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** PEM. */
+  readonly tls: { readonly key: string; readonly cert: string; readonly clientCa: string };
+  /** `user` is undefined for a caller without a certificate of our authority. */
+  readonly handler: (request: ApiRequest, user: User | undefined) => Promise<ApiResponse>;
+  readonly log: Logger;
+}
+
+export interface HttpListener extends AsyncDisposable {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The address cannot be listened on; the message names it and the way out. */
+export class ListenError extends Error {
+  readonly code: string;
+
+  constructor(message: string, code: string, cause: unknown) {
+    super(message, { cause });
+    this.name = "ListenError";
+    this.code = code;
+  }
+}
+
+/**
+ * Serves HTTP/2 and HTTP/1.1 over TLS. A client certificate gives the user: common name and organizations.
+ * Disposing stops listening, announces the end on every connection, and cuts what is left after 2 seconds;
+ * end the handler's watches first.
+ * @throws ListenError when the address is in use or not allowed.
+ */
+export async function listen(options: ListenOptions): Promise<HttpListener> {
+  const { tls, log } = options;
+  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+  const server = createSecureServer({
+    allowHTTP1: true,
+    key: tls.key,
+    cert: tls.cert,
+    ca: tls.clientCa,
+    requestCert: true,
+    // Who has no certificate is answered with a 401 that says so, not with a broken connection.
+    rejectUnauthorized: false,
+    minVersion: "TLSv1.2",
+    maxHeaderListPairs: 256,
+    settings: {
+      maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
+      maxHeaderListSize: MAX_HEADER_BYTES,
+      initialWindowSize: 256 * 1024,
+    },
+  });
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    session.on("error", (error) => log.debug("connection failed", { error }));
+  });
+  server.on("secureConnection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("tlsClientError", (error) => log.debug("TLS handshake failed", { error }));
+  const users = new WeakMap<object, { readonly user: User | undefined }>();
+  server.on("request", (request, response) => {
+    // Never rejects: every failure becomes an answer or a cut connection.
+    void serve(request, response, options, users);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(options, error)));
+    server.listen(options.port, options.address, resolve);
+  });
+  server.on("error", (error) => log.error("listener failed", { error }));
+  // A listening TCP server's address is never null or a path.
+  const { port } = server.address() as AddressInfo;
+  return {
+    address: options.address,
+    port,
+    [Symbol.asyncDispose]: () =>
+      new Promise((resolve) => {
+        const cut = setTimeout(() => {
+          for (const session of sessions) session.destroy();
+          for (const socket of sockets) socket.destroy();
+        }, CLOSE_GRACE_MS);
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        // Sends GOAWAY: clients finish what runs and take new requests elsewhere.
+        for (const session of sessions) session.close();
+        for (const socket of sockets) if (socketIsIdle(socket)) socket.destroy();
+      }),
+  };
+}
+
+/** An HTTP/1.1 connection that waits for its next request; Node does not close these by itself here. */
+function socketIsIdle(socket: Socket): boolean {
+  // `_httpMessage` is the response under way on an HTTP/1.1 connection, as node:http itself tests it.
+  const busy = (socket as Socket & { readonly _httpMessage?: unknown })._httpMessage;
+  const { alpnProtocol } = socket as TLSSocket;
+  return alpnProtocol !== "h2" && (busy === null || busy === undefined);
+}
+
+async function serve(
+  incoming: Http2ServerRequest,
+  outgoing: Http2ServerResponse,
+  options: ListenOptions,
+  users: WeakMap<object, { readonly user: User | undefined }>,
+): Promise<void> {
+  const gone = new AbortController();
+  outgoing.once("close", () => gone.abort(new Error("the client closed the connection")));
+  outgoing.on("error", (error) => options.log.debug("response failed", { error }));
+  incoming.on("error", (error: Error) => options.log.debug("request failed", { error }));
+  try {
+    const response = await answer(incoming, options, users, gone.signal);
+    await send(incoming.method, response, outgoing, gone.signal);
+  } catch (error) {
+    // Headers are out or the client is gone: all that is left is to cut the stream, so that no client takes
+    // half a body for a whole one.
+    if (!gone.signal.aborted) options.log.error("response cut off", { url: incoming.url, error });
+    cut(outgoing);
+  }
+}
+
+async function answer(
+  incoming: Http2ServerRequest,
+  { handler, log }: ListenOptions,
+  users: WeakMap<object, { readonly user: User | undefined }>,
+  signal: AbortSignal,
+): Promise<ApiResponse> {
+  try {
+    const { method } = incoming;
+    if (!isMethod(method)) throw methodNotAllowed();
+    const body = await readBody(incoming, signal);
+    const request = { method, url: incoming.url, headers: headersOf(incoming), body, signal };
+    return await handler(request, userOf(incoming, users));
+  } catch (error) {
+    if (error instanceof StatusError) return failureResponse(error);
+    if (!signal.aborted) log.error("request failed", { url: incoming.url, error });
+    return failureResponse(internalError("the request failed; the server's log has the reason"));
+  }
+}
+
+/** @throws StatusError 413 for a body beyond the limit, 400 for one that does not come. */
+async function readBody(
+  incoming: Http2ServerRequest,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  const declared = Number(incoming.headers["content-length"] ?? "0");
+  if (declared > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  await withDeadline(BODY_TIMEOUT_MS, signal, async () => {
+    // The stream is binary: no encoding was set.
+    for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
+      size += chunk.length;
+      if (size > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
+      chunks.push(chunk);
+    }
+  }).catch((error: unknown) => {
+    if (error instanceof StatusError || signal.aborted) throw error;
+    throw badRequest(`the request's body did not arrive: ${String(error)}`);
+  });
+  return size === 0 ? undefined : chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+}
+
+async function send(
+  method: string,
+  response: ApiResponse,
+  outgoing: Http2ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  outgoing.writeHead(response.status, { ...response.headers });
+  if (method === "HEAD") {
+    outgoing.end();
+    return;
+  }
+  // A watch may have nothing to say for minutes; its client waits for the headers.
+  // Over HTTP/2 writeHead has sent them; HTTP/1.1 waits for a body unless told.
+  if (response.headers["content-length"] === undefined && hasFlush(outgoing)) {
+    outgoing.flushHeaders();
+  }
+  for await (const chunk of response.body) {
+    if (signal.aborted) return;
+    if (!outgoing.write(chunk)) await drained(outgoing, signal);
+  }
+  outgoing.end();
+}
+
+function hasFlush(outgoing: object): outgoing is { flushHeaders(): void } {
+  return "flushHeaders" in outgoing;
+}
+
+/** Resolves when the client has taken what was written, or is gone. */
+function drained(outgoing: Http2ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const done = () => {
+      outgoing.off("drain", done);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    outgoing.once("drain", done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+function cut(outgoing: Http2ServerResponse): void {
+  // Over HTTP/1.1 the same handler gets a ServerResponse, which has no stream but can be destroyed.
+  const stream: { destroy(): unknown } | undefined = outgoing.stream ?? outgoing.socket;
+  stream?.destroy();
+}
+
+function headersOf(incoming: Http2ServerRequest): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    if (value === undefined || name.startsWith(":")) continue;
+    headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return headers;
+}
+
+/** The user of the connection; read from its certificate once. */
+function userOf(
+  incoming: Http2ServerRequest,
+  users: WeakMap<object, { readonly user: User | undefined }>,
+): User | undefined {
+  // The socket of an HTTP/2 request is a proxy, so the session stands for the connection there.
+  const connection: object | undefined =
+    "stream" in incoming ? incoming.stream.session : (incoming as { socket: object }).socket;
+  if (connection === undefined) return undefined;
+  const known = users.get(connection);
+  if (known !== undefined) return known.user;
+  // This listener speaks TLS only.
+  const user = readUser(incoming.socket as TLSSocket);
+  users.set(connection, { user });
+  return user;
+}
+
+function readUser(socket: TLSSocket): User | undefined {
+  if (!socket.authorized) return undefined;
+  // Attributes that occur several times come as a list, which the types do not say.
+  const subject: Record<string, string | string[] | undefined> =
+    { ...socket.getPeerCertificate().subject };
+  const name = [subject["CN"] ?? []].flat()[0];
+  if (name === undefined || name === "") return undefined;
+  return { name, groups: [...[subject["O"] ?? []].flat(), "system:authenticated"] };
+}
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] as const;
+
+function isMethod(text: string): text is (typeof METHODS)[number] {
+  return METHODS.some((method) => method === text);
+}
+
+function listenError({ address, port }: ListenOptions, error: Error): Error {
+  const where = address.includes(":") ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
+  const code = "code" in error ? String(error.code) : "";
+  switch (code) {
+    case "EADDRINUSE":
+      return new ListenError(
+        `cannot serve the API on ${where}: the port is in use; end what uses it, or choose another port (0 takes a free one)`,
+        code,
+        error,
+      );
+    case "EACCES":
+      return new ListenError(
+        `cannot serve the API on ${where}: this user may not bind port ${String(port)}; choose a port above 1023`,
+        code,
+        error,
+      );
+    case "EADDRNOTAVAIL":
+      return new ListenError(
+        `cannot serve the API on ${where}: no interface of this machine has the address ${address}`,
+        code,
+        error,
+      );
+    default:
+      return new ListenError(`cannot serve the API on ${where}: ${error.message}`, code, error);
+  }
+}

@@ -1,0 +1,59 @@
+import { objectKey } from "../api/machinery/object-key.ts";
+import type { ResourceCall } from "./context.ts";
+import { JSON_TYPE, bytesResponse } from "./exchange.ts";
+import type { ApiResponse } from "./exchange.ts";
+import { notFound } from "./failures.ts";
+import { listPage } from "./list.ts";
+import { negotiateForm } from "./negotiate.ts";
+import { parseListQuery, parseVersion } from "./query.ts";
+import { eventRenderer, renderItem, renderList } from "./representation.ts";
+import { selectionOf } from "./selection.ts";
+import type { Served } from "./stored.ts";
+import { openWatch } from "./watch.ts";
+
+/** GET of one object. */
+export async function getObject(call: ResourceCall): Promise<ApiResponse> {
+  const { context, request, query } = call;
+  const form = negotiateForm(request.headers["accept"]);
+  const version = parseVersion(query.get("resourceVersion"));
+  if (version !== undefined) await context.cache.reached(version, request.signal);
+  const view = { form, kind: call.route.definition, nowMs: context.now(), query };
+  return bytesResponse(200, renderItem(view, currentOf(call)));
+}
+
+/** The object that the route names. @throws StatusError 404. */
+export function currentOf({ route, kindCache }: ResourceCall): Served {
+  const { definition, namespace, name = "" } = route;
+  const item = kindCache.get(objectKey({ namespace, name }));
+  if (item === undefined) throw notFound(definition, name);
+  return item;
+}
+
+/** GET of a collection: a list, or a watch. */
+export async function listOrWatch(call: ResourceCall): Promise<ApiResponse> {
+  const { context, request, route, query, kindCache } = call;
+  const { definition: kind, namespace, name } = route;
+  const options = parseListQuery(query);
+  const form = negotiateForm(request.headers["accept"]);
+  const selection = selectionOf(kind, namespace, name, options);
+  const view = { form, kind, nowMs: context.now(), query };
+  if (!options.watch && !route.watch) {
+    const page = await listPage(context.cache, kindCache, selection, options, request.signal);
+    return bytesResponse(200, renderList(view, page));
+  }
+  const body = await openWatch({
+    cache: context.cache,
+    kindCache,
+    selection,
+    query: options,
+    renderer: eventRenderer(view, context.now),
+    signal: request.signal,
+    stopping: context.stopping,
+    now: context.now,
+  });
+  return {
+    status: 200,
+    headers: { "content-type": form.kind === "object" ? JSON_TYPE : `${JSON_TYPE};stream=watch` },
+    body,
+  };
+}

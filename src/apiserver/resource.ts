@@ -1,0 +1,103 @@
+import type { ApiContext, ResourceCall } from "./context.ts";
+import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
+import { methodNotAllowed, unknownPath } from "./failures.ts";
+import { getObject, listOrWatch } from "./read-verbs.ts";
+import type { ResourceRoute } from "./routes.ts";
+import { bindPod, finalizeNamespace, readLog } from "./subresources.ts";
+import {
+  createObject,
+  deleteCollection,
+  deleteObject,
+  patchObject,
+  updateObject,
+} from "./write-verbs.ts";
+
+/** Answers a request for a resource. @throws StatusError for everything that goes wrong. */
+export async function answerResource(
+  context: ApiContext,
+  request: ApiRequest,
+  user: User,
+  route: ResourceRoute,
+  query: URLSearchParams,
+): Promise<ApiResponse> {
+  const call: ResourceCall = {
+    context,
+    request,
+    user,
+    route,
+    query,
+    kindCache: context.cache.of(route.definition),
+  };
+  if (route.subresource !== undefined) return answerSubresource(call);
+  return route.name === undefined ? answerCollection(call) : answerObject(call);
+}
+
+async function answerCollection(call: ResourceCall): Promise<ApiResponse> {
+  switch (call.request.method) {
+    case "GET":
+    case "HEAD":
+      return listOrWatch(call);
+    case "POST":
+      return createObject(call);
+    case "DELETE":
+      return deleteCollection(call);
+    case "PUT":
+    case "PATCH":
+    case "OPTIONS":
+      throw methodNotAllowed();
+  }
+}
+
+async function answerObject(call: ResourceCall): Promise<ApiResponse> {
+  const { request, route, query } = call;
+  switch (request.method) {
+    case "GET":
+    case "HEAD":
+      return route.watch || query.get("watch") === "true" ? listOrWatch(call) : getObject(call);
+    case "PUT":
+      return updateObject(call, "main");
+    case "PATCH":
+      return patchObject(call, "main");
+    case "DELETE":
+      return deleteObject(call);
+    case "POST":
+    case "OPTIONS":
+      throw methodNotAllowed();
+  }
+}
+
+async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
+  const { request, route } = call;
+  const { definition, subresource = "" } = route;
+  if (route.rest !== "" || route.watch) throw unknownPath();
+  if (subresource === "status" && definition.strategy.prepareForStatusUpdate !== undefined) {
+    return answerStatus(call);
+  }
+  // The few subresources that single kinds have.
+  const handlers: Readonly<Record<string, (call: ResourceCall) => Promise<ApiResponse>>> = {
+    "GET pods/log": readLog,
+    "POST pods/binding": bindPod,
+    "PUT namespaces/finalize": finalizeNamespace,
+  };
+  const path = `${definition.plural}/${subresource}`;
+  const handler = definition.group === "" ? handlers[`${request.method} ${path}`] : undefined;
+  if (handler !== undefined) return handler(call);
+  const isKnown = Object.keys(handlers).some((one) => one.endsWith(` ${path}`));
+  throw isKnown ? methodNotAllowed() : unknownPath();
+}
+
+async function answerStatus(call: ResourceCall): Promise<ApiResponse> {
+  switch (call.request.method) {
+    case "GET":
+    case "HEAD":
+      return getObject(call);
+    case "PUT":
+      return updateObject(call, "status");
+    case "PATCH":
+      return patchObject(call, "status");
+    case "POST":
+    case "DELETE":
+    case "OPTIONS":
+      throw methodNotAllowed();
+  }
+}

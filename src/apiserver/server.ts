@@ -1,0 +1,261 @@
+import { randomUUID } from "node:crypto";
+import { resourceNameOf } from "../api/machinery/kind.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
+import { StatusError } from "../api/machinery/status.ts";
+import { sleep } from "../async/sleep.ts";
+import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
+import type { Cidr } from "../net/cidr.ts";
+import type { Store } from "../store/store.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { SERVER_USER, createNamespaces, publishServer } from "./cluster-objects.ts";
+import type { ClusterObjectsDeps, PublishedAddress } from "./cluster-objects.ts";
+import { compressed } from "./compression.ts";
+import type { ApiContext } from "./context.ts";
+import { Deleter } from "./deleter.ts";
+import { Documents } from "./documents.ts";
+import { failureResponse, jsonResponse, textResponse } from "./exchange.ts";
+import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
+import { internalError, methodNotAllowed, tooManyRequests, unauthorized, unknownPath } from "./failures.ts";
+import { HEALTH_PATHS, answerHealth } from "./health.ts";
+import type { AgentTls } from "./logs.ts";
+import { loopbackHook } from "./loopback-writers.ts";
+import { Registry } from "./registry.ts";
+import { answerResource } from "./resource.ts";
+import { parseRoute, routeTable } from "./routes.ts";
+import { ServicePools } from "./service-pools.ts";
+import { WatchCache } from "./watch-cache.ts";
+import type { WriteHook } from "./write-hook.ts";
+import { Writer } from "./writer.ts";
+
+export interface ApiServerDeps {
+  /** Outlives the server; the caller disposes it. */
+  readonly store: Store;
+  readonly kinds: readonly KindDefinition[];
+  readonly log: Logger;
+  /** Where cluster IPs come from; the first is of the primary family. */
+  readonly serviceCidrs: readonly Cidr[];
+  readonly nodePortRange: NodePortRange;
+  /** Loopback ranges of Pods, whose addresses {@link loopbackWriters} may put into slices; usually none. */
+  readonly loopbackPodCidrs?: readonly Cidr[] | undefined;
+  /** Users who may; by default nobody but the server itself. */
+  readonly loopbackWriters?: ((user: User) => boolean) | undefined;
+  /** How to reach node agents for logs; undefined: logs are not served. */
+  readonly agentTls?: AgentTls | undefined;
+  /** Our own version, e.g. "0.1.0". */
+  readonly version: string;
+  /** The text of `/metrics`. */
+  readonly renderMetrics?: (() => string) | undefined;
+  /** Epoch milliseconds; default the clock. */
+  readonly now?: (() => number) | undefined;
+  /** A number in [0, 1); default Math.random. */
+  readonly random?: (() => number) | undefined;
+}
+
+export interface ApiServer extends AsyncDisposable {
+  /** Answers any request; never rejects. `user` is undefined for a caller that showed nothing. */
+  handle(request: ApiRequest, user: User | undefined): Promise<ApiResponse>;
+  /** Writes the Service `kubernetes` with its endpoints and keeps them so; called once, when listening. */
+  publish(address: PublishedAddress): Promise<void>;
+}
+
+/** Requests under way at once, watches and logs not counted; more are answered 429 with a Retry-After. */
+const MAX_IN_FLIGHT = 1000;
+/** Store history is kept so long, for other servers that follow it. */
+const COMPACT_EVERY_MS = 5 * 60_000;
+
+/**
+ * Starts an API server over a store: loads all objects, creates the namespaces that every cluster has, and
+ * is ready to answer. Disposing ends all watches.
+ */
+export async function createApiServer(deps: ApiServerDeps): Promise<ApiServer> {
+  const cache = await WatchCache.start(deps);
+  try {
+    const server = new Server(deps, cache);
+    await createNamespaces(server.clusterObjects);
+    return server;
+  } catch (error) {
+    await cache[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class Server implements ApiServer {
+  readonly clusterObjects: ClusterObjectsDeps;
+  readonly #deps: ApiServerDeps;
+  readonly #context: ApiContext;
+  readonly #stop = new AbortController();
+  readonly #documents: Documents;
+  readonly #routes: ReturnType<typeof routeTable>;
+  readonly #loops: Promise<void>[] = [];
+  #inFlight = 0;
+
+  constructor(deps: ApiServerDeps, cache: WatchCache) {
+    const { store, kinds, log } = deps;
+    const now = deps.now ?? Date.now;
+    const byResource = new Map(kinds.map((kind) => [resourceNameOf(kind), kind]));
+    const namespaceKind = byResource.get("namespaces");
+    if (namespaceKind === undefined) throw new Error("an API server must serve namespaces");
+    const registry = new Registry(store, cache);
+    const writer = new Writer({
+      registry,
+      namespaceKind,
+      hooks: hooksOf(deps, cache, byResource, registry),
+      now,
+      random: deps.random ?? Math.random,
+      newUid: randomUUID,
+    });
+    this.#deps = deps;
+    this.#context = {
+      cache,
+      registry,
+      writer,
+      deleter: new Deleter({ registry, writer, now }),
+      nodeKind: byResource.get("nodes"),
+      agentTls: deps.agentTls,
+      log,
+      now,
+      stopping: this.#stop.signal,
+    };
+    this.clusterObjects = { cache, registry, writer, kinds: byResource, log };
+    this.#documents = new Documents(kinds, deps.version);
+    this.#routes = routeTable(kinds);
+    this.#loops.push(this.#compact());
+  }
+
+  async publish(address: PublishedAddress): Promise<void> {
+    const { serviceCidrs } = this.#deps;
+    const signal = this.#stop.signal;
+    const { done } = await publishServer(this.clusterObjects, address, serviceCidrs, signal);
+    this.#loops.push(done);
+  }
+
+  async handle(request: ApiRequest, user: User | undefined): Promise<ApiResponse> {
+    try {
+      if (this.#inFlight >= MAX_IN_FLIGHT) {
+        throw tooManyRequests("too many requests at once, please try again later");
+      }
+      this.#inFlight++;
+      try {
+        return await compressed(request, await this.#answer(request, user));
+      } finally {
+        this.#inFlight--;
+      }
+    } catch (error) {
+      if (error instanceof StatusError) return failureResponse(error);
+      if (request.signal.aborted) return failureResponse(internalError("the request was cancelled"));
+      this.#deps.log.error("request failed", { method: request.method, url: request.url, error });
+      return failureResponse(internalError(error instanceof Error ? error.message : String(error)));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("the API server is closed"));
+    await Promise.all(this.#loops);
+    await this.#context.cache[Symbol.asyncDispose]();
+  }
+
+  async #answer(request: ApiRequest, user: User | undefined): Promise<ApiResponse> {
+    const at = request.url.indexOf("?");
+    const path = at === -1 ? request.url : request.url.slice(0, at);
+    const query = new URLSearchParams(at === -1 ? "" : request.url.slice(at + 1));
+    if (HEALTH_PATHS.includes(path)) return answerHealth(path, query, this.#checks());
+    if (user === undefined) throw unauthorized();
+    const route = parseRoute(path, this.#routes);
+    switch (route?.kind) {
+      case undefined:
+        throw unknownPath();
+      case "resource":
+        return answerResource(this.#context, request, user, route, query);
+      case "discovery":
+      case "other":
+        return this.#answerDocument(request, route.path, query);
+    }
+  }
+
+  async #answerDocument(
+    request: ApiRequest,
+    path: string,
+    query: URLSearchParams,
+  ): Promise<ApiResponse> {
+    if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
+    const { renderMetrics } = this.#deps;
+    if (path === "/metrics" && renderMetrics !== undefined) {
+      return textResponse(200, renderMetrics(), "text/plain; version=0.0.4; charset=utf-8");
+    }
+    if (path === "/version") return jsonResponse(200, versionInfo(this.#deps.version));
+    const response = this.#documents.answer(path, query, request.headers);
+    if (response === undefined) throw unknownPath();
+    return response;
+  }
+
+  #checks() {
+    return [
+      { name: "ping", problem: () => undefined },
+      {
+        name: "store",
+        problem: () => (this.#stop.signal.aborted ? "the server is shutting down" : undefined),
+      },
+    ];
+  }
+
+  /** Forgets what happened in the store more than five minutes ago. */
+  async #compact(): Promise<void> {
+    const { store, log } = this.#deps;
+    let revision = store.revision;
+    while (!this.#stop.signal.aborted) {
+      try {
+        await sleep(COMPACT_EVERY_MS, this.#stop.signal);
+        await store.compact(revision);
+        revision = store.revision;
+      } catch (error) {
+        if (!this.#stop.signal.aborted) log.warn("the store could not be compacted", { error });
+      }
+    }
+  }
+}
+
+function hooksOf(
+  deps: ApiServerDeps,
+  cache: WatchCache,
+  kinds: ReadonlyMap<string, KindDefinition>,
+  registry: Registry,
+): ReadonlyMap<string, WriteHook> {
+  const hooks = new Map<string, WriteHook>();
+  const { loopbackPodCidrs = [], loopbackWriters = () => false } = deps;
+  const loopback = loopbackHook(
+    loopbackPodCidrs,
+    (user) => user === SERVER_USER || loopbackWriters(user),
+  );
+  hooks.set("endpoints", loopback);
+  hooks.set("endpointslices.discovery.k8s.io", loopback);
+  const services = kinds.get("services");
+  if (services === undefined) return hooks;
+  const { serviceCidrs, nodePortRange, random = Math.random } = deps;
+  const pools = new ServicePools(cache.of(services), { serviceCidrs, nodePortRange, random });
+  const endpoints = kinds.get("endpoints");
+  hooks.set("services", {
+    admit: (object, old, dryRun) => pools.admit(object, old, dryRun),
+    // SVC-018: Endpoints go with the Service of their name.
+    alsoDeleted: ({ metadata }) => {
+      const current = endpoints && registry.get(endpoints, metadata);
+      return current === undefined
+        ? []
+        : [{ kind: endpoints as KindDefinition, ref: metadata, current, next: undefined }];
+    },
+  });
+  return hooks;
+}
+
+function versionInfo(version: string): object {
+  return {
+    major: "1",
+    minor: "34",
+    gitVersion: `v1.34.0+portolan.${version}`,
+    gitCommit: "",
+    gitTreeState: "clean",
+    buildDate: "1970-01-01T00:00:00Z",
+    goVersion: "go0.0",
+    compiler: process.release.name,
+    platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
+  };
+}

@@ -1,0 +1,84 @@
+import { apiVersionOf } from "../api/machinery/kind.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import { objectKey } from "../api/machinery/object-key.ts";
+import type { ObjectKey, ObjectRef } from "../api/machinery/object-key.ts";
+import type { Entry } from "../store/store.ts";
+
+/**
+ * How objects lie in the store: `/registry/GROUP/PLURAL/[NAMESPACE/]NAME` ("core" for the core group) holds
+ * the object's JSON without its resourceVersion, which is the entry's revision.
+ */
+
+export const REGISTRY = "/registry/";
+
+export function storagePrefix(kind: Pick<KindDefinition, "group" | "plural">): string {
+  return `${REGISTRY}${kind.group === "" ? "core" : kind.group}/${kind.plural}/`;
+}
+
+export function storageKey(kind: Pick<KindDefinition, "group" | "plural">, ref: ObjectRef): string {
+  return storagePrefix(kind) + objectKey(ref);
+}
+
+/** An object as it is served, with its serialized form beside it. */
+export interface Served {
+  readonly key: ObjectKey;
+  readonly object: KubernetesObject;
+  /** Revision of the commit that wrote it: its resourceVersion. */
+  readonly revision: number;
+  /** The object's JSON, serialized once. */
+  readonly bytes: Uint8Array;
+}
+
+/** The text to store. Equal objects give equal texts only if their keys are in the same order. */
+export function encodeStored(object: KubernetesObject): string {
+  const { kind, apiVersion, metadata, ...rest } = object;
+  const { resourceVersion: _, ...kept } = metadata;
+  return JSON.stringify({ kind, apiVersion, metadata: kept, ...rest });
+}
+
+/** `object` as it reads at `revision`, with the resourceVersion first in its metadata. */
+export function atRevision(object: KubernetesObject, revision: number): KubernetesObject {
+  const { kind, apiVersion, metadata, ...rest } = object;
+  const { resourceVersion: _, ...kept } = metadata;
+  return {
+    kind,
+    apiVersion,
+    metadata: { resourceVersion: String(revision), ...kept },
+    ...rest,
+  };
+}
+
+/**
+ * Reads what is stored, with defaults that were added to the kind since it was written (SVC-010).
+ * @throws SyntaxError when the stored text is not JSON.
+ */
+export function decodeStored(kind: KindDefinition, key: ObjectKey, entry: Entry): Served {
+  // Only this server writes below REGISTRY, and only validated objects.
+  const parsed = JSON.parse(entry.value) as KubernetesObject;
+  const object = kind.strategy.defaults(parsed);
+  const text = object === parsed ? entry.value : encodeStored(object);
+  return served(kind, key, object, text, entry.modRevision);
+}
+
+/** Joins an object with its stored text, so that it is serialized only once on its way to readers. */
+export function served(
+  kind: KindDefinition,
+  key: ObjectKey,
+  object: KubernetesObject,
+  stored: string,
+  revision: number,
+): Served {
+  const versioned = atRevision(object, revision);
+  const head = `{"kind":"${kind.kind}","apiVersion":"${apiVersionOf(kind)}","metadata":{`;
+  const text = stored.startsWith(head)
+    ? `${head}"resourceVersion":"${String(revision)}",${stored.slice(head.length)}`
+    : JSON.stringify(versioned);
+  return { key, object: versioned, revision, bytes: Buffer.from(text) };
+}
+
+/** The last state of an object with the revision of its deletion, as DELETED events carry it. */
+export function deletedAt(last: Served, revision: number): Served {
+  const object = atRevision(last.object, revision);
+  return { key: last.key, object, revision, bytes: Buffer.from(JSON.stringify(object)) };
+}

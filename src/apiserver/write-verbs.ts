@@ -1,0 +1,188 @@
+import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import { bodyTypeOf, decodeBody, decodeParsed } from "./body.ts";
+import type { ResourceCall } from "./context.ts";
+import { deleteOptions } from "../api/machinery/delete-options.ts";
+import type { DeleteOptions } from "../api/machinery/delete-options.ts";
+import type { Deletion } from "./deleter.ts";
+import { bytesResponse, jsonResponse } from "./exchange.ts";
+import type { ApiResponse } from "./exchange.ts";
+import { badRequest } from "./failures.ts";
+import { listPage } from "./list.ts";
+import { negotiateForm } from "./negotiate.ts";
+import { placeObject } from "./object-identity.ts";
+import { parsePatch } from "./patch.ts";
+import { parseDryRun, parseListQuery, parseWriteQuery } from "./query.ts";
+import { renderItem, renderList } from "./representation.ts";
+import { selectionOf } from "./selection.ts";
+import type { Served } from "./stored.ts";
+import type { Written } from "./writer.ts";
+
+/** POST to a collection. */
+export async function createObject(call: ResourceCall): Promise<ApiResponse> {
+  const { context, request, user, route, query } = call;
+  const { definition: kind, namespace } = route;
+  const options = parseWriteQuery(query);
+  const decoded = await decodeBody(request, bodyTypeOf(kind), options.fieldValidation);
+  if (kind.namespaced && namespace === "") {
+    throw badRequest("an empty namespace may not be set during creation");
+  }
+  const object = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, undefined));
+  const written = await context.writer.create(kind, object, { dryRun: options.dryRun, user });
+  return writtenResponse(call, written, decoded.warnings);
+}
+
+/** PUT of an object or of its status. */
+export async function updateObject(
+  call: ResourceCall,
+  part: "main" | "status",
+): Promise<ApiResponse> {
+  const { context, request, user, route, query } = call;
+  const { definition: kind, namespace, name = "" } = route;
+  const options = parseWriteQuery(query);
+  const decoded = await decodeBody(request, bodyTypeOf(kind), options.fieldValidation);
+  const object = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, name));
+  const { writer, registry } = context;
+  const writeOptions = { dryRun: options.dryRun, user };
+  const isNew = registry.get(kind, object.metadata) === undefined;
+  const written =
+    isNew && part === "main" && kind.strategy.createOnUpdate
+      ? await writer.create(kind, object, writeOptions)
+      : await writer.modify(kind, object.metadata, part, writeOptions, () => object);
+  return writtenResponse(call, written, decoded.warnings);
+}
+
+/** PATCH of an object or of its status. */
+export async function patchObject(
+  call: ResourceCall,
+  part: "main" | "status",
+): Promise<ApiResponse> {
+  const { context, request, user, route, query } = call;
+  const { definition: kind, namespace, name = "" } = route;
+  const options = parseWriteQuery(query);
+  const patch = await parsePatch(request, kind);
+  let warnings: readonly string[] = [];
+  const change = (current: Served): KubernetesObject => {
+    const patched = patch(current.object);
+    const decoded = decodeParsed(patched, bodyTypeOf(kind), options.fieldValidation);
+    warnings = decoded.warnings;
+    return kind.strategy.defaults(placeObject(kind, decoded.object, namespace, name));
+  };
+  const ref = { namespace, name };
+  const written = await context.writer.modify(
+    kind,
+    ref,
+    part,
+    { dryRun: options.dryRun, user },
+    change,
+  );
+  return writtenResponse(call, written, warnings);
+}
+
+/** DELETE of one object. */
+export async function deleteObject(call: ResourceCall): Promise<ApiResponse> {
+  const { context, route } = call;
+  const { definition: kind, namespace, name = "" } = route;
+  const { options, dryRun } = await deleteOptionsOf(call);
+  const deletion = await context.deleter.delete(kind, { namespace, name }, options, dryRun);
+  return deletionResponse(call, deletion);
+}
+
+/** How many deletions of a collection are under way at once. */
+const DELETE_BATCH = 32;
+
+/** DELETE of a collection: all that the selectors match; answers what was deleted. */
+export async function deleteCollection(call: ResourceCall): Promise<ApiResponse> {
+  const { context, request, route, query, kindCache } = call;
+  const { definition: kind, namespace } = route;
+  const { options, dryRun } = await deleteOptionsOf(call);
+  const list = parseListQuery(query);
+  const selection = selectionOf(kind, namespace, undefined, list);
+  const page = await listPage(context.cache, kindCache, selection, list, request.signal);
+  for (let i = 0; i < page.items.length; i += DELETE_BATCH) {
+    const batch = page.items.slice(i, i + DELETE_BATCH);
+    await Promise.all(
+      batch.map(async ({ key, object }) => {
+        // Whoever deleted it meanwhile did what was asked.
+        if (kindCache.get(key) === undefined) return;
+        await context.deleter.delete(kind, object.metadata, options, dryRun);
+      }),
+    );
+  }
+  const form = negotiateForm(request.headers["accept"]);
+  const view = { form, kind, nowMs: context.now(), query };
+  return bytesResponse(200, renderList(view, { ...page, revision: context.cache.revision }));
+}
+
+/** Options come in the body, in the query, or both; the body wins. */
+async function deleteOptionsOf(
+  call: ResourceCall,
+): Promise<{ readonly options: DeleteOptions; readonly dryRun: boolean }> {
+  const { request, query } = call;
+  const type = { apiVersion: "", kind: "DeleteOptions", schema: deleteOptions };
+  const decoded =
+    request.body === undefined ? undefined : await decodeBody(request, type, "Ignore");
+  // Decoded by the schema of DeleteOptions, which has nothing that must be there.
+  const body = decoded?.object as Partial<DeleteOptions> | undefined;
+  const grace = query.get("gracePeriodSeconds");
+  if (grace !== null && !/^-?\d{1,9}$/.test(grace)) {
+    throw badRequest(`query parameter gracePeriodSeconds: ${JSON.stringify(grace)} is not a whole number`);
+  }
+  const policy = query.get("propagationPolicy") ?? undefined;
+  const options = {
+    apiVersion: "v1",
+    kind: "DeleteOptions",
+    ...(grace === null ? {} : { gracePeriodSeconds: Number(grace) }),
+    ...(policy === undefined ? {} : { propagationPolicy: policy }),
+    ...body,
+  };
+  const dryRun = parseDryRun([...query.getAll("dryRun"), ...(options.dryRun ?? [])]);
+  return { options, dryRun };
+}
+
+/** Kinds whose deletion answers the object (upstream's ReturnDeletedObject); all others answer a Status. */
+const ANSWERED_WHOLE: readonly string[] = ["pods", "services", "serviceaccounts"];
+
+function deletionResponse(call: ResourceCall, { kind: outcome, item }: Deletion): ApiResponse {
+  const { context, request, route, query } = call;
+  const { definition: kind } = route;
+  if (outcome === "marked" || ANSWERED_WHOLE.includes(kind.plural)) {
+    const form = negotiateForm(request.headers["accept"]);
+    const view = { form, kind, nowMs: context.now(), query };
+    return bytesResponse(200, renderItem(view, item));
+  }
+  const { name, uid } = item.object.metadata;
+  return jsonResponse(200, {
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Success",
+    details: {
+      name,
+      ...(kind.group === "" ? {} : { group: kind.group }),
+      kind: kind.plural,
+      uid,
+    },
+  });
+}
+
+export function writtenResponse(
+  call: ResourceCall,
+  written: Written,
+  bodyWarnings: readonly string[],
+): ApiResponse {
+  const { context, request, route, query } = call;
+  const form = negotiateForm(request.headers["accept"]);
+  const view = { form, kind: route.definition, nowMs: context.now(), query };
+  const warnings = [...bodyWarnings, ...written.warnings];
+  return bytesResponse(
+    written.created ? 201 : 200,
+    renderItem(view, written.item),
+    warnings.length === 0 ? {} : { warning: warnings.map(warningValue).join(", ") },
+  );
+}
+
+/** One value of a `Warning` header (RFC 7234 5.5); characters that a header may not carry become "?". */
+function warningValue(text: string): string {
+  const quoted = text.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "\\$&");
+  return `299 - "${quoted}"`;
+}

@@ -1,0 +1,326 @@
+import { invalid } from "../api/machinery/field-error.ts";
+import type { FieldError } from "../api/machinery/field-error.ts";
+import { deepEqual } from "../api/machinery/json.ts";
+import { resourceNameOf } from "../api/machinery/kind.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import type { ObjectRef } from "../api/machinery/object-key.ts";
+import { validateMetadata, validateMetadataUpdate } from "../api/machinery/metadata.validation.ts";
+import { failure } from "../api/machinery/status.ts";
+import type { User } from "./exchange.ts";
+import { alreadyExists, conflict, forbidden, invalidObject, notFound } from "./failures.ts";
+import {
+  createdMetadata,
+  generateName,
+  updatedMetadata,
+} from "./object-identity.ts";
+import { unsaved } from "./registry.ts";
+import type { Registry, Step, Unchanged } from "./registry.ts";
+import type { Served } from "./stored.ts";
+import type { Admitted, WriteHook } from "./write-hook.ts";
+
+export interface WriterDeps {
+  readonly registry: Registry;
+  readonly namespaceKind: KindDefinition;
+  /** By resource name, e.g. "services". */
+  readonly hooks: ReadonlyMap<string, WriteHook>;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly newUid: () => string;
+}
+
+export interface WriteOptions {
+  readonly dryRun: boolean;
+  readonly user: User;
+}
+
+export interface Written {
+  readonly item: Served;
+  readonly created: boolean;
+  readonly warnings: readonly string[];
+}
+
+/** How often a write without a resourceVersion starts over when others are faster. */
+const MAX_ATTEMPTS = 8;
+
+/** Which part of an object a write may change. */
+export type Part = "main" | "status" | "whole";
+
+/** The general course of creates and updates; see `Strategy` for the order of steps. */
+export class Writer {
+  readonly #deps: WriterDeps;
+
+  constructor(deps: WriterDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Creates `object`, whose metadata names its namespace, after defaults.
+   * @throws StatusError 404 or 403 for its namespace, 409 AlreadyExists, 422 Invalid.
+   */
+  async create(
+    kind: KindDefinition,
+    object: KubernetesObject,
+    options: WriteOptions,
+  ): Promise<Written> {
+    const prefix = object.metadata.generateName ?? "";
+    const isGenerated = object.metadata.name === "" && prefix !== "";
+    for (let attempt = 1; ; attempt++) {
+      const name = isGenerated ? generateName(prefix, this.#deps.random) : object.metadata.name;
+      const draft = { ...object, metadata: { ...object.metadata, name } };
+      const written = await this.#createOnce(kind, draft, options);
+      if (written !== undefined) return written;
+      if (this.#deps.registry.get(kind, draft.metadata) !== undefined) {
+        if (!isGenerated || attempt === MAX_ATTEMPTS) throw alreadyExists(kind, name);
+      } else if (attempt === MAX_ATTEMPTS) throw conflict(kind, name);
+    }
+  }
+
+  /** @returns undefined when the object is there already or its namespace changed meanwhile. */
+  async #createOnce(
+    kind: KindDefinition,
+    draft: KubernetesObject,
+    options: WriteOptions,
+  ): Promise<Written | undefined> {
+    const { registry, now, newUid } = this.#deps;
+    const { strategy } = kind;
+    const unchanged = this.#openNamespace(kind, draft);
+    if (draft.metadata.name !== "" && registry.get(kind, draft.metadata) !== undefined) {
+      return undefined;
+    }
+    const metadata = createdMetadata(draft.metadata, {
+      uid: newUid(),
+      nowMs: now(),
+      hasGeneration: strategy.generation !== "none",
+    });
+    const admitted = this.#admit(kind, { ...draft, metadata }, undefined, options.dryRun);
+    try {
+      const object = strategy.prepareForCreate(admitted.object);
+      this.#refuse(kind, object, options, [
+        ...validateMetadata(object.metadata, {
+          namespaced: kind.namespaced,
+          nameProblems: (name, isPrefix) => strategy.nameProblems(name, isPrefix),
+        }),
+        ...strategy.validateCreate(object),
+      ]);
+      const warnings = strategy.warnings?.(object) ?? [];
+      if (options.dryRun) {
+        return { item: unsaved(kind, object, undefined), created: true, warnings };
+      }
+      const ref = object.metadata;
+      const step = { kind, ref, current: undefined, next: object };
+      const result = await registry.commit([step], unchanged);
+      if (result.kind === "conflict") return undefined;
+      return { item: this.#written(kind, object, result.revision), created: true, warnings };
+    } finally {
+      admitted.release();
+    }
+  }
+
+  /**
+   * Changes the object that `ref` names to what `change` makes of it. `change` sees the newest state, and is
+   * asked again when somebody else was faster; what it returns has defaults filled in.
+   * @throws StatusError 404, 409 Conflict, 422 Invalid, and what `change` throws.
+   */
+  async modify(
+    kind: KindDefinition,
+    ref: ObjectRef,
+    part: Part,
+    options: WriteOptions,
+    change: (current: Served) => KubernetesObject,
+  ): Promise<Written> {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const current = this.#deps.registry.get(kind, ref);
+      if (current === undefined) throw notFound(kind, ref.name);
+      const written = await this.#modifyOnce(kind, current, part, options, change(current));
+      if (written !== undefined) return written;
+    }
+    throw conflict(kind, ref.name);
+  }
+
+  async #modifyOnce(
+    kind: KindDefinition,
+    current: Served,
+    part: Part,
+    options: WriteOptions,
+    wanted: KubernetesObject,
+  ): Promise<Written | undefined> {
+    const { registry } = this.#deps;
+    const old = current.object;
+    this.#checkVersion(kind, current, wanted);
+    const draft = { ...wanted, metadata: updatedMetadata(wanted.metadata, old.metadata) };
+    const admitted =
+      part === "main"
+        ? this.#admit(kind, draft, old, options.dryRun)
+        : { object: draft, release: () => {} };
+    try {
+      const object = withGeneration(kind, prepare(kind, part, admitted.object, old), old);
+      this.#refuse(kind, object, options, updateErrors(kind, part, object, old));
+      const warnings = kind.strategy.warnings?.(object, old) ?? [];
+      const isSame = deepEqual(object, { ...old, metadata: withoutVersion(old) });
+      // A write that changes nothing makes no revision and no event.
+      if (isSame) return { item: current, created: false, warnings };
+      if (options.dryRun) return { item: unsaved(kind, object, current), created: false, warnings };
+      const next = isFinished(object) ? undefined : object;
+      const ref = object.metadata;
+      const also = next === undefined ? this.alsoDeleted(kind, object) : [];
+      const result = await registry.commit([{ kind, ref, current, next }, ...also]);
+      if (result.kind === "conflict") return undefined;
+      return { item: this.#written(kind, object, result.revision), created: false, warnings };
+    } finally {
+      admitted.release();
+    }
+  }
+
+  /** What goes in the same commit when an object goes. */
+  alsoDeleted(kind: KindDefinition, object: KubernetesObject): readonly Step[] {
+    return this.#deps.hooks.get(resourceNameOf(kind))?.alsoDeleted?.(object) ?? [];
+  }
+
+  /** A resourceVersion in the body says which state the caller has seen. */
+  #checkVersion(kind: KindDefinition, current: Served, wanted: KubernetesObject): void {
+    const { name, uid, resourceVersion = "" } = wanted.metadata;
+    if (uid !== undefined && uid !== "" && uid !== current.object.metadata.uid) {
+      throw conflict(
+        kind,
+        name,
+        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.object.metadata.uid ?? ""}`,
+      );
+    }
+    if (resourceVersion === "" || resourceVersion === "0") {
+      if (kind.strategy.unconditionalUpdate) return;
+      throw invalidObject(kind, name, [
+        invalid("metadata.resourceVersion", 0, "must be specified for an update"),
+      ]);
+    }
+    if (resourceVersion !== String(current.revision)) throw conflict(kind, name);
+  }
+
+  /** The object as the cache has it, which is at least as new as our commit. */
+  #written(kind: KindDefinition, object: KubernetesObject, revision: number): Served {
+    const cached = this.#deps.registry.get(kind, object.metadata);
+    return cached?.revision === revision
+      ? cached
+      : this.#deps.registry.served(kind, object, revision);
+  }
+
+  #admit(
+    kind: KindDefinition,
+    object: KubernetesObject,
+    old: KubernetesObject | undefined,
+    dryRun: boolean,
+  ): Admitted {
+    const hook = this.#deps.hooks.get(resourceNameOf(kind));
+    return hook?.admit?.(object, old, dryRun) ?? { object, release: () => {} };
+  }
+
+  #refuse(
+    kind: KindDefinition,
+    object: KubernetesObject,
+    options: WriteOptions,
+    errors: readonly FieldError[],
+  ): void {
+    if (errors.length === 0) return;
+    const hook = this.#deps.hooks.get(resourceNameOf(kind));
+    const kept = hook?.filterErrors?.(errors, options.user) ?? errors;
+    if (kept.length > 0) throw invalidObject(kind, object.metadata.name, kept);
+  }
+
+  /** The namespace must be there and stay open until the commit, so that its deletion misses nothing. */
+  #openNamespace(kind: KindDefinition, object: KubernetesObject): readonly Unchanged[] {
+    if (!kind.namespaced) return [];
+    const { registry, namespaceKind } = this.#deps;
+    const name = object.metadata.namespace ?? "";
+    const item = registry.get(namespaceKind, { name });
+    if (item === undefined) throw notFound(namespaceKind, name);
+    if (item.object.metadata.deletionTimestamp === undefined) {
+      return [{ kind: namespaceKind, item }];
+    }
+    const refused = forbidden(
+      kind,
+      object.metadata.name,
+      `unable to create new content in namespace ${name} because it is being terminated`,
+    );
+    throw failure(403, "Forbidden", refused.message, {
+      ...refused.status.details,
+      causes: [
+        {
+          reason: "NamespaceTerminating",
+          message: `namespace ${name} is being terminated`,
+          field: "metadata.namespace",
+        },
+      ],
+    });
+  }
+}
+
+function prepare(
+  kind: KindDefinition,
+  part: Part,
+  object: KubernetesObject,
+  old: KubernetesObject,
+): KubernetesObject {
+  switch (part) {
+    case "main":
+      return kind.strategy.prepareForUpdate(object, old);
+    case "status":
+      return kind.strategy.prepareForStatusUpdate?.(object, old) ?? object;
+    case "whole":
+      return object;
+  }
+}
+
+function updateErrors(
+  kind: KindDefinition,
+  part: Part,
+  object: KubernetesObject,
+  old: KubernetesObject,
+): readonly FieldError[] {
+  const { strategy } = kind;
+  const errors = validateMetadataUpdate(object.metadata, old.metadata);
+  switch (part) {
+    case "main":
+      return [...errors, ...strategy.validateUpdate(object, old)];
+    case "status":
+      return [...errors, ...(strategy.validateStatusUpdate?.(object, old) ?? [])];
+    case "whole":
+      return errors;
+  }
+}
+
+function withoutVersion({ metadata }: KubernetesObject): KubernetesObject["metadata"] {
+  const { resourceVersion: _, ...kept } = metadata;
+  return kept;
+}
+
+/** Counts changes of what is wanted, as the kind defines it. */
+function withGeneration(
+  kind: KindDefinition,
+  object: KubernetesObject,
+  old: KubernetesObject,
+): KubernetesObject {
+  const { generation } = kind.strategy;
+  if (generation === "none") return object;
+  const wanted = (one: KubernetesObject) => {
+    // Which fields say what is wanted differs by kind; all are plain JSON.
+    const { metadata: _m, status: _s, ...content } = one as KubernetesObject & { status?: unknown };
+    return generation === "content" ? content : (content as { spec?: unknown }).spec;
+  };
+  if (deepEqual(wanted(object), wanted(old))) return object;
+  const next = (old.metadata.generation ?? 0) + 1;
+  return { ...object, metadata: { ...object.metadata, generation: next } };
+}
+
+/** A deleted object whose last finalizer is gone is really gone. */
+export function isFinished(object: KubernetesObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
+  // Namespaces have a second list of finalizers, in their spec.
+  const { spec } = object as { spec?: { finalizers?: readonly string[] } };
+  const isNamespace = object.kind === "Namespace" && object.apiVersion === "v1";
+  return (
+    deletionTimestamp !== undefined &&
+    deletionGracePeriodSeconds === 0 &&
+    finalizers.length === 0 &&
+    (!isNamespace || (spec?.finalizers ?? []).length === 0)
+  );
+}
