@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { configMapKind } from "../../test/client/config-map-kind.ts";
-import type { TestConfigMap } from "../../test/client/config-map-kind.ts";
+import { configMapKind } from "../api/v1/configmap.kind.ts";
+import type { ConfigMap } from "../api/v1/configmap.ts";
 import { ListWatchServer } from "../../test/client/list-watch-server.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
@@ -22,7 +22,7 @@ function key(name: string): ObjectKey {
 /** A server, an informer on it, and what the informer said, through real sockets. */
 class Stage implements AsyncDisposable {
   readonly server: ListWatchServer;
-  readonly informer: Informer<TestConfigMap>;
+  readonly informer: Informer<ConfigMap>;
   readonly logged: string[] = [];
   /** `added a`, `changed a`, `deleted a`, in order. */
   readonly changes: string[] = [];
