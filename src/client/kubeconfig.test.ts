@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { KubeConfig } from "@kubernetes/client-node";
 import { KubeconfigError, inClusterConfig, tokenFromFile } from "./client-config.ts";
-import { kubeconfigPaths, loadKubeconfig, renderKubeconfig } from "./kubeconfig.ts";
+import { renderKubeconfig } from "./kubeconfig.render.ts";
+import { kubeconfigPaths, loadKubeconfig } from "./kubeconfig.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 const PEM_BASE64 = Buffer.from(PEM).toString("base64");

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
-import { parse, stringify } from "yaml";
+import { parse } from "yaml";
 import { KubeconfigError, tokenFromFile } from "./client-config.ts";
 import type { ClientConfig } from "./client-config.ts";
 
@@ -185,48 +185,4 @@ function text(section: Section, field: string): string | undefined {
 
 function isSection(value: unknown): value is Section {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-export interface KubeconfigContent {
-  readonly server: string;
-  /** PEM each. The result holds the key: write it for its owner only (0600). */
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-  /** Of cluster and context; default `portolan`. */
-  readonly name?: string | undefined;
-  /** Of the user; default `admin`. */
-  readonly user?: string | undefined;
-  readonly namespace?: string | undefined;
-}
-
-/** The text of a kubeconfig with one context, which is current. */
-export function renderKubeconfig(content: KubeconfigContent): string {
-  const { server, namespace, name = "portolan", user = "admin" } = content;
-  const base64 = (pem: string): string => Buffer.from(pem).toString("base64");
-  // Without folding: the values are long and have no spaces, and kubectl writes one line as well.
-  return stringify(
-    {
-      apiVersion: "v1",
-      kind: "Config",
-      clusters: [{ name, cluster: { server, "certificate-authority-data": base64(content.ca) } }],
-      users: [
-        {
-          name: user,
-          user: {
-            "client-certificate-data": base64(content.cert),
-            "client-key-data": base64(content.key),
-          },
-        },
-      ],
-      contexts: [
-        {
-          name,
-          context: { cluster: name, user, ...(namespace === undefined ? {} : { namespace }) },
-        },
-      ],
-      "current-context": name,
-    },
-    { lineWidth: 0 },
-  );
 }

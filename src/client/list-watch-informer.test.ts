@@ -185,6 +185,19 @@ describe("Informer", () => {
     assert.equal(warnings.length, 1);
   });
 
+  it("lists again when the server comes back as one that never saw the version", async () => {
+    await using stage = await Stage.start((server) => {
+      for (const name of ["a", "b"]) server.put(name, { v: "1" });
+    });
+    const { server } = stage;
+    await server.until(() => server.openWatches === 1);
+    await server.shutDown();
+    server.forgetEverything();
+    await server.listen();
+    await stage.until(() => stage.changes.length === 4);
+    assert.deepEqual(stage.changes.slice(2), ["deleted a", "deleted b"]);
+  });
+
   it("watches from the last bookmark, so that old history is not needed", async () => {
     await using stage = await Stage.start();
     const { server } = stage;

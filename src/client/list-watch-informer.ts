@@ -204,7 +204,9 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
   /** Gives the milliseconds to wait before the next attempt. */
   #noteFailure(error: unknown): number {
     const failure = error instanceof Error ? error : new Error(String(error));
-    if (hasReason(error, "Expired", "Gone")) {
+    // A server that finds no fault with the version may be asked again from there; any other lists anew.
+    if (error instanceof StatusError && error.code < 429) this.#version = undefined;
+    if (isVersionUnknown(error)) {
       // Ordinary after a long absence: list again, and at once unless that did not help just now.
       this.#version = undefined;
       this.#deps.log.info("listing again", { reason: failure.message });
@@ -234,6 +236,16 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
 interface Listener<T> {
   readonly call: (change: Change<T>) => void;
   isActive: boolean;
+}
+
+/**
+ * The server has forgotten the version (410), or never had it (504 with this cause): its state is another's,
+ * such as that of a store that was made anew.
+ */
+function isVersionUnknown(error: unknown): boolean {
+  if (hasReason(error, "Expired", "Gone")) return true;
+  const causes = error instanceof StatusError ? (error.status.details?.causes ?? []) : [];
+  return causes.some((cause) => cause.reason === "ResourceVersionTooLarge");
 }
 
 function retryAfterMs(error: Error): number {

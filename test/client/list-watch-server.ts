@@ -147,6 +147,14 @@ export class ListWatchServer implements AsyncDisposable {
     this.#history.length = 0;
   }
 
+  /** Becomes a server that never held anything and counts versions from the start. */
+  forgetEverything(): void {
+    this.#objects.clear();
+    this.#history.length = 0;
+    this.#version = 1;
+    this.#compacted = 0;
+  }
+
   /** Tells all watches the version, which moves on without a change of this kind. */
   bookmark(): void {
     this.#version += 1;
@@ -237,6 +245,10 @@ export class ListWatchServer implements AsyncDisposable {
       response.end(`${JSON.stringify({ type: "ERROR", object: EXPIRED })}\n`);
       return;
     }
+    if (from > this.#version) {
+      respond(response, 504, TOO_LARGE);
+      return;
+    }
     response.writeHead(200, { "content-type": "application/json" });
     response.flushHeaders();
     for (const event of this.#history) if (event.version > from) response.write(lineOf(event));
@@ -256,6 +268,19 @@ const EXPIRED = {
   message: "too old resource version",
   reason: "Expired",
   code: 410,
+};
+
+const TOO_LARGE = {
+  kind: "Status",
+  apiVersion: "v1",
+  metadata: {},
+  status: "Failure",
+  message: "Too large resource version",
+  reason: "Timeout",
+  details: {
+    causes: [{ reason: "ResourceVersionTooLarge", message: "Too large resource version" }],
+  },
+  code: 504,
 };
 
 function lineOf(event: HistoryEvent): string {
