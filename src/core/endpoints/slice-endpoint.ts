@@ -5,7 +5,7 @@ import type { Service } from "../../api/v1/service.ts";
 import type { IpAddress } from "../../net/address.ts";
 import { isPodReady, isTerminating } from "./pod-address.ts";
 
-const ZONE_LABEL = "topology.kubernetes.io/zone";
+export const ZONE_LABEL = "topology.kubernetes.io/zone";
 
 /** The endpoint that a Pod is for a Service (EPS-022..027). */
 export function sliceEndpointOf(

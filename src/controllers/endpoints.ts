@@ -1,0 +1,154 @@
+import { keyOf } from "../api/machinery/object-key.ts";
+import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { hasReason, StatusError } from "../api/machinery/status.ts";
+import { endpointsKind } from "../api/v1/endpoints.kind.ts";
+import type { Endpoints } from "../api/v1/endpoints.ts";
+import { podKind } from "../api/v1/pod.kind.ts";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import type { Service } from "../api/v1/service.ts";
+import type { ApiClient } from "../client/client.ts";
+import { referenceTo } from "../client/events.ts";
+import type { EventRecorder } from "../client/events.ts";
+import type { Informers } from "../client/informer.ts";
+import { startReconciler } from "../client/reconcile.ts";
+import type { ReconcileResult } from "../client/reconcile.ts";
+import { isManagedEndpoints, planEndpoints } from "../core/endpoints/endpoints.ts";
+import type { EndpointsPlan } from "../core/endpoints/endpoints.ts";
+import { hasManagedEndpoints } from "../core/endpoints/selection.ts";
+import { planTriggerTime } from "../core/endpoints/trigger-time.ts";
+import type { TriggerState } from "../core/endpoints/trigger-time.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { isNamespaceGone } from "./namespace-gone.ts";
+import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
+import { isServiceGone } from "./service-gone.ts";
+import { ServicePods } from "./service-pods.ts";
+
+export interface EndpointsControllerDeps {
+  readonly client: Pick<ApiClient, "get" | "create" | "update" | "delete">;
+  readonly informers: Informers;
+  readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
+  /** Of component `endpoint-controller`. */
+  readonly events?: EventRecorder | undefined;
+}
+
+/** Services worked on at once. */
+const CONCURRENCY = 4;
+
+/** Keeps the Endpoints object of every Service that has a selector, for clients that know no slices (EP-001..017). */
+export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDisposable {
+  const { client, informers, log, metrics } = deps;
+  const services = informers.of(serviceKind);
+  const pods = informers.of(podKind);
+  const endpoints = informers.of(endpointsKind);
+  const servicePods = new ServicePods(services, pods);
+  // An Endpoints object has its Service's name, so its key is its group.
+  const own = new OwnWrites<Endpoints>(endpoints, keyOf);
+  const triggers = new Map<ObjectKey, TriggerState>();
+
+  const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
+    for (const informer of [services, pods, endpoints]) await informer.synced(signal);
+    const service = services.get(key);
+    const cached = endpoints.get(key);
+    const [existing] = own.view(key, cached === undefined ? [] : [cached]);
+    if (service === undefined) {
+      triggers.delete(key);
+      return existing === undefined ? { kind: "done" } : removeOrphan(key, existing, signal);
+    }
+    if (!hasManagedEndpoints(service)) return { kind: "done" };
+    const selected = servicePods.podsOf(service);
+    const { state, triggerTime } = planTriggerTime(service, selected, triggers.get(key));
+    await carryOut(
+      service,
+      planEndpoints({ service, pods: selected, existing, triggerTime }),
+      signal,
+    );
+    triggers.set(key, state);
+    return own.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
+  };
+
+  const carryOut = async (
+    service: Service,
+    plan: EndpointsPlan,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    try {
+      switch (plan.kind) {
+        case "none":
+          return;
+        case "create":
+          own.wrote(await client.create(endpointsKind, plan.object, { signal }));
+          return;
+        case "update":
+          own.wrote(await client.update(endpointsKind, plan.object, { signal }));
+          return;
+      }
+    } catch (error) {
+      if (isNamespaceGone(error)) return;
+      if (plan.kind === "update") own.forget(plan.object);
+      if (!signal.aborted && !hasReason(error, "Conflict", "NotFound", "AlreadyExists")) {
+        noteFailure(service, plan, error);
+      }
+      throw error;
+    }
+  };
+
+  /** EP-002, EP-014: what this controller made goes with its Service; what others made is theirs. */
+  const removeOrphan = async (
+    key: ObjectKey,
+    orphan: Endpoints,
+    signal: AbortSignal,
+  ): Promise<ReconcileResult> => {
+    if (!isManagedEndpoints(orphan)) return { kind: "done" };
+    if (!(await isServiceGone(client, key, signal))) return { kind: "again", afterMs: 1_000 };
+    const { uid } = orphan.metadata;
+    const preconditions = uid === undefined ? {} : { uid };
+    try {
+      await client.delete(endpointsKind, orphan.metadata, { preconditions, signal });
+    } catch (error) {
+      if (!hasReason(error, "NotFound", "Conflict")) throw error;
+    }
+    own.deleted(orphan);
+    return { kind: "done" };
+  };
+
+  const noteFailure = (service: Service, plan: EndpointsPlan, error: unknown): void => {
+    const [reason, verb] =
+      plan.kind === "create"
+        ? ["FailedToCreateEndpoint", "create"]
+        : ["FailedToUpdateEndpoint", "update"];
+    const why = error instanceof StatusError ? error.message : String(error);
+    const text = `Failed to ${verb} endpoint ${keyOf(service)}: ${why}`;
+    const { namespace, name } = service.metadata;
+    const about =
+      plan.kind === "update" ? referenceTo(plan.object) : { kind: "Endpoints", namespace, name };
+    deps.events?.record(about, "Warning", reason ?? "", text);
+  };
+
+  const reconciler = startReconciler({
+    name: "endpoints",
+    concurrency: CONCURRENCY,
+    reconcile,
+    log,
+    metrics,
+  });
+  const listeners = [
+    services.onChange(({ key }) => {
+      reconciler.enqueue(key);
+    }),
+    pods.onChange((change) => {
+      for (const key of servicePods.servicesChangedBy(change)) reconciler.enqueue(key);
+    }),
+    endpoints.onChange((change) => {
+      if (!own.observe(change)) reconciler.enqueue(change.key);
+    }),
+  ];
+
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const listener of listeners) listener[Symbol.dispose]();
+      await reconciler[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,209 @@
+import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
+import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
+import { keyOf, objectKey, refOf } from "../api/machinery/object-key.ts";
+import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { hasReason, StatusError } from "../api/machinery/status.ts";
+import { nodeKind } from "../api/v1/node.kind.ts";
+import { podKind } from "../api/v1/pod.kind.ts";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import type { Service } from "../api/v1/service.ts";
+import type { ApiClient } from "../client/client.ts";
+import { referenceTo } from "../client/events.ts";
+import type { EventRecorder } from "../client/events.ts";
+import type { Informers } from "../client/informer.ts";
+import { startReconciler } from "../client/reconcile.ts";
+import type { ReconcileResult } from "../client/reconcile.ts";
+import { hasManagedEndpoints } from "../core/endpoints/selection.ts";
+import { ZONE_LABEL } from "../core/endpoints/slice-endpoint.ts";
+import { isManagedSlice, SERVICE_NAME_LABEL } from "../core/endpoints/slice-metadata.ts";
+import { planSlices } from "../core/endpoints/slices.ts";
+import type { SlicePlan } from "../core/endpoints/slices.ts";
+import { planTriggerTime } from "../core/endpoints/trigger-time.ts";
+import type { TriggerState } from "../core/endpoints/trigger-time.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { isNamespaceGone } from "./namespace-gone.ts";
+import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
+import { isServiceGone } from "./service-gone.ts";
+import { ServicePods } from "./service-pods.ts";
+
+export interface EndpointSliceControllerDeps {
+  readonly client: Pick<ApiClient, "get" | "create" | "update" | "delete">;
+  readonly informers: Informers;
+  readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
+  /** Of component `endpoint-slice-controller`. */
+  readonly events?: EventRecorder | undefined;
+}
+
+export interface EndpointSliceControllerOptions {
+  /** 1 to 1000, default 100 (EPS-040). */
+  readonly maxEndpointsPerSlice?: number | undefined;
+}
+
+const BY_SERVICE = "service-name";
+/** Services worked on at once: each waits for the API most of the time. */
+const CONCURRENCY = 8;
+/** A Pod on a Node that is not there: the Node's arrival brings the Service back anyway (EPS-028). */
+const MISSING_NODE_RETRY_MS = 1_000;
+
+/**
+ * Keeps the EndpointSlices of every Service that has a selector (EPS-001..054). What to write is decided by
+ * {@link planSlices}; this loop feeds it from the caches and carries it out.
+ */
+export function startEndpointSliceController(
+  deps: EndpointSliceControllerDeps,
+  options: EndpointSliceControllerOptions = {},
+): AsyncDisposable {
+  const { client, informers, log, metrics } = deps;
+  const services = informers.of(serviceKind);
+  const pods = informers.of(podKind);
+  const nodes = informers.of(nodeKind);
+  const slices = informers.of(endpointSliceKind);
+  const servicePods = new ServicePods(services, pods);
+  slices.addIndex(BY_SERVICE, (slice) => serviceKeyOf(slice) ?? []);
+  const own = new OwnWrites(slices, (slice) => serviceKeyOf(slice)?.[0]);
+  const triggers = new Map<ObjectKey, TriggerState>();
+
+  const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
+    for (const informer of [services, pods, nodes, slices]) await informer.synced(signal);
+    const service = services.get(key);
+    const held = own.view(key, slices.byIndex(BY_SERVICE, key));
+    if (service === undefined) {
+      triggers.delete(key);
+      return removeAll(key, held.filter(isManagedSlice), signal);
+    }
+    if (!hasManagedEndpoints(service)) return { kind: "done" };
+
+    const selected = servicePods.podsOf(service);
+    const trigger = planTriggerTime(service, selected, triggers.get(key));
+    const plan = planSlices({
+      service,
+      pods: selected,
+      nodeOf: (name) => nodes.get(objectKey({ name })),
+      slices: held,
+      maxEndpointsPerSlice: options.maxEndpointsPerSlice,
+      triggerTime: trigger.triggerTime,
+    });
+    await carryOut(service, plan, signal);
+    // Only now: a write that failed is tried again with the same trigger.
+    triggers.set(key, trigger.state);
+    if (plan.missingNodes.length > 0) return { kind: "again", afterMs: MISSING_NODE_RETRY_MS };
+    return own.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
+  };
+
+  const carryOut = async (
+    service: Service,
+    plan: SlicePlan,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    try {
+      for (const slice of plan.update) await update(slice, signal);
+      for (const draft of plan.create) {
+        own.wrote(await client.create(endpointSliceKind, draft, { signal }));
+      }
+      for (const slice of plan.delete) await remove(slice, signal);
+    } catch (error) {
+      // The namespace is going, and its content with it (EPS-016).
+      if (isNamespaceGone(error)) return;
+      if (!signal.aborted && !hasReason(error, "Conflict", "NotFound")) noteFailure(service, error);
+      throw error;
+    }
+    const { create, update: updated, delete: deleted } = plan;
+    if (create.length + updated.length + deleted.length === 0) return;
+    log.debug("slices written", {
+      service: keyOf(service),
+      created: create.length,
+      updated: updated.length,
+      deleted: deleted.length,
+    });
+  };
+
+  const update = async (slice: EndpointSlice, signal: AbortSignal): Promise<void> => {
+    try {
+      own.wrote(await client.update(endpointSliceKind, slice, { signal }));
+    } catch (error) {
+      // Somebody else wrote or deleted it: the cache will say what there is now.
+      if (hasReason(error, "Conflict", "NotFound")) own.forget(slice);
+      throw error;
+    }
+  };
+
+  const remove = async (slice: EndpointSlice, signal: AbortSignal): Promise<void> => {
+    const { uid } = slice.metadata;
+    const preconditions = uid === undefined ? {} : { uid };
+    try {
+      await client.delete(endpointSliceKind, slice.metadata, { preconditions, signal });
+    } catch (error) {
+      // Another one of this name is none of ours to delete.
+      if (!hasReason(error, "NotFound", "Conflict")) throw error;
+    }
+    own.deleted(slice);
+  };
+
+  /** Slices do not outlive their Service (EPS-003), nor its deletion while nobody looked. */
+  const removeAll = async (
+    key: ObjectKey,
+    orphans: readonly EndpointSlice[],
+    signal: AbortSignal,
+  ): Promise<ReconcileResult> => {
+    if (orphans.length === 0) return { kind: "done" };
+    if (!(await isServiceGone(client, key, signal))) return { kind: "again", afterMs: 1_000 };
+    for (const slice of orphans) await remove(slice, signal);
+    log.debug("slices deleted", { service: key, deleted: orphans.length });
+    return { kind: "done" };
+  };
+
+  const noteFailure = (service: Service, error: unknown): void => {
+    const { namespace, name } = refOf(keyOf(service));
+    const why = error instanceof StatusError ? error.message : String(error);
+    const text = `Error updating Endpoint Slices for Service ${namespace ?? ""}/${name}: ${why}`;
+    deps.events?.record(referenceTo(service), "Warning", "FailedToUpdateEndpointSlices", text);
+  };
+
+  const reconciler = startReconciler({
+    name: "endpointslice",
+    concurrency: CONCURRENCY,
+    reconcile,
+    log,
+    metrics,
+  });
+  const enqueueAll = (keys: Iterable<ObjectKey>): void => {
+    for (const key of keys) reconciler.enqueue(key);
+  };
+  const listeners = [
+    services.onChange(({ key }) => {
+      reconciler.enqueue(key);
+    }),
+    pods.onChange((change) => {
+      enqueueAll(servicePods.servicesChangedBy(change));
+    }),
+    nodes.onChange(({ before, after }) => {
+      const node = after ?? before;
+      const zones = [before, after].map((one) => one?.metadata.labels?.[ZONE_LABEL]);
+      const isSame = before !== undefined && after !== undefined && zones[0] === zones[1];
+      // NODE-003, EPS-054
+      if (node !== undefined && !isSame) enqueueAll(servicePods.servicesOnNode(node.metadata.name));
+    }),
+    slices.onChange((change) => {
+      if (own.observe(change)) return;
+      const keys = [change.before, change.after].flatMap((slice) =>
+        slice === undefined || !isManagedSlice(slice) ? [] : (serviceKeyOf(slice) ?? []),
+      );
+      enqueueAll(new Set(keys));
+    }),
+  ];
+
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const listener of listeners) listener[Symbol.dispose]();
+      await reconciler[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The key of the Service that a slice says it is for, in a list of one. */
+function serviceKeyOf(slice: EndpointSlice): readonly [ObjectKey] | undefined {
+  const name = slice.metadata.labels?.[SERVICE_NAME_LABEL];
+  return name === undefined ? undefined : [objectKey({ ...slice.metadata, name })];
+}
