@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { parseQuantity } from "./quantity.ts";
+import { compareQuantities, parseQuantity } from "./quantity.ts";
 
 const CANONICAL: readonly (readonly [string, string])[] = [
   ["0", "0"],
@@ -92,4 +92,20 @@ describe("parseQuantity()", () => {
       }),
     );
   });
+});
+
+describe("compareQuantities()", () => {
+  const ORDERED: readonly (readonly [string | number, string | number, number | undefined])[] = [
+    ["1", "1000m", 0],
+    ["1Ki", "1k", 1],
+    ["999m", 1, -1],
+    ["-1", "-2", 1],
+    ["0", "-0", 0],
+    ["x", "1", undefined],
+  ];
+  for (const [a, b, expected] of ORDERED) {
+    it(`says ${String(expected)} for ${String(a)} and ${String(b)}`, () => {
+      assert.equal(compareQuantities(a, b), expected);
+    });
+  }
 });

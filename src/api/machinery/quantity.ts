@@ -29,14 +29,33 @@ interface Suffix {
 }
 
 export function parseQuantity(text: string): ParsedQuantity {
+  const amount = parseAmount(text);
+  if (amount.kind === "malformed") return amount;
+  const { nanos, family } = amount;
+  const canonical = format(nanos < 0n ? -nanos : nanos, family);
+  return { kind: "parsed", canonical: nanos < 0n ? `-${canonical}` : canonical };
+}
+
+/** Negative when `a` is less than `b`, 0 when they are equal; undefined when one is no quantity. */
+export function compareQuantities(a: string | number, b: string | number): number | undefined {
+  const [left, right] = [parseAmount(String(a)), parseAmount(String(b))];
+  if (left.kind === "malformed" || right.kind === "malformed") return undefined;
+  return left.nanos === right.nanos ? 0 : left.nanos < right.nanos ? -1 : 1;
+}
+
+type Amount =
+  | { readonly kind: "amount"; readonly nanos: bigint; readonly family: Suffix["family"] }
+  | { readonly kind: "malformed"; readonly message: string };
+
+function parseAmount(text: string): Amount {
   const match = text.length <= MAX_LENGTH && ALLOWED.test(text) ? NUMBER.exec(text) : null;
   const [, sign, whole = "", fraction = "", rest = ""] = match ?? [];
   if (whole === "" && fraction === "") return { kind: "malformed", message: FORMAT_TEXT };
   const suffix = parseSuffix(rest);
   if (suffix === undefined) return { kind: "malformed", message: SUFFIX_TEXT };
-  const nanos = scaled(BigInt(whole + fraction), fraction.length, suffix);
-  const canonical = format(nanos > MAX ? MAX : nanos, suffix.family);
-  return { kind: "parsed", canonical: sign === "-" && nanos !== 0n ? `-${canonical}` : canonical };
+  const exact = scaled(BigInt(whole + fraction), fraction.length, suffix);
+  const nanos = exact > MAX ? MAX : exact;
+  return { kind: "amount", nanos: sign === "-" ? -nanos : nanos, family: suffix.family };
 }
 
 function parseSuffix(text: string): Suffix | undefined {
