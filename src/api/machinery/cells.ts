@@ -34,3 +34,13 @@ export function formatLabels(labels: Readonly<Record<string, string>> | undefine
   const pairs = Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
   return pairs.length === 0 ? "<none>" : pairs.toSorted().join(",");
 }
+
+const MAX_LISTED = 3;
+
+/** The first three texts, and how many more there are; `none` where there are no texts at all. */
+export function formatSome(texts: readonly string[], none: string): string {
+  if (texts.length === 0) return none;
+  const shown = texts.slice(0, MAX_LISTED).join(",");
+  const more = texts.length - MAX_LISTED;
+  return more > 0 ? `${shown} + ${String(more)} more...` : shown;
+}

@@ -1,8 +1,8 @@
 import { dnsLabelProblems } from "../../net/names.ts";
 import { forbidden, invalid, required, tooLong } from "./field-error.ts";
 import type { FieldError } from "./field-error.ts";
+import { labelValueProblems, qualifiedNameProblems } from "./label-names.ts";
 import type { ObjectMeta, OwnerReference } from "./metadata.ts";
-import { labelValueProblems, qualifiedNameProblems } from "./name-formats.ts";
 
 /** What validation of metadata must know about a kind. */
 export interface MetadataRules {

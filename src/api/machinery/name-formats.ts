@@ -1,57 +1,9 @@
-import { dnsSubdomainProblems } from "../../net/names.ts";
-
 /**
- * Formats of keys, values and names that are not DNS names. Each check gives the problems in upstream's
+ * Formats of names that are neither DNS names nor those of labels. Each check gives the problems in upstream's
  * wording, empty when the text is fine. Source: apimachinery `pkg/util/validation`.
  */
 
-const QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
-const QUALIFIED_REGEX = new RegExp(`^${QUALIFIED}$`);
-const QUALIFIED_TEXT =
-  "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
-const LABEL_VALUE = `(${QUALIFIED})?`;
-const LABEL_VALUE_REGEX = new RegExp(`^${LABEL_VALUE}$`);
 const CONFIG_KEY = "[-._a-zA-Z0-9]+";
-
-/** A name with an optional DNS subdomain before a slash, as label keys are. */
-export function qualifiedNameProblems(text: string): readonly string[] {
-  const parts = text.split("/");
-  const [first = "", second] = parts;
-  if (parts.length > 2) {
-    return [
-      `a qualified name ${regexProblem(QUALIFIED_TEXT, QUALIFIED, ["MyName", "my.name", "123-abc"])} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`,
-    ];
-  }
-  const problems: string[] = [];
-  if (second !== undefined) {
-    if (first === "") problems.push("prefix part must be non-empty");
-    else problems.push(...dnsSubdomainProblems(first).map((problem) => `prefix part ${problem}`));
-  }
-  const name = second ?? first;
-  if (name === "") problems.push("name part must be non-empty");
-  else if (name.length > 63) problems.push("name part must be no more than 63 characters");
-  if (!QUALIFIED_REGEX.test(name)) {
-    problems.push(
-      `name part ${regexProblem(QUALIFIED_TEXT, QUALIFIED, ["MyName", "my.name", "123-abc"])}`,
-    );
-  }
-  return problems;
-}
-
-export function labelValueProblems(text: string): readonly string[] {
-  const problems: string[] = [];
-  if (text.length > 63) problems.push("must be no more than 63 characters");
-  if (!LABEL_VALUE_REGEX.test(text)) {
-    problems.push(
-      regexProblem(
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
-        LABEL_VALUE,
-        ["MyValue", "my_value", "12345"],
-      ),
-    );
-  }
-  return problems;
-}
 
 /** Name of a port of a container, as targetPort may use: an IANA service name. */
 export function portNameProblems(text: string): readonly string[] {

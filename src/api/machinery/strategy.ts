@@ -1,4 +1,6 @@
+import { dnsSubdomainProblems } from "../../net/names.ts";
 import type { KubernetesObject, ObjectMeta } from "./metadata.ts";
+import { nameCheck } from "./name-formats.ts";
 
 interface WithStatus extends KubernetesObject {
   readonly status?: unknown;
@@ -22,3 +24,13 @@ export function keepAllButStatus<T extends WithStatus>(object: T, old: T): T {
       : { ...rest, ownerReferences: old.metadata.ownerReferences };
   return { ...old, metadata, status: object.status };
 }
+
+/** What most kinds say of themselves: no preparation, names as of DNS subdomains, PUT does not create. */
+export const PLAIN_STRATEGY = {
+  prepareForCreate: <T>(object: T): T => object,
+  prepareForUpdate: <T>(object: T): T => object,
+  nameProblems: nameCheck(dnsSubdomainProblems),
+  createOnUpdate: false,
+  unconditionalUpdate: true,
+  generation: "none",
+} as const;

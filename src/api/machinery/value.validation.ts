@@ -1,7 +1,8 @@
 import { dnsLabelProblems, dnsSubdomainProblems } from "../../net/names.ts";
 import { invalid, notSupported, required } from "./field-error.ts";
 import type { FieldError } from "./field-error.ts";
-import { portNameProblems, portNumberProblems, qualifiedNameProblems } from "./name-formats.ts";
+import { qualifiedNameProblems } from "./label-names.ts";
+import { portNameProblems, portNumberProblems } from "./name-formats.ts";
 
 /** Checks of single values that several kinds share; each names the field that it looked at. */
 

@@ -1,0 +1,39 @@
+import type { Cidr } from "../net/cidr.ts";
+import { leaseKind } from "./coordination/lease.kind.ts";
+import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
+import type { KindDefinition } from "./machinery/kind.ts";
+import { configMapKind } from "./v1/configmap.kind.ts";
+import { endpointsKindFor } from "./v1/endpoints.kind.ts";
+import { eventKind } from "./v1/event.kind.ts";
+import { namespaceKind } from "./v1/namespace.kind.ts";
+import { nodeKind } from "./v1/node.kind.ts";
+import { podKind } from "./v1/pod.kind.ts";
+import { secretKind } from "./v1/secret.kind.ts";
+import { serviceKind } from "./v1/service.kind.ts";
+import { serviceAccountKind } from "./v1/serviceaccount.kind.ts";
+
+/**
+ * Every kind, in the order of discovery, which decides who owns a name that two kinds claim.
+ * @param options.podCidrs ranges of Pod addresses. Loopback addresses in them may stand in EndpointSlices and
+ *   Endpoints; elsewhere they are refused (CVE-2021-25737).
+ */
+export function servedKinds(options: {
+  readonly podCidrs: readonly Cidr[];
+}): readonly KindDefinition[] {
+  return [
+    configMapKind,
+    endpointsKindFor(options.podCidrs),
+    eventKind,
+    namespaceKind,
+    nodeKind,
+    podKind,
+    secretKind,
+    serviceAccountKind,
+    serviceKind,
+    leaseKind,
+    endpointSliceKindFor(options.podCidrs),
+  ];
+}
+
+/** Every kind, as clients know them. */
+export const KINDS: readonly KindDefinition[] = servedKinds({ podCidrs: [] });

@@ -1,0 +1,194 @@
+import { parseIpAddress } from "../../net/address.ts";
+import { validateIp } from "../machinery/address.validation.ts";
+import { duplicate, forbidden, invalid, required } from "../machinery/field-error.ts";
+import type { FieldError } from "../machinery/field-error.ts";
+import { validateLabels, validateNonNegative } from "../machinery/metadata.validation.ts";
+import {
+  validateDnsLabel,
+  validateDnsSubdomain,
+  validateOneOf,
+  validateOneOfIfSet,
+  validateQualifiedName,
+} from "../machinery/value.validation.ts";
+import { validateContainer } from "./container.validation.ts";
+import { RESTART_POLICIES } from "./pod.ts";
+import type { Pod, PodSpec } from "./pod.ts";
+import type { Toleration } from "./taint.ts";
+
+const DNS_POLICIES = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] as const;
+const TAINT_EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"] as const;
+const MAX_DEADLINE_SECONDS = 2 ** 31 - 1;
+const MAX_NAMESERVERS = 3;
+
+/**
+ * Checks a Pod that has its defaults. What concerns parts of Kubernetes that no Pod here can use (claims of
+ * devices, cloud volumes, Windows) is accepted unread.
+ */
+export function validatePod({ spec }: Pod): readonly FieldError[] {
+  return [
+    ...validateVolumes(spec),
+    ...validateContainers(spec),
+    ...validateOneOf(spec.restartPolicy, RESTART_POLICIES, "spec.restartPolicy"),
+    ...validateOneOf(spec.dnsPolicy, DNS_POLICIES, "spec.dnsPolicy"),
+    ...validateLabels(spec.nodeSelector ?? {}, "spec.nodeSelector"),
+    ...validateNames(spec),
+    ...validateSeconds(spec),
+    ...validateTolerations(spec.tolerations ?? [], "spec.tolerations"),
+    ...validateDnsConfig(spec),
+    ...(spec.hostAliases ?? []).flatMap(({ ip, hostnames = [] }, i) => {
+      const path = `spec.hostAliases[${String(i)}]`;
+      return [
+        ...(parseIpAddress(ip) === undefined ? validateIp(ip, `${path}.ip`) : []),
+        ...hostnames.flatMap((name) => validateDnsSubdomain(name, `${path}.hostnames`)),
+      ];
+    }),
+    ...(spec.readinessGates ?? []).flatMap(({ conditionType }, i) =>
+      validateQualifiedName(conditionType, `spec.readinessGates[${String(i)}].conditionType`),
+    ),
+  ];
+}
+
+function validateVolumes(spec: PodSpec): readonly FieldError[] {
+  const names = new Set<string>();
+  return (spec.volumes ?? []).flatMap((volume, i) => {
+    const path = `spec.volumes[${String(i)}]`;
+    const errors: FieldError[] = [];
+    const sources = Object.entries(volume).filter(
+      ([key, value]) => key !== "name" && value !== undefined,
+    );
+    for (const [key] of sources.slice(1)) {
+      errors.push(forbidden(`${path}.${key}`, "may not specify more than 1 volume type"));
+    }
+    if (volume.name === "") errors.push(required(`${path}.name`));
+    else errors.push(...validateDnsLabel(volume.name, `${path}.name`));
+    if (names.has(volume.name)) errors.push(duplicate(`${path}.name`, volume.name));
+    names.add(volume.name);
+    if (volume.hostPath?.path === "") errors.push(required(`${path}.hostPath.path`));
+    if (volume.secret !== undefined && !volume.secret.secretName) {
+      errors.push(required(`${path}.secret.secretName`));
+    }
+    if (volume.configMap !== undefined && !volume.configMap.name) {
+      errors.push(required(`${path}.configMap.name`));
+    }
+    if (volume.persistentVolumeClaim?.claimName === "") {
+      errors.push(required(`${path}.persistentVolumeClaim.claimName`));
+    }
+    return errors;
+  });
+}
+
+function validateContainers(spec: PodSpec): readonly FieldError[] {
+  const volumes = new Set((spec.volumes ?? []).map((volume) => volume.name));
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  if (spec.containers.length === 0) errors.push(required("spec.containers"));
+  for (const [kind, key, containers] of [
+    ["regular", "containers", spec.containers],
+    ["init", "initContainers", spec.initContainers ?? []],
+  ] as const) {
+    containers.forEach((container, i) => {
+      const path = `spec.${key}[${String(i)}]`;
+      errors.push(...validateContainer(container, path, { kind, volumes }));
+      if (container.name !== "" && names.has(container.name)) {
+        errors.push(duplicate(`${path}.name`, container.name));
+      }
+      names.add(container.name);
+    });
+  }
+  if ((spec.ephemeralContainers ?? []).length > 0) {
+    const text = "cannot be set on create";
+    errors.push(forbidden("spec.ephemeralContainers", text));
+  }
+  return [...errors, ...validateHostPorts(spec)];
+}
+
+/** A port of the node can be taken only once. */
+function validateHostPorts(spec: PodSpec): readonly FieldError[] {
+  const seen = new Set<string>();
+  return spec.containers.flatMap((container, i) =>
+    (container.ports ?? []).flatMap(({ hostPort = 0, hostIP = "", protocol }, j) => {
+      if (hostPort === 0) return [];
+      const key = `${protocol}/${hostIP}/${String(hostPort)}`;
+      const path = `spec.containers[${String(i)}].ports[${String(j)}].hostPort`;
+      if (seen.has(key)) return [duplicate(path, key)];
+      seen.add(key);
+      return [];
+    }),
+  );
+}
+
+function validateNames(spec: PodSpec): readonly FieldError[] {
+  const { nodeName, hostname, subdomain, serviceAccountName } = spec;
+  return [
+    ...(serviceAccountName
+      ? validateDnsSubdomain(serviceAccountName, "spec.serviceAccountName")
+      : []),
+    ...(nodeName ? validateDnsSubdomain(nodeName, "spec.nodeName") : []),
+    ...(hostname ? validateDnsLabel(hostname, "spec.hostname") : []),
+    ...(subdomain ? validateDnsLabel(subdomain, "spec.subdomain") : []),
+  ];
+}
+
+function validateSeconds(spec: PodSpec): readonly FieldError[] {
+  const deadline = spec.activeDeadlineSeconds;
+  const isOutOfRange = deadline !== undefined && (deadline < 1 || deadline > MAX_DEADLINE_SECONDS);
+  const text = `must be between 1 and ${String(MAX_DEADLINE_SECONDS)}, inclusive`;
+  return [
+    ...(isOutOfRange ? [invalid("spec.activeDeadlineSeconds", deadline, text)] : []),
+    ...validateNonNegative(
+      spec.terminationGracePeriodSeconds,
+      "spec.terminationGracePeriodSeconds",
+    ),
+  ];
+}
+
+function validateTolerations(
+  tolerations: readonly Toleration[],
+  path: string,
+): readonly FieldError[] {
+  return tolerations.flatMap((toleration, i) => {
+    const at = `${path}[${String(i)}]`;
+    const { key = "", operator = "Equal", value = "", effect = "" } = toleration;
+    const errors: FieldError[] = [];
+    if (key !== "") errors.push(...validateQualifiedName(key, `${at}.key`));
+    if (key === "" && operator !== "Exists") {
+      const text =
+        'operator must be Exists when `key` is empty, which means "match all values and all keys"';
+      errors.push(invalid(`${at}.operator`, operator, text));
+    }
+    if (toleration.tolerationSeconds !== undefined && effect !== "NoExecute") {
+      const text = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+      errors.push(invalid(`${at}.effect`, effect, text));
+    }
+    if (operator === "Exists" && value !== "") {
+      const text = "value must be empty when `operator` is 'Exists'";
+      errors.push(invalid(`${at}.operator`, toleration, text));
+    }
+    errors.push(...validateOneOf(operator, ["Equal", "Exists"], `${at}.operator`));
+    if (effect !== "") errors.push(...validateOneOfIfSet(effect, TAINT_EFFECTS, `${at}.effect`));
+    return errors;
+  });
+}
+
+function validateDnsConfig({ dnsPolicy, dnsConfig }: PodSpec): readonly FieldError[] {
+  const path = "spec.dnsConfig";
+  const nameservers = dnsConfig?.nameservers ?? [];
+  if (dnsPolicy === "None" && dnsConfig === undefined) {
+    return [required(path, "must provide `dnsConfig` when `dnsPolicy` is None")];
+  }
+  const errors: FieldError[] = [];
+  if (dnsPolicy === "None" && nameservers.length === 0) {
+    const text = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+    errors.push(required(`${path}.nameservers`, text));
+  }
+  if (nameservers.length > MAX_NAMESERVERS) {
+    const text = `must not have more than ${String(MAX_NAMESERVERS)} nameservers`;
+    errors.push(invalid(`${path}.nameservers`, nameservers, text));
+  }
+  nameservers.forEach((address, i) => {
+    if (parseIpAddress(address) === undefined) {
+      errors.push(...validateIp(address, `${path}.nameservers[${String(i)}]`));
+    }
+  });
+  return errors;
+}
