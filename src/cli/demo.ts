@@ -1,0 +1,144 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Service } from "../api/v1/service.ts";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import { startAllInOne } from "../programs/all-in-one.ts";
+import type { Cluster } from "../programs/all-in-one.ts";
+import { fiveServicesFile } from "../programs/bundled.ts";
+import { CLUSTER_FLAGS, clusterConfigOf } from "./cluster-flags.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { ended } from "./ended.ts";
+import { checkService } from "./service-check.ts";
+import type { ServiceCheck } from "./service-check.ts";
+import { textTable } from "./text-table.ts";
+
+/** How long the Services may take to answer with --once. */
+const ANSWER_TIMEOUT_MS = 30_000;
+const RETRY_MS = 50;
+const REFRESH_MS = 2000;
+
+export const demo: Command = {
+  name: "demo",
+  summary: "Run an example with a Service of each type, and show who answers.",
+  description: `Starts Portolan with examples/five-services.yaml: Pods that are real local HTTP servers, and one
+Service of each type in front of them. Sends real requests through each Service and shows a table of
+what DNS answers and which Pods answered. Everything is temporary unless --data-dir is given.`,
+  flags: {
+    ...CLUSTER_FLAGS,
+    once: {
+      type: "boolean",
+      description: "Exit when all five Services have answered: 0, or 1 and why not.",
+    },
+  },
+  examples: [
+    ["portolan demo", "stay up and keep the table fresh until Ctrl-C"],
+    ["portolan demo --once", "check that everything works on this machine"],
+  ],
+  run: async (context, flags) => {
+    const config = await clusterConfigOf(context, flags, {
+      ephemeral: true,
+      apiListen: "127.0.0.1:0",
+      dnsListen: "127.0.0.1:0",
+    });
+    const manifests = [fiveServicesFile(), ...config.manifests];
+    const cluster = await startAllInOne({ ...config, manifests }, context);
+    try {
+      for (const problem of cluster.applied.problems)
+        context.note(`portolan: not applied: ${problem}\n`);
+      const checks = await firstAnswers(cluster, context);
+      const failed = checks.filter(({ problem }) => problem !== undefined);
+      context.print(`${render(checks).join("\n")}\n`);
+      if (flags["once"] === true) {
+        for (const { name, problem } of failed)
+          context.note(`portolan: ${name} ${String(problem)}\n`);
+        const isDone = failed.length === 0 && cluster.applied.problems.length === 0;
+        return isDone && !context.signal.aborted ? 0 : 1;
+      }
+      context.print(footer(cluster));
+      await keepFresh(
+        cluster,
+        context,
+        render(checks).length + footer(cluster).split("\n").length - 1,
+      );
+      return 0;
+    } finally {
+      await cluster[Symbol.asyncDispose]();
+    }
+  },
+};
+
+/** The first round in which every Service answered, or the last one before the time was up. */
+async function firstAnswers(
+  cluster: Cluster,
+  context: CommandContext,
+): Promise<readonly ServiceCheck[]> {
+  const deadline = performance.now() + ANSWER_TIMEOUT_MS;
+  for (;;) {
+    const checks = await checkAll(cluster);
+    const isDone = checks.length > 0 && checks.every(({ problem }) => problem === undefined);
+    if (isDone || performance.now() > deadline || context.signal.aborted) return checks;
+    await wait(RETRY_MS);
+  }
+}
+
+async function checkAll(cluster: Cluster): Promise<readonly ServiceCheck[]> {
+  const { items } = await cluster.client.list(serviceKind, { namespace: "default" });
+  const services = items.filter(({ metadata }) => metadata.name !== "kubernetes").sort(byType);
+  return Promise.all(services.map((service) => checkService(cluster, service)));
+}
+
+const ORDER = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "Headless"];
+
+function byType(a: Service, b: Service): number {
+  const rank = ({ spec }: Service): number =>
+    ORDER.indexOf(spec.clusterIP === "None" ? "Headless" : (spec.type ?? "ClusterIP"));
+  return rank(a) - rank(b) || (a.metadata.name < b.metadata.name ? -1 : 1);
+}
+
+function render(checks: readonly ServiceCheck[]): readonly string[] {
+  return textTable(
+    ["SERVICE", "TYPE", "ADDRESS", "DNS ANSWERS", "ANSWERED BY"],
+    checks.map(({ name, type, address, dnsAnswer, answeredBy, problem }) => [
+      name,
+      type,
+      address,
+      dnsAnswer,
+      problem ?? answeredBy.join(" "),
+    ]),
+  );
+}
+
+function footer(cluster: Cluster): string {
+  const [dnsAddress = "", dnsPort = ""] = cluster.dns.split(":");
+  return [
+    "",
+    `kubeconfig: ${cluster.kubeconfig}`,
+    "Try, in another terminal:",
+    `  export KUBECONFIG=${cluster.kubeconfig}`,
+    "  kubectl get services,endpointslices,pods -o wide",
+    `  dig +short @${dnsAddress} -p ${dnsPort} peers.default.svc.${cluster.clusterDomain}`,
+    "  kubectl delete pod web-1    # and watch who answers then",
+    "Ctrl-C ends it.",
+    "",
+  ].join("\n");
+}
+
+/** On a terminal the table is drawn anew in its place; elsewhere it is printed again when it changed. */
+async function keepFresh(cluster: Cluster, context: CommandContext, height: number): Promise<void> {
+  let lines = height;
+  let shown = "";
+  const end = ended(context.signal);
+  while (!context.signal.aborted) {
+    await Promise.race([end, wait(REFRESH_MS, undefined, { ref: false })]);
+    if (context.signal.aborted) return;
+    const table = render(await checkAll(cluster).catch(() => []));
+    if (context.terminalWidth === undefined) {
+      const text = table.join("\n");
+      if (text !== shown && shown !== "") context.print(`\n${text}\n`);
+      shown = text;
+      continue;
+    }
+    const text = `${table.map((line) => line.slice(0, context.terminalWidth)).join("\n")}\n${footer(cluster)}`;
+    context.print(`\u001b[${String(lines)}A\u001b[J${text}`);
+    lines = text.split("\n").length - 1;
+  }
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+import process from "node:process";
+import { ConfigError } from "../programs/config.ts";
+import { LOG_LEVELS } from "../telemetry/log.ts";
+import type { LogLevel } from "../telemetry/log.ts";
+import { createLogger } from "../telemetry/logger.ts";
+import { helpOf, parseFlags, UsageError } from "./command.ts";
+import type { Command, CommandContext, ExitCode } from "./command.ts";
+import { demo } from "./demo.ts";
+import { up } from "./up.ts";
+
+const COMMANDS: readonly Command[] = [up, demo];
+const VERSION = process.env["PORTOLAN_VERSION"] ?? "0.0.0-source";
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<ExitCode> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    const topic = COMMANDS.find((command) => command.name === rest[0]);
+    process.stdout.write(topic === undefined ? overview() : helpOf(topic));
+    return name === undefined ? 2 : 0;
+  }
+  if (name === "version" || name === "--version") {
+    process.stdout.write(`portolan ${VERSION}\n`);
+    return 0;
+  }
+  const command = COMMANDS.find((candidate) => candidate.name === name);
+  if (command === undefined)
+    return fail(2, `no command ${JSON.stringify(name)}; see portolan --help`);
+  try {
+    const flags = parseFlags(command, rest);
+    if (flags["help"] === true) {
+      process.stdout.write(helpOf(command));
+      return 0;
+    }
+    return await command.run(contextOf(stopSignal()), flags);
+  } catch (error) {
+    if (error instanceof UsageError || error instanceof ConfigError) return fail(2, error.message);
+    return fail(1, reasonText(error));
+  }
+}
+
+function contextOf(signal: AbortSignal): CommandContext {
+  const { env } = process;
+  return {
+    env,
+    print: (text) => process.stdout.write(text),
+    note: (text) => process.stderr.write(text),
+    terminalWidth: process.stdout.isTTY ? process.stdout.columns : undefined,
+    useColor: process.stdout.isTTY && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb",
+    log: createLogger({
+      write: (line) => process.stderr.write(`${line}\n`),
+      level: logLevel(env["PORTOLAN_LOG"]),
+      format: env["PORTOLAN_LOG_FORMAT"] === "json" ? "json" : "text",
+      now: () => new Date(),
+    }),
+    signal,
+  };
+}
+
+function logLevel(text: string | undefined): LogLevel {
+  if (text === undefined || text === "") return "warn";
+  const level = LOG_LEVELS.find((candidate) => candidate === text);
+  if (level === undefined) {
+    throw new UsageError(
+      `PORTOLAN_LOG: ${JSON.stringify(text)} is not one of ${LOG_LEVELS.join(", ")}`,
+    );
+  }
+  return level;
+}
+
+/** The first SIGINT or SIGTERM asks for an orderly end; a second one does not wait for it. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (signal: NodeJS.Signals): void => {
+    if (controller.signal.aborted) process.exit(signal === "SIGINT" ? 130 : 143);
+    controller.abort(new Error(`ended by ${signal}`));
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  return controller.signal;
+}
+
+/** One line: what failed, and what lay beneath it. */
+function reasonText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message);
+  return cause ? `${error.message}: ${reasonText(error.cause)}` : error.message;
+}
+
+function fail(code: 1 | 2, message: string): ExitCode {
+  process.stderr.write(`portolan: ${message}\n`);
+  return code;
+}
+
+function overview(): string {
+  const width = Math.max(...COMMANDS.map((command) => command.name.length)) + 2;
+  return [
+    "Portolan: Kubernetes Services as a system of its own.",
+    "",
+    "Usage: portolan COMMAND [flags]",
+    "",
+    "Commands:",
+    ...COMMANDS.map((command) => `  ${command.name.padEnd(width)}${command.summary}`),
+    `  ${"version".padEnd(width)}Print the version.`,
+    "",
+    "portolan COMMAND --help explains a command and gives examples.",
+    "Set PORTOLAN_LOG to debug, info, warn (default) or error for logs on stderr.",
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,234 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { servedKinds } from "../api/kinds.ts";
+import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
+import { namespaceKind } from "../api/v1/namespace.kind.ts";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import { clusterCertificates } from "../apiserver/certificates.ts";
+import type { ClusterCertificates } from "../apiserver/certificates.ts";
+import type { User } from "../apiserver/exchange.ts";
+import { listen } from "../apiserver/http.ts";
+import { createApiServer } from "../apiserver/server.ts";
+import { startAgent } from "../agent/agent.ts";
+import type { ApiClient } from "../client/client.ts";
+import type { Informers } from "../client/informer.ts";
+import { renderKubeconfig } from "../client/kubeconfig.render.ts";
+import { createClient } from "../client/rest.ts";
+import { createInformers } from "../client/shared-informers.ts";
+import { startDns } from "../dns/server.ts";
+import { cidrAddress } from "../net/cidr.ts";
+import { formatHostPort } from "../net/host-port.ts";
+import { EmbeddedStore } from "../store/embedded/embedded.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import type { ClusterConfig } from "./config.ts";
+import { startControllers } from "./controllers.ts";
+import { agreedRanges, openDataDir, readRanges, writeRanges } from "./data-dir.ts";
+import { Disposables } from "./disposables.ts";
+import { claimRanges } from "./loopback-ranges.ts";
+import type { LoopbackRanges } from "./loopback-ranges.ts";
+import { applyManifests, readManifests } from "./manifests.ts";
+import type { ApplyResult } from "./manifests.ts";
+import { startLoopbackProxy } from "./loopback-proxy.ts";
+
+/** A running cluster in this process. Disposing stops its Pods, closes its ports and removes what is temporary. */
+export interface Cluster extends AsyncDisposable {
+  /** Path of the admin's kubeconfig. */
+  readonly kubeconfig: string;
+  /** URL of the Kubernetes API. */
+  readonly api: string;
+  /** `IP:PORT` of the cluster's DNS server, UDP and TCP. */
+  readonly dns: string;
+  readonly clusterDomain: string;
+  readonly client: ApiClient;
+  /** What became of the manifests that were to be applied at start. */
+  readonly applied: ApplyResult;
+}
+
+/** The one node of loopback mode. */
+export const NODE_NAME = "local";
+const VERSION = process.env["PORTOLAN_VERSION"] ?? "0.0.0-source";
+/** The parts of this process as one user: they meet in the API like any other client. */
+const PARTS: User = { name: "system:portolan", groups: ["system:masters", "system:authenticated"] };
+
+/**
+ * Runs everything in this process in loopback mode and resolves when it serves: API, DNS, load balancing and a
+ * node for Pods. What was started is ended again when a later part cannot start.
+ * @throws an error whose message says what to do: DataDirError, RangeCollisionError, ListenError, ...
+ */
+export async function startAllInOne(
+  config: ClusterConfig,
+  deps: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<Cluster> {
+  const opened = new Disposables();
+  try {
+    return await start(config, deps.log, deps.signal, opened);
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function start(
+  config: ClusterConfig,
+  log: Logger,
+  signal: AbortSignal,
+  opened: Disposables,
+): Promise<Cluster> {
+  const dataDir = opened.add(await openDataDir(config.dataDir));
+  const manifests = readManifests(config.manifests);
+  const ranges = await holdRanges(config, dataDir.path, opened);
+  const nodeAddress = cidrAddress(ranges.podCidr, 1n);
+  const [store, certificates] = await Promise.all([
+    EmbeddedStore.open({ dir: join(dataDir.path, "store") }).then((s) => opened.add(s)),
+    clusterCertificates({
+      dir: join(dataDir.path, "certificates"),
+      apiServerNames: [config.apiListen.address, cidrAddress(ranges.serviceCidr, 1n)],
+      agentNames: [NODE_NAME, nodeAddress],
+      clusterDomain: config.clusterDomain,
+      now: Date.now,
+    }),
+  ]);
+  const metrics = new Metrics();
+  const server = opened.add(
+    await createApiServer({
+      store,
+      kinds: servedKinds({ podCidrs: [ranges.podCidr] }),
+      log: log.with({ component: "apiserver" }),
+      serviceCidrs: [ranges.serviceCidr],
+      nodePortRange: config.nodePortRange,
+      loopbackPodCidrs: [ranges.podCidr],
+      loopbackWriters: (user) => user === PARTS,
+      agentTls: {
+        ca: certificates.authority,
+        certificate: certificates.agentClient.certificate,
+        key: certificates.agentClient.key,
+      },
+      version: VERSION,
+      renderMetrics: () => metrics.render(),
+    }),
+  );
+  const listener = opened.add(
+    await listen({
+      ...config.apiListen,
+      tls: {
+        key: certificates.apiServer.key,
+        cert: certificates.apiServer.certificate,
+        clientCa: certificates.authority,
+      },
+      handler: (request, user) => server.handle(request, user),
+      log: log.with({ component: "apiserver" }),
+    }),
+  );
+  await server.publish({ address: config.apiListen.address, port: listener.port });
+
+  const client = createClient({ transport: (request) => server.handle(request, PARTS), log });
+  const informers = opened.add(createInformers({ client, log, metrics }));
+  const parts = { client, informers, log, metrics };
+  const dns = await startParts(parts, config, ranges, dataDir.path, certificates, opened);
+  await synced(informers, signal);
+
+  const api = `https://${formatHostPort(config.apiListen.address, listener.port)}`;
+  const kubeconfig = config.kubeconfig ?? join(dataDir.path, "admin.kubeconfig");
+  await writeKubeconfig(kubeconfig, api, certificates);
+  const applied = await applyManifests(
+    { client, kinds: servedKinds({ podCidrs: [] }) },
+    await manifests,
+  );
+  return {
+    kubeconfig,
+    api,
+    dns,
+    clusterDomain: config.clusterDomain,
+    client,
+    applied,
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
+}
+
+/** Claims the instance's addresses, the same as before for a data dir that was used already. */
+async function holdRanges(
+  config: ClusterConfig,
+  dataDir: string,
+  opened: Disposables,
+): Promise<LoopbackRanges> {
+  const { serviceCidr, podCidr } = config;
+  const asked = {
+    ...(serviceCidr === undefined ? {} : { serviceCidr }),
+    ...(podCidr === undefined ? {} : { podCidr }),
+  };
+  const fixed = agreedRanges(dataDir, await readRanges(dataDir), asked);
+  const { ranges, claim } = await claimRanges(fixed, { pid: process.pid, dataDir });
+  opened.add(claim);
+  await writeRanges(dataDir, ranges);
+  return ranges;
+}
+
+/** Starts all that works through the API, in the order of a datum's way. @returns where DNS listens. */
+async function startParts(
+  parts: { client: ApiClient; informers: Informers; log: Logger; metrics: Metrics },
+  config: ClusterConfig,
+  ranges: LoopbackRanges,
+  dataDir: string,
+  certificates: ClusterCertificates,
+  opened: Disposables,
+): Promise<string> {
+  opened.add(startControllers(parts, ranges));
+  opened.add(await startLoopbackProxy(parts, NODE_NAME, ranges));
+  const dns = opened.add(
+    await startDns(parts, {
+      listen: config.dnsListen,
+      clusterDomain: config.clusterDomain,
+      reverseCidrs: [ranges.serviceCidr, ranges.podCidr],
+    }),
+  );
+  opened.add(
+    await startAgent(parts, {
+      nodeName: NODE_NAME,
+      podCidr: ranges.podCidr,
+      dataDir: join(dataDir, "pods"),
+      tls: {
+        key: certificates.agent.key,
+        cert: certificates.agent.certificate,
+        ca: certificates.authority,
+      },
+      images: config.images,
+      stopPodsOnExit: true,
+      version: `v1.34.0+portolan.${VERSION}`,
+    }),
+  );
+  return formatHostPort(dns.address, dns.port);
+}
+
+/** Services, their endpoints and namespaces are known to DNS and the proxy. */
+async function synced(informers: Informers, signal: AbortSignal): Promise<void> {
+  await Promise.all([
+    informers.of(serviceKind).synced(signal),
+    informers.of(endpointSliceKind).synced(signal),
+    informers.of(namespaceKind).synced(signal),
+  ]);
+}
+
+/** Readable by its owner only: whoever has it is the cluster's administrator. */
+async function writeKubeconfig(
+  path: string,
+  api: string,
+  certificates: ClusterCertificates,
+): Promise<void> {
+  const text = renderKubeconfig({
+    server: api,
+    ca: certificates.authority,
+    cert: certificates.admin.certificate,
+    key: certificates.admin.key,
+  });
+  try {
+    await writeFile(path, text, { mode: 0o600 });
+  } catch (error) {
+    throw new Error(
+      `the kubeconfig ${path} cannot be written; choose another place with --kubeconfig`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,120 @@
+import { constants } from "node:fs";
+import { access, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseCidr } from "../net/cidr.ts";
+import type { Cidr } from "../net/cidr.ts";
+import { claim } from "./claims.ts";
+import type { Holder } from "./claims.ts";
+import type { LoopbackRanges } from "./loopback-ranges.ts";
+
+/** The data dir cannot be used; the message names it and the way out. */
+export class DataDirError extends Error {
+  readonly code = "DATA_DIR";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "DataDirError";
+  }
+}
+
+/** The folder in which an instance keeps everything, held by one process at a time. */
+export interface DataDir extends AsyncDisposable {
+  readonly path: string;
+  readonly holder: Holder;
+}
+
+/**
+ * Makes the folder if needed (mode 0700) and holds it. Without a path it is a temporary one, removed on disposal.
+ * @throws DataDirError when it cannot be written, or another process holds it.
+ */
+export async function openDataDir(path: string | undefined): Promise<DataDir> {
+  const dir = path === undefined ? await mkdtemp(join(tmpdir(), "portolan-")) : resolve(path);
+  const holder = { pid: process.pid, dataDir: dir };
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await access(dir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new DataDirError(
+      `the data dir ${dir} cannot be written (${codeOf(error)}); choose another with --data-dir, or use --ephemeral`,
+      { cause: error },
+    );
+  }
+  const { dev, ino } = await stat(dir);
+  const held = await claim([`data-dir/${String(dev)}:${String(ino)}`], holder);
+  if (held.kind === "taken") {
+    const who = held.holder === undefined ? "another process" : `pid ${String(held.holder.pid)}`;
+    throw new DataDirError(
+      `the data dir ${dir} is in use by ${who}; end that one, or choose another with --data-dir`,
+    );
+  }
+  return {
+    path: dir,
+    holder,
+    async [Symbol.asyncDispose]() {
+      if (path === undefined) await rm(dir, { recursive: true, force: true });
+      await held[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const INSTANCE_FILE = "instance.json";
+
+/** The ranges that this data dir was used with, since stored Services and Pods hold addresses of them. */
+export async function readRanges(dir: string): Promise<Partial<LoopbackRanges>> {
+  let text: string;
+  try {
+    text = await readFile(join(dir, INSTANCE_FILE), "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return {};
+    throw error;
+  }
+  const ranges: Record<string, Cidr> = {};
+  for (const [name, value] of Object.entries(parseObject(text, join(dir, INSTANCE_FILE)))) {
+    const cidr = parseCidr(String(value));
+    if (cidr !== undefined) ranges[name] = cidr;
+  }
+  return ranges;
+}
+
+/** Replaces the file as a whole: a crash leaves the old or the new one. */
+export async function writeRanges(dir: string, ranges: LoopbackRanges): Promise<void> {
+  const file = join(dir, INSTANCE_FILE);
+  await writeFile(`${file}.new`, `${JSON.stringify(ranges, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}
+
+/**
+ * The stored ranges, held against what the user asks for now.
+ * @throws DataDirError when they differ.
+ */
+export function agreedRanges(
+  dir: string,
+  stored: Partial<LoopbackRanges>,
+  asked: Partial<LoopbackRanges>,
+): Partial<LoopbackRanges> {
+  for (const name of ["serviceCidr", "podCidr"] as const) {
+    const [before, now] = [stored[name], asked[name]];
+    if (before === undefined || now === undefined || before === now) continue;
+    throw new DataDirError(
+      `the data dir ${dir} was made with ${name} ${before}, not ${now}; leave the range out, or choose a new --data-dir`,
+    );
+  }
+  return { ...asked, ...stored };
+}
+
+function parseObject(text: string, file: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return { ...value };
+  } catch (error) {
+    throw new DataDirError(`${file} is not JSON; remove it to start with fresh ranges`, {
+      cause: error,
+    });
+  }
+  throw new DataDirError(`${file} is not a JSON object; remove it to start with fresh ranges`);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}

@@ -1,0 +1,79 @@
+import { cidrAddress, cidrBits, cidrSize, parseCidr } from "../net/cidr.ts";
+import type { Cidr } from "../net/cidr.ts";
+import { claim } from "./claims.ts";
+import type { Claim, Holder } from "./claims.ts";
+
+/** The addresses of one instance in loopback mode. */
+export interface LoopbackRanges {
+  readonly serviceCidr: Cidr;
+  readonly podCidr: Cidr;
+  readonly loadBalancerCidr: Cidr;
+}
+
+/** So many instances fit side by side with default ranges. */
+const SLOTS = 16;
+
+/** Another instance uses addresses that this one needs. */
+export class RangeCollisionError extends Error {
+  readonly code = "RANGE_COLLISION";
+
+  constructor(range: string, holder: Holder | undefined) {
+    const who =
+      holder === undefined
+        ? "another instance"
+        : `the instance with data dir ${holder.dataDir} (pid ${String(holder.pid)})`;
+    super(
+      `the addresses ${range} are in use by ${who}; end it, or give this one ranges of its own with --service-cidr and --pod-cidr`,
+    );
+    this.name = "RangeCollisionError";
+  }
+}
+
+/** Ranges of instance `slot` (0..15): /16 for Services and Pods, /20 for load balancers. */
+export function rangesOfSlot(slot: number): LoopbackRanges {
+  return {
+    serviceCidr: cidr(`127.${String(96 + slot)}.0.0/16`),
+    podCidr: cidr(`127.${String(112 + slot)}.0.0/16`),
+    loadBalancerCidr: cidr(`127.128.${String(16 * slot)}.0/20`),
+  };
+}
+
+/**
+ * Claims ranges against every other instance on this machine. `fixed` are ranges that must be these (named by
+ * the user, or used before by this data dir); the rest comes from the first slot whose ranges are all free.
+ * @throws RangeCollisionError when a fixed range is in use, or all slots are.
+ */
+export async function claimRanges(
+  fixed: Partial<LoopbackRanges>,
+  holder: Holder,
+): Promise<{ readonly ranges: LoopbackRanges; readonly claim: Claim }> {
+  let collision: RangeCollisionError | undefined;
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const ranges = { ...rangesOfSlot(slot), ...fixed };
+    const names = Object.values(ranges).flatMap(blocksOf);
+    if (new Set(names).size < names.length) continue;
+    const result = await claim(names, holder);
+    if (result.kind === "claimed") return { ranges, claim: result };
+    collision = new RangeCollisionError(result.name, result.holder);
+    const fixedBlocks = Object.values(fixed).flatMap(blocksOf);
+    if (fixedBlocks.includes(result.name)) throw collision;
+  }
+  throw collision ?? new Error(`no slot fits beside the ranges ${Object.values(fixed).join(", ")}`);
+}
+
+/** The /20 blocks that cover a range: ranges overlap only if they share one. */
+function blocksOf(range: Cidr): readonly string[] {
+  const step = 4096n;
+  const size = cidrSize(range);
+  if (cidrBits(range) >= 20) return [String(parseCidr(`${cidrAddress(range, 0n)}/20`))];
+  return Array.from(
+    { length: Number(size / step) },
+    (_, i) => `${cidrAddress(range, BigInt(i) * step)}/20`,
+  );
+}
+
+function cidr(text: string): Cidr {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw new Error(`not a CIDR: ${text}`);
+  return parsed;
+}

@@ -1,0 +1,154 @@
+import { readFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { apiVersionOf } from "../api/machinery/kind.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import { hasReason } from "../api/machinery/status.ts";
+import type { ApiClient } from "../client/client.ts";
+
+/** One document of a manifest file. `where` names file and document for messages. */
+export type ManifestDocument =
+  | { readonly kind: "object"; readonly where: string; readonly object: KubernetesObject }
+  | { readonly kind: "problem"; readonly where: string; readonly message: string };
+
+export interface ApplyResult {
+  readonly applied: readonly string[];
+  /** What could not be read or was refused, each naming file, document and reason; the rest was applied. */
+  readonly problems: readonly string[];
+}
+
+const EXTENSIONS = [".yaml", ".yml", ".json"];
+/** A file larger than this is no manifest. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
+
+/**
+ * Reads all documents of the given files and folders (a folder's manifests in order of name, without its
+ * subfolders). A document that cannot be used becomes a problem and does not hide the others.
+ */
+export async function readManifests(
+  paths: readonly string[],
+): Promise<readonly ManifestDocument[]> {
+  const documents: ManifestDocument[] = [];
+  for (const path of paths) {
+    try {
+      for (const file of await filesOf(path)) documents.push(...(await readFileDocuments(file)));
+    } catch (error) {
+      documents.push({
+        kind: "problem",
+        where: path,
+        message: `cannot be read: ${messageOf(error)}`,
+      });
+    }
+  }
+  return documents;
+}
+
+/**
+ * Creates what does not exist and patches what does, in the order of the documents, as `kubectl apply` would.
+ * Objects without a namespace go to `default`.
+ */
+export async function applyManifests(
+  deps: { readonly client: ApiClient; readonly kinds: readonly KindDefinition[] },
+  documents: readonly ManifestDocument[],
+): Promise<ApplyResult> {
+  const applied: string[] = [];
+  const problems: string[] = [];
+  for (const document of documents) {
+    if (document.kind === "problem") {
+      problems.push(`${document.where}: ${document.message}`);
+      continue;
+    }
+    try {
+      applied.push(await applyObject(deps, document.object));
+    } catch (error) {
+      problems.push(`${document.where}: ${messageOf(error)}`);
+    }
+  }
+  return { applied, problems };
+}
+
+async function filesOf(path: string): Promise<readonly string[]> {
+  if (!(await stat(path)).isDirectory()) return [path];
+  const names = await readdir(path);
+  const files = names.filter((name) => EXTENSIONS.some((extension) => name.endsWith(extension)));
+  if (files.length === 0) throw new Error(`no manifests (${EXTENSIONS.join(", ")}) in this folder`);
+  return files.sort().map((name) => join(path, name));
+}
+
+async function readFileDocuments(file: string): Promise<readonly ManifestDocument[]> {
+  if ((await stat(file)).size > MAX_FILE_BYTES) {
+    throw new Error(`${file} is larger than ${String(MAX_FILE_BYTES)} bytes`);
+  }
+  const documents = parseAllDocuments(await readFile(file, "utf8"), { uniqueKeys: true });
+  if (!Array.isArray(documents)) return [];
+  return documents.flatMap((document, index): readonly ManifestDocument[] => {
+    const where = `${file}, document ${String(index + 1)}`;
+    const error = document.errors[0];
+    if (error !== undefined)
+      return [{ kind: "problem", where, message: error.message.split("\n")[0] ?? "" }];
+    const value: unknown = document.toJS();
+    return value === null ? [] : objectsOf(value, where);
+  });
+}
+
+/** The object, or the items of a List. */
+function objectsOf(value: unknown, where: string): readonly ManifestDocument[] {
+  if (
+    typeof value === "object" &&
+    value !== null &&
+    "items" in value &&
+    Array.isArray(value.items)
+  ) {
+    return value.items.flatMap((item: unknown, i) =>
+      objectsOf(item, `${where}, item ${String(i + 1)}`),
+    );
+  }
+  if (isObject(value)) {
+    return [
+      { kind: "object", where: `${where} (${value.kind} ${value.metadata.name})`, object: value },
+    ];
+  }
+  return [{ kind: "problem", where, message: "has no apiVersion, kind and metadata.name" }];
+}
+
+function isObject(value: unknown): value is KubernetesObject {
+  if (typeof value !== "object" || value === null) return false;
+  if (!("apiVersion" in value && "kind" in value && "metadata" in value)) return false;
+  const { apiVersion, kind, metadata } = value;
+  if (typeof metadata !== "object" || metadata === null || !("name" in metadata)) return false;
+  return (
+    typeof apiVersion === "string" && typeof kind === "string" && typeof metadata.name === "string"
+  );
+}
+
+async function applyObject(
+  deps: { readonly client: ApiClient; readonly kinds: readonly KindDefinition[] },
+  object: KubernetesObject,
+): Promise<string> {
+  const kind = deps.kinds.find(
+    (k) => k.kind === object.kind && apiVersionOf(k) === object.apiVersion,
+  );
+  if (kind === undefined) {
+    throw new Error(`no matches for kind "${object.kind}" in version "${object.apiVersion}"`);
+  }
+  const namespace = kind.namespaced ? (object.metadata.namespace ?? "default") : undefined;
+  const ref = { namespace, name: object.metadata.name };
+  const draft = {
+    ...object,
+    metadata: { ...object.metadata, ...(namespace === undefined ? {} : { namespace }) },
+  };
+  const what = `${kind.singular}/${ref.name}`;
+  try {
+    await deps.client.create(kind, draft);
+    return `${what} created`;
+  } catch (error) {
+    if (!hasReason(error, "AlreadyExists")) throw error;
+  }
+  await deps.client.patch(kind, ref, { kind: "strategic", body: draft });
+  return `${what} configured`;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
