@@ -1,0 +1,182 @@
+import { mkdir, realpath } from "node:fs/promises";
+import { podKind } from "../api/v1/pod.kind.ts";
+import type { Pod } from "../api/v1/pod.ts";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import { objectKey } from "../api/machinery/object-key.ts";
+import type { ApiClient } from "../client/client.ts";
+import { createEventRecorder } from "../client/events.ts";
+import type { Change, Informers } from "../client/informer.ts";
+import { cidrAddress } from "../net/cidr.ts";
+import type { Cidr } from "../net/cidr.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { hostEnvironment } from "./host-env.ts";
+import type { Images } from "./launch.ts";
+import { machineCapacity, startNode } from "./node.ts";
+import { PodFiles } from "./pod-files.ts";
+import { PodSet } from "./pod-set.ts";
+import { bootId } from "./proc.ts";
+import { startAgentServer } from "./server.ts";
+import type { ServerTls } from "./server.ts";
+
+export interface AgentDeps {
+  readonly client: ApiClient;
+  readonly informers: Informers;
+  readonly log: Logger;
+  /** Epoch milliseconds; default Date.now. */
+  readonly now?: (() => number) | undefined;
+}
+
+export interface AgentOptions {
+  /** Default `local`. */
+  readonly nodeName?: string | undefined;
+  /**
+   * The agent's own directory: `pods/<uid>/<container>/` with logs and records. Whoever starts the agent sees
+   * to it that no other agent uses it at the same time.
+   */
+  readonly dataDir: string;
+  /** The Pods' addresses; .1 is the node's. All must be bindable, as 127.0.0.0/8 is on Linux. */
+  readonly podCidr: Cidr;
+  /** Where logs are served. Default: the node's address (what the API server connects to) and a free port. */
+  readonly listen?: { readonly address?: string; readonly port?: number } | undefined;
+  /** PEM texts; the certificate must name the listening address. */
+  readonly tls: ServerTls;
+  /** Programs for containers that name an image but no command. */
+  readonly images?: Images | undefined;
+  /** Where a container without workingDir runs; default the current directory. */
+  readonly workingDir?: string | undefined;
+  /** From this a few variables are passed on (PATH, HOME, TMPDIR, LANG, LC_ALL, TZ); default process.env. */
+  readonly hostEnv?: Readonly<Record<string, string | undefined>> | undefined;
+  /** true: disposal stops all Pods' processes. false: they go on, and the next agent adopts them. */
+  readonly stopPodsOnExit: boolean;
+  /** With stopPodsOnExit, the longest grace for a Pod; default 5000. */
+  readonly exitGraceMs?: number | undefined;
+  /** Shown as the node's capacity; default 1000. Not enforced: placing Pods is others' work. */
+  readonly maxPods?: number | undefined;
+  /** kubeletVersion of the node, as the API's /version says it. */
+  readonly version: string;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Agent extends AsyncDisposable {
+  readonly nodeName: string;
+  /** Port of the log server, also in the Node's `status.daemonEndpoints`. */
+  readonly port: number;
+  /** Pods that the agent is responsible for now, whatever their state. */
+  readonly podCount: number;
+}
+
+/**
+ * Starts the node agent: registers the Node and its lease, and runs the Pods that are bound to it as local
+ * processes. Resolves when the Node is registered, what an earlier agent left is adopted or stopped, and
+ * the Pods that exist are being started.
+ * @throws StatusError when the API refuses the Node, Error when the directory or the port cannot be used.
+ */
+export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
+  const { client, informers, now = Date.now } = deps;
+  const { nodeName = "local", podCidr } = options;
+  const log = deps.log.with({ component: "agent" });
+  const nodeAddress = cidrAddress(podCidr, 1n);
+  const capacity = machineCapacity(options.maxPods ?? 1000);
+  const starting = new AbortController();
+  const pods = informers.of(podKind);
+  const services = informers.of(serviceKind);
+
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  const dataDir = await realpath(options.dataDir);
+  const opened: AsyncDisposable[] = [];
+  const closeAll = async (): Promise<void> => {
+    for (let last = opened.pop(); last !== undefined; last = opened.pop())
+      await last[Symbol.asyncDispose]();
+  };
+  try {
+    const events = createEventRecorder({ client, component: "kubelet", host: nodeName, now, log });
+    opened.push(events);
+    const set = new PodSet(
+      {
+        client,
+        log,
+        now,
+        bootId: bootId(),
+        dataDir,
+        files: new PodFiles(dataDir),
+        // ENV-010: read at each start, and nothing starts before the informer has synced.
+        services: () => services.list(),
+        record: (object, type, reason, message) => {
+          events.record(object, type, reason, message);
+        },
+        images: options.images ?? {},
+        baseEnv: hostEnvironment(options.hostEnv ?? process.env),
+        workingDir: options.workingDir ?? process.cwd(),
+        hostIp: nodeAddress,
+        allocatable: capacity,
+      },
+      podCidr,
+    );
+    const server = await startAgentServer(
+      {
+        log,
+        now,
+        logOf: (namespace, name, container, previous) => {
+          const pod = pods.get(objectKey({ namespace, name }));
+          return set.logOf(
+            pod?.spec.nodeName === nodeName ? pod : undefined,
+            name,
+            container,
+            previous,
+          );
+        },
+      },
+      {
+        address: options.listen?.address ?? nodeAddress,
+        port: options.listen?.port ?? 0,
+        tls: options.tls,
+      },
+    );
+    opened.push(server);
+    await Promise.all([pods.synced(starting.signal), services.synced(starting.signal)]);
+    const isOurs = (pod: Pod): boolean => pod.spec.nodeName === nodeName;
+    const [node] = await Promise.all([
+      startNode(
+        { client, log, now },
+        {
+          name: nodeName,
+          internalIp: nodeAddress,
+          podCidrs: [podCidr],
+          serverPort: server.port,
+          capacity,
+          version: options.version,
+          labels: options.labels ?? {},
+        },
+        starting.signal,
+      ),
+      set.restore(pods.list().filter(isOurs), starting.signal),
+    ]);
+    opened.push(node);
+    opened.push({
+      [Symbol.asyncDispose]: () =>
+        options.stopPodsOnExit ? set.stopAll(options.exitGraceMs ?? 5_000) : set.detachAll(),
+    });
+    const subscription = pods.onChange(({ before, after }: Change<Pod>) => {
+      set.change(before, after !== undefined && isOurs(after) ? after : undefined);
+    });
+    opened.push({
+      [Symbol.asyncDispose]: () => {
+        subscription[Symbol.dispose]();
+        return Promise.resolve();
+      },
+    });
+    log.info("node agent started", { node: nodeName, address: nodeAddress, port: server.port });
+    return {
+      nodeName,
+      port: server.port,
+      get podCount() {
+        return set.size;
+      },
+      [Symbol.asyncDispose]: closeAll,
+    };
+  } catch (error) {
+    starting.abort(new Error("the node agent could not start", { cause: error }));
+    await closeAll();
+    throw error;
+  }
+}

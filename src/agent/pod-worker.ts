@@ -1,0 +1,449 @@
+import { podKind } from "../api/v1/pod.kind.ts";
+import type { Container } from "../api/v1/container.ts";
+import type { Pod } from "../api/v1/pod.ts";
+import { hasReason } from "../api/machinery/status.ts";
+import { backoff } from "../async/backoff.ts";
+import { sleep } from "../async/sleep.ts";
+import type { ApiClient } from "../client/client.ts";
+import type { EventType } from "../client/events.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { lostRun } from "./adoption.ts";
+import { ContainerLog } from "./container-log.ts";
+import type { ContainerRun, RunListener } from "./container-run.ts";
+import { gracePeriodSecondsOf, initContainersOf } from "./facts.ts";
+import type { ContainerFacts, ExitedRun, PodFacts } from "./facts.ts";
+import type { PodFiles } from "./pod-files.ts";
+import { planPod } from "./plan.ts";
+import type { PodPlan } from "./plan.ts";
+import type { ProcessExit } from "./process.ts";
+import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
+import type { StartContainer } from "./start-container.ts";
+import { podStatusOf } from "./status.ts";
+import { OWN_CONDITIONS, StatusWriter } from "./status-writer.ts";
+
+/** Grace for the processes of a Pod that is no longer in the API: nobody is left to wait for it. */
+const GONE_GRACE_MS = 2_000;
+/** At its end the agent waits this long for the last status to be written. */
+const LAST_WRITE_MS = 1_000;
+/** A timer cannot be set further; the plan is then made once too often. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const DELETE_RETRY = { baseMs: 100, maxMs: 5_000 };
+
+export interface PodWorkerDeps {
+  readonly client: ApiClient;
+  readonly files: PodFiles;
+  readonly bootId: string;
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly start: StartContainer;
+  readonly record: (
+    pod: Pod,
+    container: string | undefined,
+    type: EventType,
+    reason: string,
+    message: string,
+  ) => void;
+  /** The Pod's address: on the first start, and given back when nothing runs any more. */
+  readonly allocateIp: (pod: Pod) => string | undefined;
+  readonly releaseIp: (pod: Pod, ip: string) => void;
+}
+
+/** What `kubectl logs` may read; or why not, in kubelet's words. */
+export type PodLog =
+  | { readonly kind: "log"; readonly log: ContainerLog; readonly hasEnded: () => boolean }
+  | { readonly kind: "unavailable"; readonly message: string };
+
+/**
+ * Runs one Pod. Everything that happens (a new object from the API, a process that ended, a probe, a timer)
+ * only changes the facts and calls {@link sync}, which plans anew from all of them.
+ */
+export class PodWorker {
+  readonly uid: string;
+  readonly #deps: PodWorkerDeps;
+  readonly #log: Logger;
+  readonly #writer: StatusWriter;
+  readonly #runs = new Map<string, ContainerRun>();
+  readonly #containers: Map<string, ContainerFacts>;
+  readonly #tasks = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  #pod: Pod;
+  #facts: PodFacts;
+  #timer: NodeJS.Timeout | undefined;
+  #isDeleting = false;
+  #isClosing = false;
+
+  constructor(
+    pod: Pod,
+    facts: Omit<PodFacts, "containers">,
+    containers: ReadonlyMap<string, ContainerFacts>,
+    deps: PodWorkerDeps,
+  ) {
+    this.uid = pod.metadata.uid ?? "";
+    this.#pod = pod;
+    this.#containers = new Map(containers);
+    this.#facts = { ...facts, containers: this.#containers };
+    this.#deps = deps;
+    this.#log = deps.log.with({ namespace: pod.metadata.namespace, pod: pod.metadata.name });
+    this.#writer = new StatusWriter(pod, {
+      client: deps.client,
+      log: this.#log,
+      onSettled: () => {
+        this.sync();
+      },
+    });
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  /** A newer version of the Pod. */
+  update(pod: Pod): void {
+    this.#pod = pod;
+    this.#writer.observe(pod.status);
+    this.sync();
+  }
+
+  /** Does what the plan says and asks for the status that follows. Cheap, and harmless to call too often. */
+  sync(): void {
+    if (this.#isClosing) return;
+    const nowMs = this.#deps.now();
+    const view = this.#view();
+    const plan = planPod(view, this.#facts, nowMs);
+    for (const name of plan.start) this.#start(name);
+    for (const name of plan.stop) this.#stop(name, gracePeriodSecondsOf(this.#pod) * 1000);
+    this.#wakeAt(plan.wakeAtMs, nowMs);
+    this.#writer.want(podStatusOf(view, this.#facts, plan, nowMs));
+    if (plan.isFinished) this.#deps.releaseIp(this.#pod, this.#facts.podIp ?? "");
+    this.#deleteWhenDone(plan);
+  }
+
+  /** Where a container's log is, for `kubectl logs`. */
+  logOf(container: string, previous: boolean): PodLog {
+    const { name } = this.#pod.metadata;
+    const facts = this.#containers.get(container);
+    const run = this.#runs.get(container);
+    const current =
+      run?.attempt ?? (facts?.state.kind === "exited" ? facts.state.attempt : undefined);
+    const attempt = previous ? facts?.previous?.attempt : (current ?? facts?.previous?.attempt);
+    if (attempt === undefined) {
+      if (previous)
+        return {
+          kind: "unavailable",
+          message: `previous terminated container "${container}" in pod "${name}" not found`,
+        };
+      const state = facts?.state;
+      const why = state?.kind === "waiting" ? state.reason : "ContainerCreating";
+      return {
+        kind: "unavailable",
+        message: `container "${container}" in pod "${name}" is waiting to start: ${why}`,
+      };
+    }
+    const isLive = (): boolean => this.#runs.get(container)?.attempt === attempt;
+    const log =
+      isLive() && run !== undefined
+        ? run.log
+        : new ContainerLog(this.#deps.files.logFile(this.uid, container, attempt));
+    return { kind: "log", log, hasEnded: () => !isLive() };
+  }
+
+  /** Takes over a container that an earlier agent started. */
+  adopt(name: string, run: ContainerRun): void {
+    this.#runs.set(name, run);
+    this.#spawn(this.#follow(name, run));
+  }
+
+  /** What a container's probes tell. */
+  listenerFor(name: string): RunListener {
+    return {
+      started: () => {
+        this.#change(name, { isStarted: true });
+      },
+      ready: (isReady) => {
+        this.#change(name, { isReady });
+      },
+      unhealthy: (kind, probe) => {
+        const message = `Container ${name} failed ${kind.toLowerCase()} probe, will be restarted`;
+        this.#record(name, "Normal", "Killing", message);
+        const seconds =
+          probe.terminationGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? 30;
+        this.#runs.get(name)?.stop(seconds * 1000);
+      },
+      failed: (kind, message) => {
+        this.#record(name, "Warning", "Unhealthy", `${kind} probe failed: ${message}`);
+      },
+      hookFailed: (kind, message) => {
+        this.#record(name, "Warning", `Failed${kind}Hook`, `${kind} hook failed: ${message}`);
+      },
+    };
+  }
+
+  /** The Pod is gone from the API: ends its processes, forgets its files. */
+  async abandon(): Promise<void> {
+    await this.#end(GONE_GRACE_MS);
+    await this.#writer[Symbol.asyncDispose]();
+    this.#deps.releaseIp(this.#pod, this.#facts.podIp ?? "");
+    await this.#deps.files.removePod(this.uid);
+  }
+
+  /** The agent is ending and takes its Pods with it; the API learns that they no longer run. */
+  async stop(graceMs: number): Promise<void> {
+    await this.#end(graceMs);
+    const view = this.#view();
+    const nowMs = this.#deps.now();
+    const plan = planPod(view, this.#facts, nowMs);
+    this.#writer.want(podStatusOf(view, this.#facts, plan, nowMs));
+    await this.#writer.flush(LAST_WRITE_MS);
+    await this.#writer[Symbol.asyncDispose]();
+  }
+
+  /** The agent is ending and leaves its Pods' processes to the next one. */
+  async detach(): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#timer);
+    this.#ending.abort(new Error("the node agent is ending"));
+    for (const run of this.#runs.values()) run.detach();
+    await this.#writer[Symbol.asyncDispose]();
+  }
+
+  /** Ends all processes; afterwards nothing of the worker runs any more. */
+  async #end(graceMs: number): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#timer);
+    this.#ending.abort(new Error("the pod is ending"));
+    for (const run of this.#runs.values()) run.stop(graceMs);
+    // A start that was under way ends by itself or gives a run, which is stopped at once (see #launch).
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+
+  #start(name: string): void {
+    const container = this.#containerOf(name);
+    const before = this.#containers.get(name);
+    const previous = before?.state.kind === "exited" ? before.state : before?.previous;
+    this.#containers.set(name, {
+      state: { kind: "starting" },
+      previous,
+      backoff: before?.backoff,
+      isStarted: false,
+      isReady: false,
+    });
+    this.#spawn(this.#launch(container, previous, before));
+  }
+
+  async #launch(
+    container: Container,
+    previous: ExitedRun | undefined,
+    before: ContainerFacts | undefined,
+  ): Promise<void> {
+    const { name } = container;
+    const podIp = this.#facts.podIp ?? this.#deps.allocateIp(this.#pod);
+    this.#facts = { ...this.#facts, podIp };
+    const outcome = await this.#deps.start(
+      this.#pod,
+      container,
+      { podIp, previous, backoff: before?.backoff },
+      this.listenerFor(name),
+      this.#ending.signal,
+    );
+    const nowMs = this.#deps.now();
+    if (outcome.kind === "failed") {
+      if (this.#isClosing) return;
+      this.#record(name, "Warning", "Failed", `Error: ${outcome.message}`);
+      this.#containers.set(name, {
+        state: { kind: "waiting", reason: outcome.reason, message: outcome.message },
+        previous,
+        // The back-off of failed starts is its own: a crash before does not lengthen it.
+        backoff: backoffAfterFailedStart(
+          before?.state.kind === "waiting" ? before.backoff : undefined,
+          nowMs,
+        ),
+        isStarted: false,
+        isReady: false,
+      });
+      this.sync();
+      return;
+    }
+    const { run, startedAtMs } = outcome;
+    this.#record(name, "Normal", "Started", `Started container ${name}`);
+    this.#containers.set(name, {
+      state: { kind: "running", attempt: run.attempt, startedAtMs },
+      previous,
+      backoff: before?.state.kind === "waiting" ? undefined : before?.backoff,
+      isStarted: container.startupProbe === undefined,
+      isReady: false,
+    });
+    this.#runs.set(name, run);
+    if (this.#isClosing) run.stop(GONE_GRACE_MS);
+    else this.sync();
+    await Promise.all([
+      run.afterStart(gracePeriodSecondsOf(this.#pod) * 1000),
+      this.#follow(name, run),
+    ]);
+  }
+
+  async #follow(name: string, run: ContainerRun): Promise<void> {
+    const exit = await run.ended;
+    const before = this.#containers.get(name);
+    if (before?.state.kind !== "running")
+      throw new Error(
+        `container ${name} ended but is ${before?.state.kind ?? "unknown"}, not running`,
+      );
+    const ended = exitedRun(run.attempt, before.state.startedAtMs, this.#deps.now(), exit);
+    const backoff = backoffAfterExit(before.backoff, ended.startedAtMs, ended.finishedAtMs);
+    const after: ContainerFacts = {
+      state: ended,
+      previous: before.previous,
+      // An end that the agent's own end brought about is no crash.
+      backoff: this.#isClosing ? undefined : backoff,
+      isStarted: false,
+      isReady: false,
+    };
+    // Written before anyone may start the next attempt, which writes the same file.
+    await this.#writeRecord(name, after, ended);
+    this.#runs.delete(name);
+    this.#containers.set(name, after);
+    if (backoff.delayMs > 0 && !this.#isClosing && !this.#isTerminating) {
+      const { name: pod } = this.#pod.metadata;
+      const message = `Back-off restarting failed container ${name} in pod ${pod}`;
+      this.#record(name, "Warning", "BackOff", message);
+    }
+    this.sync();
+  }
+
+  async #writeRecord(name: string, facts: ContainerFacts, run: ExitedRun): Promise<void> {
+    try {
+      await this.#deps.files.write({
+        podUid: this.uid,
+        container: name,
+        bootId: this.#deps.bootId,
+        attempt: run.attempt,
+        startedAtMs: run.startedAtMs,
+        podIp: this.#facts.podIp ?? "",
+        backoff: facts.backoff,
+        previous: facts.previous,
+        run,
+      });
+    } catch (error) {
+      // A full disk must not keep the Pod from going on; after a crash its exit code would be unknown.
+      this.#log.error("container record not written", { container: name, error });
+    }
+  }
+
+  get #isTerminating(): boolean {
+    return this.#pod.metadata.deletionTimestamp !== undefined;
+  }
+
+  #stop(name: string, graceMs: number): void {
+    const run = this.#runs.get(name);
+    // Without a run it is being started; the sync that follows the start comes here again.
+    if (run === undefined) return;
+    if (!run.isStopping) this.#record(name, "Normal", "Killing", `Stopping container ${name}`);
+    run.stop(graceMs);
+  }
+
+  #change(name: string, change: Partial<Pick<ContainerFacts, "isStarted" | "isReady">>): void {
+    const facts = this.#containers.get(name);
+    if (facts?.state.kind !== "running") return;
+    const changed = { ...facts, ...change };
+    if (changed.isReady === facts.isReady && changed.isStarted === facts.isStarted) return;
+    this.#containers.set(name, changed);
+    this.sync();
+  }
+
+  /** The Pod with the status that was last asked for: the informer may not show it yet. */
+  #view(): Pod {
+    const wanted = this.#writer.wanted;
+    if (wanted === undefined) return this.#pod;
+    const isOwn = ({ type }: { readonly type: string }): boolean => OWN_CONDITIONS.has(type);
+    const conditions = [
+      ...(wanted.conditions ?? []).filter(isOwn),
+      ...(this.#pod.status?.conditions ?? []).filter((condition) => !isOwn(condition)),
+    ];
+    return { ...this.#pod, status: { ...this.#pod.status, ...wanted, conditions } };
+  }
+
+  #wakeAt(wakeAtMs: number | undefined, nowMs: number): void {
+    clearTimeout(this.#timer);
+    if (wakeAtMs === undefined) return;
+    this.#timer = setTimeout(
+      () => {
+        this.sync();
+      },
+      Math.min(MAX_TIMER_MS, Math.max(0, wakeAtMs - nowMs)),
+    );
+  }
+
+  /** Asked to end, all ended, and the API shows it: now the object may go. */
+  #deleteWhenDone(plan: PodPlan): void {
+    if (!this.#isTerminating || !plan.isFinished || !this.#writer.isSettled || this.#isDeleting)
+      return;
+    this.#isDeleting = true;
+    this.#spawn(this.#delete());
+  }
+
+  async #delete(): Promise<void> {
+    const { name, namespace } = this.#pod.metadata;
+    for (let failures = 0; ; failures++) {
+      try {
+        await this.#deps.client.delete(
+          podKind,
+          { name, namespace },
+          {
+            gracePeriodSeconds: 0,
+            preconditions: { uid: this.uid },
+            signal: this.#ending.signal,
+          },
+        );
+        return;
+      } catch (error) {
+        // Gone, or another Pod of that name: both is what was wanted.
+        if (this.#ending.signal.aborted || hasReason(error, "NotFound", "Conflict")) return;
+        this.#log.warn("pod not deleted", { error });
+        // Rejects only when the worker is stopped; then the delete is tried no more.
+        const delayMs = backoff(failures, DELETE_RETRY, Math.random);
+        await sleep(delayMs, this.#ending.signal).catch(() => undefined);
+      }
+    }
+  }
+
+  #containerOf(name: string): Container {
+    const all = [...this.#pod.spec.containers, ...initContainersOf(this.#pod)];
+    const found = all.find((container) => container.name === name);
+    if (found === undefined) throw new Error(`pod ${this.uid} has no container ${name}`);
+    return found;
+  }
+
+  #record(container: string, type: EventType, reason: string, message: string): void {
+    this.#deps.record(this.#pod, container, type, reason, message);
+  }
+
+  #spawn(task: Promise<void>): void {
+    const watched = task
+      .catch((error: unknown) => {
+        this.#log.error("pod task failed", { error });
+      })
+      .finally(() => {
+        this.#tasks.delete(watched);
+      });
+    this.#tasks.add(watched);
+  }
+}
+
+function exitedRun(
+  attempt: number,
+  startedAtMs: number,
+  finishedAtMs: number,
+  exit: ProcessExit,
+): ExitedRun {
+  if (exit.isUnknown) return lostRun(attempt, startedAtMs, finishedAtMs);
+  return {
+    kind: "exited",
+    attempt,
+    exitCode: exit.exitCode,
+    signal: exit.signal,
+    reason: exit.exitCode === 0 ? "Completed" : "Error",
+    message: "",
+    startedAtMs,
+    finishedAtMs,
+  };
+}

@@ -1,0 +1,187 @@
+import type { Container } from "../api/v1/container.ts";
+import type { Service } from "../api/v1/service.ts";
+import type { Pod } from "../api/v1/pod.ts";
+import type { ApiClient } from "../client/client.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { ContainerLog } from "./container-log.ts";
+import { ContainerRun } from "./container-run.ts";
+import type { RunListener } from "./container-run.ts";
+import type { PodPlace } from "./downward.ts";
+import type { ExitedRun } from "./facts.ts";
+import { prepareLaunch } from "./launch.ts";
+import type { Images } from "./launch.ts";
+import { markerEnvironment } from "./markers.ts";
+import type { PodFiles } from "./pod-files.ts";
+import { readEnvironment } from "./proc.ts";
+import type { ProcessId } from "./proc.ts";
+import { adoptProcess, startProcess } from "./process.ts";
+import type { ContainerProcess } from "./process.ts";
+import type { RestartBackoff } from "./restart.ts";
+
+export interface StarterDeps {
+  readonly client: ApiClient;
+  readonly services: () => readonly Service[];
+  readonly files: PodFiles;
+  readonly log: Logger;
+  readonly now: () => number;
+  readonly bootId: string;
+  /** As in {@link markerEnvironment}. */
+  readonly dataDir: string;
+  readonly images: Images;
+  readonly baseEnv: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  readonly hostIp: string;
+  readonly allocatable: PodPlace["allocatable"];
+}
+
+export type StartOutcome =
+  | { readonly kind: "started"; readonly run: ContainerRun; readonly startedAtMs: number }
+  /** `reason` as in a container's waiting state. */
+  | { readonly kind: "failed"; readonly reason: string; readonly message: string };
+
+export interface StartContext {
+  readonly podIp: string | undefined;
+  readonly previous: ExitedRun | undefined;
+  readonly backoff: RestartBackoff | undefined;
+}
+
+/** Starts a container's next attempt. Never rejects: what goes wrong is an outcome, to be tried again. */
+export type StartContainer = (
+  pod: Pod,
+  container: Container,
+  context: StartContext,
+  listener: RunListener,
+  signal: AbortSignal,
+) => Promise<StartOutcome>;
+
+export function containerStarter(deps: StarterDeps): StartContainer {
+  return async (pod, container, context, listener, signal) => {
+    try {
+      return await start(deps, pod, container, context, listener, signal);
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      return { kind: "failed", reason: "CreateContainerError", message };
+    }
+  };
+}
+
+async function start(
+  deps: StarterDeps,
+  pod: Pod,
+  container: Container,
+  context: StartContext,
+  listener: RunListener,
+  signal: AbortSignal,
+): Promise<StartOutcome> {
+  const { podIp, previous, backoff } = context;
+  if (podIp === undefined)
+    return {
+      kind: "failed",
+      reason: "CreatePodSandboxError",
+      message: "no address left in the node's pod range: delete Pods, or give a larger range",
+    };
+  const launch = await prepareLaunch(
+    pod,
+    container,
+    {
+      client: deps.client,
+      services: deps.services(),
+      place: { podIps: [podIp], hostIps: [deps.hostIp], allocatable: deps.allocatable },
+      baseEnv: deps.baseEnv,
+      workingDir: deps.workingDir,
+      images: deps.images,
+    },
+    signal,
+  );
+  if (launch.kind === "refused") return { ...launch, kind: "failed" };
+  const podUid = pod.metadata.uid ?? "";
+  const attempt = previous === undefined ? 0 : previous.attempt + 1;
+  const startedAtMs = deps.now();
+  const record = {
+    podUid,
+    container: container.name,
+    bootId: deps.bootId,
+    attempt,
+    startedAtMs,
+    podIp,
+    backoff,
+    previous,
+  };
+  await deps.files.removeLogsBefore(podUid, container.name, attempt - 1);
+  await deps.files.write({ ...record, run: { kind: "starting" } });
+  const marker = { podUid, container: container.name, attempt };
+  const logFile = deps.files.logFile(podUid, container.name, attempt);
+  const started = await startProcess({
+    command: launch.command,
+    env: { ...launch.env, ...markerEnvironment(deps.dataDir, marker) },
+    workingDir: launch.workingDir,
+    logFile,
+  });
+  if (started.kind === "failed")
+    return { kind: "failed", reason: "CreateContainerError", message: started.message };
+  try {
+    await deps.files.write({ ...record, run: { kind: "running", ...started.process.id } });
+  } catch (error) {
+    // It runs, so it must not count as failed; after a crash its environment tells whose it is.
+    deps.log.error("container record not written", { container: container.name, error });
+  }
+  const run = makeRun(deps, {
+    pod,
+    container,
+    podIp,
+    attempt,
+    startedAtMs,
+    process: started.process,
+    env: launch.env,
+    listener,
+    found: { isStarted: false, isReady: false },
+  });
+  return { kind: "started", run, startedAtMs };
+}
+
+export interface AdoptedContainer {
+  readonly pod: Pod;
+  readonly container: Container;
+  readonly podIp: string;
+  readonly attempt: number;
+  readonly startedAtMs: number;
+  readonly id: ProcessId;
+  readonly listener: RunListener;
+  /** What the earlier agent's probes had found. */
+  readonly found: { readonly isStarted: boolean; readonly isReady: boolean };
+}
+
+/** Goes on with a container whose process an earlier agent started. */
+export function adoptContainer(deps: StarterDeps, adopted: AdoptedContainer): ContainerRun {
+  const env = Object.fromEntries(readEnvironment(adopted.id.pid) ?? []);
+  return makeRun(deps, { ...adopted, process: adoptProcess(adopted.id), env });
+}
+
+function makeRun(
+  deps: StarterDeps,
+  args: Omit<AdoptedContainer, "id"> & {
+    readonly process: ContainerProcess;
+    readonly env: Readonly<Record<string, string>>;
+  },
+): ContainerRun {
+  const { pod, container, attempt } = args;
+  const podUid = pod.metadata.uid ?? "";
+  // Commands of probes and hooks are marked as the Pod's, but not as the container itself.
+  const marker = { podUid, container: container.name, attempt: Number.NaN };
+  return new ContainerRun({
+    container,
+    attempt,
+    process: args.process,
+    log: new ContainerLog(deps.files.logFile(podUid, container.name, attempt)),
+    target: {
+      podIp: args.podIp,
+      ports: container.ports ?? [],
+      env: { ...args.env, ...markerEnvironment(deps.dataDir, marker) },
+      workingDir: container.workingDir ?? deps.workingDir,
+    },
+    probeStart: { startedAtMs: args.startedAtMs, ...args.found, now: deps.now },
+    listener: args.listener,
+    logger: deps.log.with({ pod: pod.metadata.name, container: container.name }),
+    now: deps.now,
+  });
+}
