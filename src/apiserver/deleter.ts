@@ -46,6 +46,7 @@ export class Deleter {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
       const current = this.#deps.registry.get(kind, ref);
       if (current === undefined) throw notFound(kind, ref.name);
+      this.#deps.writer.checkDeletion(kind, current.object);
       const failure = preconditionFailure(kind, current, options.preconditions ?? {});
       if (failure !== undefined) throw failure;
       const deletion = await this.#deleteOnce(kind, current, options, dryRun);

@@ -1,6 +1,176 @@
+import { createHash } from "node:crypto";
+import {
+  aggregatedDiscovery,
+  apiGroup,
+  apiGroupList,
+  apiResourceList,
+  apiVersions,
+} from "../api/machinery/discovery.ts";
+import type { DiscoveryVersion, ServedSubresource } from "../api/machinery/discovery.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
+import { groupVersionPath, openApiV3, openApiV3Index } from "../api/machinery/openapi.ts";
+import { JSON_TYPE, bytesResponse, chunksOf, jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
+import { notAcceptable } from "./failures.ts";
+import { parseAccept } from "./negotiate.ts";
+
+/** Beside `/status`, which follows from each kind's strategy. Handlers: resource.ts. */
+const SUBRESOURCES: readonly ServedSubresource[] = [
+  {
+    parent: { group: "", version: "v1", plural: "namespaces" },
+    name: "finalize",
+    responseKind: { group: "", version: "v1", kind: "Namespace" },
+    verbs: ["update"],
+  },
+  {
+    parent: { group: "", version: "v1", plural: "pods" },
+    name: "binding",
+    responseKind: { group: "", version: "v1", kind: "Binding" },
+    verbs: ["create"],
+  },
+  {
+    parent: { group: "", version: "v1", plural: "pods" },
+    name: "log",
+    responseKind: { group: "", version: "v1", kind: "Pod" },
+    verbs: ["get"],
+  },
+];
+
+interface Document {
+  readonly bytes: Uint8Array;
+  /** 128 hexadecimal digits, as clients see in the index of OpenAPI and in ETags. */
+  readonly hash: string;
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** What the server tells of itself: discovery in both forms, and OpenAPI. Each made on first use. */
 export class Documents {
-  constructor(_kinds: readonly KindDefinition[], _version: string) {}
-  answer(_path: string, _query: URLSearchParams, _headers: Readonly<Record<string,string>>): ApiResponse | undefined { return undefined; }
+  readonly #kinds: readonly KindDefinition[];
+  readonly #version: string;
+  readonly #made = new Map<string, Document | undefined>();
+
+  constructor(kinds: readonly KindDefinition[], version: string) {
+    this.#kinds = kinds;
+    this.#version = version;
+  }
+
+  /** @returns undefined for a path that has no document. */
+  answer(path: string, query: URLSearchParams, headers: Headers): ApiResponse | undefined {
+    const trimmed = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+    if (trimmed === "/openapi/v3") return this.#openApiIndex(headers);
+    if (trimmed.startsWith("/openapi/v3/")) {
+      return this.#openApi(trimmed.slice("/openapi/v3/".length), query, headers);
+    }
+    if (trimmed === "/") return jsonResponse(200, { paths: this.#paths() });
+    return this.#discovery(trimmed, headers);
+  }
+
+  #discovery(path: string, headers: Headers): ApiResponse | undefined {
+    const isRoot = path === "/api" || path === "/apis";
+    const form = isRoot ? discoveryForm(headers["accept"]) : undefined;
+    if (form !== undefined) {
+      const document = this.#once(`${path} ${form}`, () =>
+        aggregatedDiscovery(this.#kinds, SUBRESOURCES, path === "/api" ? "core" : "named", form),
+      );
+      const type = `${JSON_TYPE};g=apidiscovery.k8s.io;v=${form};as=APIGroupDiscoveryList`;
+      return document && documentResponse(document, headers, { "content-type": type });
+    }
+    const document = this.#once(path, () => this.#legacyDiscovery(path));
+    return document && documentResponse(document, headers, {});
+  }
+
+  #legacyDiscovery(path: string): object | undefined {
+    const [root, group = "", version = "", ...rest] = path.slice(1).split("/");
+    if (rest.length > 0) return undefined;
+    if (root === "api") {
+      if (group === "") return apiVersions(this.#kinds, "");
+      return version === "" ? apiResourceList(this.#kinds, SUBRESOURCES, "", group) : undefined;
+    }
+    if (root !== "apis") return undefined;
+    if (group === "") return apiGroupList(this.#kinds);
+    return version === ""
+      ? apiGroup(this.#kinds, group)
+      : apiResourceList(this.#kinds, SUBRESOURCES, group, version);
+  }
+
+  #openApiIndex(headers: Headers): ApiResponse | undefined {
+    const document = this.#once("openapi", () =>
+      openApiV3Index(
+        this.#groupVersions().flatMap((path) => {
+          const hash = this.#openApiDocument(path)?.hash;
+          return hash === undefined ? [] : [{ path, hash }];
+        }),
+      ),
+    );
+    return document && documentResponse(document, headers, {});
+  }
+
+  #openApi(path: string, query: URLSearchParams, headers: Headers): ApiResponse | undefined {
+    const document = this.#openApiDocument(path);
+    if (document === undefined) return undefined;
+    const hash = query.get("hash");
+    if (hash === null) return documentResponse(document, headers, {});
+    if (hash !== document.hash) {
+      const location = `/openapi/v3/${path}?hash=${document.hash}`;
+      return { status: 301, headers: { location, "content-length": "0" }, body: chunksOf() };
+    }
+    // The address has the hash in it, so what is there never changes.
+    return documentResponse(document, headers, {
+      "cache-control": "public, immutable",
+      expires: new Date(Date.now() + 365 * 86_400_000).toUTCString(),
+    });
+  }
+
+  #openApiDocument(path: string): Document | undefined {
+    const kinds = this.#kinds.filter((kind) => groupVersionPath(kind) === path);
+    if (kinds.length === 0) return undefined;
+    return this.#once(`openapi ${path}`, () =>
+      openApiV3(kinds, { title: "Kubernetes", version: `v1.34.0+portolan.${this.#version}` }),
+    );
+  }
+
+  #groupVersions(): readonly string[] {
+    return [...new Set(this.#kinds.map(groupVersionPath))];
+  }
+
+  #paths(): readonly string[] {
+    const apis = this.#groupVersions().map((path) => `/${path}`);
+    const other = ["/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
+    return ["/api", "/apis", ...apis, ...other].toSorted();
+  }
+
+  #once(name: string, make: () => object | undefined): Document | undefined {
+    if (this.#made.has(name)) return this.#made.get(name);
+    const value = make();
+    // Names of documents that do not exist come from outside: remembering them would grow without bound.
+    if (value === undefined) return undefined;
+    const bytes = Buffer.from(JSON.stringify(value));
+    const hash = createHash("sha512").update(bytes).digest("hex").toUpperCase();
+    const document = { bytes, hash };
+    this.#made.set(name, document);
+    return document;
+  }
+}
+
+/** The aggregated form that the caller prefers to the old one; undefined: the old one. */
+function discoveryForm(accept: string | undefined): DiscoveryVersion | undefined {
+  for (const { type, parameters } of parseAccept(accept)) {
+    if (type !== JSON_TYPE && type !== "*/*" && type !== "application/*") continue;
+    if (parameters.get("as") === undefined) return undefined;
+    if (parameters.get("as") !== "APIGroupDiscoveryList") continue;
+    if (parameters.get("g") !== "apidiscovery.k8s.io") continue;
+    const version = parameters.get("v");
+    if (version === "v2" || version === "v2beta1") return version;
+  }
+  throw notAcceptable([JSON_TYPE]);
+}
+
+function documentResponse(document: Document, headers: Headers, more: Headers): ApiResponse {
+  const etag = `"${document.hash}"`;
+  const common = { etag, vary: "Accept", ...more };
+  if (headers["if-none-match"]?.split(",").some((one) => one.trim() === etag) === true) {
+    return { status: 304, headers: common, body: chunksOf() };
+  }
+  return bytesResponse(200, document.bytes, common);
 }

@@ -2,6 +2,7 @@ import type { FieldError } from "../api/machinery/field-error.ts";
 import { parseIpAddress } from "../net/address.ts";
 import { cidrContains } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
+import { SERVER_USER } from "./cluster-objects.ts";
 import type { User } from "./exchange.ts";
 import type { WriteHook } from "./write-hook.ts";
 
@@ -11,19 +12,22 @@ const LOOPBACK_REFUSED =
 /**
  * EndpointSlices and Endpoints may not name loopback addresses, since that would let whoever writes them
  * reach what listens on a node for itself (CVE-2021-25737). In loopback mode Pods do have such addresses:
- * our own controllers may write them, and only those of Pods.
+ * our own controllers may write them, and only those of Pods. The API server itself may name the address at
+ * which it listens.
  */
 export function loopbackHook(
   podCidrs: readonly Cidr[],
   mayWrite: (user: User) => boolean,
 ): WriteHook {
-  const isOurs = (error: FieldError) => {
-    const text = LOOPBACK_REFUSED.exec(error.message)?.[1];
-    const address = text === undefined ? undefined : parseIpAddress(text);
-    return address !== undefined && podCidrs.some((cidr) => cidrContains(cidr, address));
+  const isAllowed = (error: FieldError, user: User) => {
+    const address = parseIpAddress(LOOPBACK_REFUSED.exec(error.message)?.[1] ?? "");
+    if (address === undefined) return false;
+    return user === SERVER_USER || podCidrs.some((cidr) => cidrContains(cidr, address));
   };
   return {
     filterErrors: (errors, user) =>
-      mayWrite(user) ? errors.filter((error) => !isOurs(error)) : errors,
+      user === SERVER_USER || mayWrite(user)
+        ? errors.filter((error) => !isAllowed(error, user))
+        : errors,
   };
 }

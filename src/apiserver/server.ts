@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { resourceNameOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
-import { StatusError } from "../api/machinery/status.ts";
+import { StatusError, failure } from "../api/machinery/status.ts";
 import { sleep } from "../async/sleep.ts";
 import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { SERVER_USER, createNamespaces, publishServer } from "./cluster-objects.ts";
+import { createNamespaces, publishServer } from "./cluster-objects.ts";
 import type { ClusterObjectsDeps, PublishedAddress } from "./cluster-objects.ts";
 import { compressed } from "./compression.ts";
 import type { ApiContext } from "./context.ts";
@@ -30,6 +30,7 @@ import { Writer } from "./writer.ts";
 export interface ApiServerDeps {
   /** Outlives the server; the caller disposes it. */
   readonly store: Store;
+  /** With loopback addresses refused, as in `KINDS`: {@link loopbackPodCidrs} says who may write which. */
   readonly kinds: readonly KindDefinition[];
   readonly log: Logger;
   /** Where cluster IPs come from; the first is of the primary family. */
@@ -58,6 +59,8 @@ export interface ApiServer extends AsyncDisposable {
   publish(address: PublishedAddress): Promise<void>;
 }
 
+/** As upstream's NamespaceLifecycle. */
+const IMMORTAL_NAMESPACES = ["default", "kube-system", "kube-public"];
 /** Requests under way at once, watches and logs not counted; more are answered 429 with a Retry-After. */
 const MAX_IN_FLIGHT = 1000;
 /** Store history is kept so long, for other servers that follow it. */
@@ -160,6 +163,9 @@ class Server implements ApiServer {
     const query = new URLSearchParams(at === -1 ? "" : request.url.slice(at + 1));
     if (HEALTH_PATHS.includes(path)) return answerHealth(path, query, this.#checks());
     if (user === undefined) throw unauthorized();
+    if (this.#stop.signal.aborted) {
+      throw failure(503, "ServiceUnavailable", "the API server is shutting down");
+    }
     const route = parseRoute(path, this.#routes);
     switch (route?.kind) {
       case undefined:
@@ -191,8 +197,9 @@ class Server implements ApiServer {
   #checks() {
     return [
       { name: "ping", problem: () => undefined },
+      { name: "watch-cache", problem: () => this.#context.cache.problem },
       {
-        name: "store",
+        name: "shutdown",
         problem: () => (this.#stop.signal.aborted ? "the server is shutting down" : undefined),
       },
     ];
@@ -222,12 +229,15 @@ function hooksOf(
 ): ReadonlyMap<string, WriteHook> {
   const hooks = new Map<string, WriteHook>();
   const { loopbackPodCidrs = [], loopbackWriters = () => false } = deps;
-  const loopback = loopbackHook(
-    loopbackPodCidrs,
-    (user) => user === SERVER_USER || loopbackWriters(user),
-  );
+  const loopback = loopbackHook(loopbackPodCidrs, loopbackWriters);
   hooks.set("endpoints", loopback);
   hooks.set("endpointslices.discovery.k8s.io", loopback);
+  hooks.set("namespaces", {
+    refuseDeletion: ({ metadata }) =>
+      IMMORTAL_NAMESPACES.includes(metadata.name)
+        ? "this namespace may not be deleted"
+        : undefined,
+  });
   const services = kinds.get("services");
   if (services === undefined) return hooks;
   const { serviceCidrs, nodePortRange, random = Math.random } = deps;

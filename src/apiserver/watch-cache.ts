@@ -33,6 +33,7 @@ export class WatchCache implements AsyncDisposable {
   readonly #waiting = new Set<{ readonly revision: number; readonly arrived: () => void }>();
   #applied: number;
   #following: Promise<void> = Promise.resolve();
+  #problem: string | undefined;
 
   private constructor(deps: WatchCacheDeps, revision: number) {
     this.#deps = deps;
@@ -54,6 +55,11 @@ export class WatchCache implements AsyncDisposable {
   /** The revision that all kinds show. */
   get revision(): number {
     return this.#applied;
+  }
+
+  /** Why the cache is no longer kept up to date; undefined while it is. */
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** @throws Error for a kind that is not served. */
@@ -115,6 +121,7 @@ export class WatchCache implements AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof CompactedError)) {
+          this.#problem = `the store cannot be followed: ${String(error)}`;
           log.error("the store cannot be followed; reads stay as they are", { error });
           return;
         }

@@ -17,6 +17,8 @@ export interface Admitted {
 export interface WriteHook {
   /** Between defaults and preparation. @throws StatusError to refuse. */
   admit?(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Admitted;
+  /** Why this object may not be deleted at all; undefined: it may. */
+  refuseDeletion?(object: KubernetesObject): string | undefined;
   /** Objects that go in the same commit when this one does. */
   alsoDeleted?(object: KubernetesObject): readonly Step[];
   /** Takes back errors that do not hold for this user. */

@@ -172,6 +172,12 @@ export class Writer {
     }
   }
 
+  /** @throws StatusError 403 for an object that must stay. */
+  checkDeletion(kind: KindDefinition, object: KubernetesObject): void {
+    const why = this.#deps.hooks.get(resourceNameOf(kind))?.refuseDeletion?.(object);
+    if (why !== undefined) throw forbidden(kind, object.metadata.name, why);
+  }
+
   /** What goes in the same commit when an object goes. */
   alsoDeleted(kind: KindDefinition, object: KubernetesObject): readonly Step[] {
     return this.#deps.hooks.get(resourceNameOf(kind))?.alsoDeleted?.(object) ?? [];
