@@ -1,0 +1,134 @@
+import { leaseKind } from "../api/coordination/lease.kind.ts";
+import { objectKey, refOf } from "../api/machinery/object-key.ts";
+import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { hasReason } from "../api/machinery/status.ts";
+import { formatTime } from "../api/machinery/time.ts";
+import { nodeKind } from "../api/v1/node.kind.ts";
+import type { Node } from "../api/v1/node.ts";
+import { podKind } from "../api/v1/pod.kind.ts";
+import type { Pod } from "../api/v1/pod.ts";
+import type { ApiClient } from "../client/client.ts";
+import { referenceTo } from "../client/events.ts";
+import type { EventRecorder } from "../client/events.ts";
+import type { Informers } from "../client/informer.ts";
+import { startReconciler } from "../client/reconcile.ts";
+import type { ReconcileResult } from "../client/reconcile.ts";
+import {
+  isNodeReady,
+  judgeNode,
+  lostCondition,
+  NODE_GRACE_MS,
+  unreadyCondition,
+} from "../core/nodes/health.ts";
+import type { Heartbeat } from "../core/nodes/health.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+export interface NodeLifecycleDeps {
+  readonly client: Pick<ApiClient, "patch">;
+  readonly informers: Informers;
+  readonly log: Logger;
+  readonly metrics?: Metrics | undefined;
+  /** Of component `node-controller`. */
+  readonly events?: EventRecorder | undefined;
+  /** Epoch milliseconds; default `Date.now`. */
+  readonly now?: (() => number) | undefined;
+}
+
+export interface NodeLifecycleOptions {
+  /** Milliseconds that a node's agent may be silent; default {@link NODE_GRACE_MS}. */
+  readonly graceMs?: number | undefined;
+}
+
+/** Where agents keep their Leases. */
+const LEASE_NAMESPACE = "kube-node-lease";
+const BY_NODE = "node-name";
+
+/**
+ * Says that a node is not ready when its agent falls silent, and that the Pods of a node that is not ready
+ * are not ready either, so that Services stop sending to them (NODE-001).
+ */
+export function startNodeLifecycle(
+  deps: NodeLifecycleDeps,
+  options: NodeLifecycleOptions = {},
+): AsyncDisposable {
+  const { client, informers, log, metrics, now = Date.now } = deps;
+  const { graceMs = NODE_GRACE_MS } = options;
+  const nodes = informers.of(nodeKind);
+  const pods = informers.of(podKind);
+  const leases = informers.of(leaseKind, { namespace: LEASE_NAMESPACE });
+  pods.addIndex(BY_NODE, ({ spec }) => [spec.nodeName ?? ""]);
+  const heartbeats = new Map<ObjectKey, Heartbeat>();
+
+  const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
+    for (const informer of [nodes, pods, leases]) await informer.synced(signal);
+    const node = nodes.get(key);
+    if (node === undefined) {
+      heartbeats.delete(key);
+      return { kind: "done" };
+    }
+    const lease = leases.get(objectKey({ namespace: LEASE_NAMESPACE, name: node.metadata.name }));
+    const { heartbeat, leftMs } = judgeNode(node, lease, heartbeats.get(key), now(), graceMs);
+    heartbeats.set(key, heartbeat);
+    if (leftMs === 0) await markLost(node, signal);
+    if (leftMs === 0 || !isNodeReady(node)) {
+      for (const pod of pods.byIndex(BY_NODE, node.metadata.name)) await markUnready(pod, signal);
+    }
+    return leftMs === 0 ? { kind: "done" } : { kind: "again", afterMs: leftMs };
+  };
+
+  const markLost = async (node: Node, signal: AbortSignal): Promise<void> => {
+    const condition = lostCondition(node, time());
+    if (condition === undefined) return;
+    // The version makes sure that the agent has not spoken meanwhile.
+    const { resourceVersion } = node.metadata;
+    const body = { metadata: { resourceVersion }, status: { conditions: [condition] } };
+    const patched = { signal, subresource: "status" };
+    await client.patch(nodeKind, node.metadata, { kind: "strategic", body }, patched);
+    log.warn("node lost", { node: node.metadata.name, graceMs });
+    const text = `Node ${node.metadata.name} status is now: NodeNotReady`;
+    deps.events?.record(referenceTo(node), "Normal", "NodeNotReady", text);
+  };
+
+  const markUnready = async (pod: Pod, signal: AbortSignal): Promise<void> => {
+    const condition = unreadyCondition(pod, time());
+    if (condition === undefined) return;
+    const { uid } = pod.metadata;
+    const body = { metadata: { uid }, status: { conditions: [condition] } };
+    const patched = { signal, subresource: "status" };
+    try {
+      await client.patch(podKind, pod.metadata, { kind: "strategic", body }, patched);
+    } catch (error) {
+      // Another Pod of the name, or none: no claim of readiness is left to take back.
+      if (!hasReason(error, "NotFound", "Conflict")) throw error;
+      return;
+    }
+    deps.events?.record(referenceTo(pod), "Warning", "NodeNotReady", "Node is not ready");
+  };
+
+  const time = (): string => formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 });
+
+  const reconciler = startReconciler({ name: "node-lifecycle", reconcile, log, metrics });
+  const listeners = [
+    nodes.onChange(({ key }) => {
+      reconciler.enqueue(key);
+    }),
+    leases.onChange(({ key }) => {
+      reconciler.enqueue(objectKey({ name: refOf(key).name }));
+    }),
+    pods.onChange(({ after }) => {
+      // A Pod that claims to be ready on a node that is not.
+      const nodeName = after?.spec.nodeName ?? "";
+      const node = nodeName === "" ? undefined : nodes.get(objectKey({ name: nodeName }));
+      if (node !== undefined && !isNodeReady(node))
+        reconciler.enqueue(objectKey({ name: nodeName }));
+    }),
+  ];
+
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const listener of listeners) listener[Symbol.dispose]();
+      await reconciler[Symbol.asyncDispose]();
+    },
+  };
+}
