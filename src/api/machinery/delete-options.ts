@@ -4,7 +4,7 @@ import type { ValueOf } from "./schema.ts";
 
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-export const preconditions = message(
+const preconditions = message(
   `${META}.Preconditions`,
   "What must hold of the object that is to be deleted.",
   {

@@ -126,6 +126,11 @@ describe("applyJsonPatch()", () => {
     assert.match(JSON.stringify(result), /accumulated size increase of copy is \d+, exceeding/);
   });
 
+  it("stops copies that nest the object in itself over and over", () => {
+    const patch = Array.from({ length: 600 }, () => ({ op: "copy", from: "", path: "/a" }));
+    assert.deepEqual(applyJsonPatch({}, patch), { kind: "failed", message: "exceeded max depth" });
+  });
+
   it("changes neither argument, nor shares with them what later operations change", () => {
     const target = { list: [{ a: 1 }] };
     const value = { b: 1 };

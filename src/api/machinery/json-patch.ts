@@ -1,7 +1,14 @@
-import { cloneJson, deepEqual, isJsonObject, setOwn } from "./json.ts";
+import {
+  MAX_JSON_DEPTH,
+  cloneJson,
+  deepEqual,
+  exceedsDepth,
+  isJsonObject,
+  setOwn,
+} from "./json.ts";
 
 /** As upstream: a longer patch is refused with 413. */
-export const MAX_JSON_PATCH_OPERATIONS = 10_000;
+const MAX_JSON_PATCH_OPERATIONS = 10_000;
 
 /** Characters of JSON that all `copy` operations together may add; else a short patch grows without bound. */
 const MAX_COPIED = 3 * 1024 * 1024;
@@ -10,7 +17,7 @@ export type JsonPatched =
   | { readonly kind: "patched"; readonly value: unknown }
   /** Not a JSON patch at all: 400. */
   | { readonly kind: "malformed"; readonly message: string }
-  /** More than {@link MAX_JSON_PATCH_OPERATIONS}: 413. */
+  /** More than 10,000 operations: 413. */
   | { readonly kind: "tooLong"; readonly message: string }
   /** An operation did not apply to this object: 422. */
   | { readonly kind: "failed"; readonly message: string };
@@ -98,6 +105,7 @@ class Document {
   }
 
   #add(path: string, value: unknown, op: string): void {
+    checkDepth(path, value);
     if (path === "") {
       this.root = value;
       return;
@@ -119,6 +127,7 @@ class Document {
   }
 
   #replace(path: string, value: unknown): void {
+    checkDepth(path, value);
     if (path === "") {
       this.root = value;
       return;
@@ -162,6 +171,13 @@ class Document {
     const container = cut === -1 ? undefined : this.#find(path.slice(0, cut));
     if (key === undefined || !isContainer(container)) throw missing(op, "path", path);
     return { container, key };
+  }
+}
+
+/** Else a few operations that copy the object into itself make it too deep for everything that recurses. */
+function checkDepth(path: string, value: unknown): void {
+  if (exceedsDepth(value, MAX_JSON_DEPTH - tokensOf(path).length)) {
+    throw new OperationError("exceeded max depth");
   }
 }
 

@@ -1,8 +1,4 @@
-/**
- * Nested deeper than this a text is refused. Upstream stops at 10,000; our walks recurse, and no kind nests
- * deeper than a few dozen levels.
- */
-const MAX_DEPTH = 500;
+import { MAX_JSON_DEPTH } from "./json.ts";
 
 /** Upstream tells at most this many strict errors of one body. */
 const MAX_DUPLICATES = 100;
@@ -39,7 +35,7 @@ function isTooDeep(text: string): boolean {
     if (c === QUOTE) i = endOfString(text, i);
     else if (c === OPEN_BRACE || c === OPEN_BRACKET) {
       depth++;
-      if (depth > MAX_DEPTH) return true;
+      if (depth > MAX_JSON_DEPTH) return true;
     } else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) depth--;
   }
   return false;

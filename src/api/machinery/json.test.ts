@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { cloneJson, deepEqual, getOwn, isJsonObject, omitKeys, setOwn } from "./json.ts";
+import {
+  cloneJson,
+  deepEqual,
+  getOwn,
+  isJsonObject,
+  exceedsDepth,
+  omitKeys,
+  setOwn,
+} from "./json.ts";
 
 describe("deepEqual()", () => {
   it("takes an undefined property for an absent one, on either side", () => {
@@ -60,5 +68,16 @@ describe("keys called __proto__", () => {
     assert.equal(getOwn(target, "__proto__"), 7);
     assert.equal(Object.getPrototypeOf(target), Object.prototype);
     assert.deepEqual(omitKeys(target, "__proto__"), {});
+  });
+});
+
+describe("exceedsDepth()", () => {
+  it("counts lists and objects, not scalars", () => {
+    assert.equal(exceedsDepth(1, 0), false);
+    assert.equal(exceedsDepth([], 0), true);
+    assert.equal(exceedsDepth([], 1), false);
+    assert.equal(exceedsDepth({ a: [1, {}] }, 2), true);
+    assert.equal(exceedsDepth({ a: [1, {}] }, 3), false);
+    assert.equal(exceedsDepth(null, 0), false);
   });
 });

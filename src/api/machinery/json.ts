@@ -2,6 +2,12 @@
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/**
+ * No value from a stranger may nest deeper than this. Upstream stops at 10,000; our walks recurse, and no kind
+ * nests deeper than a few dozen levels.
+ */
+export const MAX_JSON_DEPTH = 500;
+
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -60,4 +66,10 @@ export function omitKeys(object: JsonObject, ...keys: readonly string[]): Record
     if (!keys.includes(key)) setOwn(rest, key, object[key]);
   }
   return rest;
+}
+
+/** Whether lists and objects nest deeper than `limit` levels; scalars have none. */
+export function exceedsDepth(value: unknown, limit: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return limit <= 0 || Object.values(value).some((inner) => exceedsDepth(inner, limit - 1));
 }

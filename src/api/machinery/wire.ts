@@ -3,7 +3,7 @@
 export const VARINT = 0;
 export const FIXED64 = 1;
 export const DELIMITED = 2;
-export const FIXED32 = 5;
+const FIXED32 = 5;
 
 /** The bytes are not what they should be. Callers turn it into an answer at the edge of the codec. */
 export class WireError extends Error {}
