@@ -1,3 +1,4 @@
+import { KINDS } from "../api/kinds.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { resourceNameOf } from "../api/machinery/kind.ts";
 import { keyOf } from "../api/machinery/object-key.ts";
@@ -15,8 +16,8 @@ import type { Metrics } from "../telemetry/metrics.ts";
 export interface NamespaceControllerDeps {
   readonly client: Pick<ApiClient, "list" | "deleteCollection" | "replaceSubresource">;
   readonly informers: Informers;
-  /** Every kind that the API serves; those of the cluster are passed over. */
-  readonly kinds: readonly KindDefinition[];
+  /** Every kind that the API serves, those of the cluster passed over; default all that we know. */
+  readonly kinds?: readonly KindDefinition[] | undefined;
   readonly log: Logger;
   readonly metrics?: Metrics | undefined;
 }
@@ -30,7 +31,7 @@ const REMAINING_RETRY_MS = 200;
 /** Empties a Namespace that is being deleted, and then lets it go. */
 export function startNamespaceController(deps: NamespaceControllerDeps): AsyncDisposable {
   const { client, informers, log, metrics } = deps;
-  const kinds = deps.kinds.filter(({ namespaced }) => namespaced);
+  const kinds = (deps.kinds ?? KINDS).filter(({ namespaced }) => namespaced);
   const namespaces = informers.of(namespaceKind);
 
   const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {

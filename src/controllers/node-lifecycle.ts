@@ -24,7 +24,7 @@ import type { Heartbeat } from "../core/nodes/health.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
-export interface NodeLifecycleDeps {
+export interface NodeLifecycleControllerDeps {
   readonly client: Pick<ApiClient, "patch">;
   readonly informers: Informers;
   readonly log: Logger;
@@ -35,7 +35,7 @@ export interface NodeLifecycleDeps {
   readonly now?: (() => number) | undefined;
 }
 
-export interface NodeLifecycleOptions {
+export interface NodeLifecycleControllerOptions {
   /** Milliseconds that a node's agent may be silent; default {@link NODE_GRACE_MS}. */
   readonly graceMs?: number | undefined;
 }
@@ -48,9 +48,9 @@ const BY_NODE = "node-name";
  * Says that a node is not ready when its agent falls silent, and that the Pods of a node that is not ready
  * are not ready either, so that Services stop sending to them (NODE-001).
  */
-export function startNodeLifecycle(
-  deps: NodeLifecycleDeps,
-  options: NodeLifecycleOptions = {},
+export function startNodeLifecycleController(
+  deps: NodeLifecycleControllerDeps,
+  options: NodeLifecycleControllerOptions = {},
 ): AsyncDisposable {
   const { client, informers, log, metrics, now = Date.now } = deps;
   const { graceMs = NODE_GRACE_MS } = options;
