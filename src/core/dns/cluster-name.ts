@@ -59,11 +59,11 @@ export function lookupClusterName(
     case "svc":
     case "pod": {
       if (second === undefined) return empty(`namespaces are below ${top}`);
+      // A Service may be known before its namespace, whose watch is another one: it counts by itself.
+      if (top === "svc" && third !== undefined) return lookupService(second, third, below, index);
       if (!index.hasNamespace(second)) return missing(`there is no namespace ${second}`);
       if (third === undefined) return empty(`namespace ${second} exists`);
-      return top === "svc"
-        ? lookupService(second, third, below, index)
-        : lookupPod(third, below, rules);
+      return lookupPod(third, below, rules);
     }
     default:
       return missing(`the cluster domain has no part named ${top}`);

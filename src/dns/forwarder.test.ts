@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { a, domain, silent, startUpstream } from "../../test/dns/fake-upstream.ts";
+import type { FakeUpstream, Script } from "../../test/dns/fake-upstream.ts";
+import { RCODE, TYPE } from "../core/dns/message.ts";
+import { formatRecord } from "../core/dns/zone-text.ts";
+import { FORWARDER_LIMITS, startForwarder } from "./forwarder.ts";
+import type { Forwarded, Forwarder, ForwarderLimits } from "./forwarder.ts";
+import type { Upstream, UpstreamQuestion } from "./upstream.ts";
+
+const found: Script = () => ({ answers: [a("example.com", "192.0.2.1")] });
+const expected = ["example.com. 60 IN A 192.0.2.1"];
+
+function question(name = "example.com"): UpstreamQuestion {
+  const flags = { dnssecOk: false, authenticData: false, checkingDisabled: false };
+  return { name: domain(name), type: TYPE.A, class: 1, ...flags };
+}
+
+function forwarder(
+  upstreams: readonly Upstream[],
+  limits: Partial<ForwarderLimits> = {},
+  nowMs: () => number = () => 0,
+): Forwarder {
+  return startForwarder(
+    { upstreams: () => Promise.resolve(upstreams), log: silent, nowMs },
+    { ...FORWARDER_LIMITS, ...limits },
+  );
+}
+
+function records(forwarded: Forwarded): readonly string[] {
+  return forwarded.kind === "answer"
+    ? forwarded.message.answers.map(formatRecord)
+    : [`failed ${String(forwarded.rcode)}: ${forwarded.reason}`];
+}
+
+/** An address on which nobody listens: a resolver that was just stopped. */
+async function deadUpstream(): Promise<Upstream> {
+  const upstream = await startUpstream(found);
+  await upstream[Symbol.asyncDispose]();
+  return { address: upstream.address, port: upstream.port };
+}
+
+describe("Forwarder", () => {
+  it("DNS-029: asks the upstream server and gives its answer", async () => {
+    await using upstream = await startUpstream(found);
+    await using running = forwarder([upstream]);
+    assert.deepEqual(records(await running.resolve(question())), expected);
+    const sent = upstream.queries[0]?.query;
+    assert.equal(sent?.recursionDesired, true);
+    assert.deepEqual(sent.edns, { udpBytes: 1232, dnssecOk: false, version: 0 });
+  });
+
+  it("asks with ids that nobody can guess, one after the other", async () => {
+    await using upstream = await startUpstream(found);
+    await using running = forwarder([upstream]);
+    for (let i = 0; i < 20; i++) await running.resolve(question(`n${String(i)}.example.com`));
+    const ids = upstream.queries.map(({ query }) => query.id);
+    const steps = new Set(ids.map((id, i) => id - (ids[i - 1] ?? 0)));
+    assert.ok(new Set(ids).size > 15 && steps.size > 15, ids.join(" "));
+  });
+
+  it("takes no answer with another id or question for its own", async () => {
+    const forged: Script[] = [
+      (query) => ({ ...found(query, "udp"), id: query.id ^ 1 }),
+      (query) => ({
+        ...found(query, "udp"),
+        question: { name: domain("evil.com"), type: 1, class: 1 },
+      }),
+      (query) => ({ ...found(query, "udp"), isResponse: false }),
+    ];
+    for (const script of forged) {
+      await using forger = await startUpstream(script);
+      await using honest = await startUpstream(found);
+      await using running = forwarder([forger, honest], { tryMs: 50 });
+      assert.deepEqual(records(await running.resolve(question())), expected);
+      assert.equal(honest.queries.length, 1);
+    }
+  });
+
+  it("takes an answer whose letters are small where the question's are capital", async () => {
+    await using upstream = await startUpstream(() => ({
+      answers: [a("example.com", "192.0.2.1")],
+      question: { name: domain("example.com"), type: 1, class: 1 },
+    }));
+    await using running = forwarder([upstream]);
+    assert.deepEqual(records(await running.resolve(question("EXAMPLE.com"))), expected);
+  });
+
+  it("asks over TCP what did not fit over UDP", async () => {
+    await using upstream = await startUpstream((query, protocol) =>
+      protocol === "udp" ? { truncated: true } : found(query, protocol),
+    );
+    await using running = forwarder([upstream]);
+    assert.deepEqual(records(await running.resolve(question())), expected);
+    assert.deepEqual(
+      upstream.queries.map(({ protocol }) => protocol),
+      ["udp", "tcp"],
+    );
+  });
+
+  it("asks again without EDNS when a server does not know it", async () => {
+    await using upstream = await startUpstream((query, protocol) =>
+      query.edns === undefined ? found(query, protocol) : { rcode: RCODE.FORMERR, edns: undefined },
+    );
+    await using running = forwarder([upstream]);
+    assert.deepEqual(records(await running.resolve(question())), expected);
+  });
+
+  it("asks the next server when one is silent, not there, or in trouble itself", async () => {
+    await using silentOne = await startUpstream(() => undefined);
+    await using troubled = await startUpstream(() => ({ rcode: RCODE.SERVFAIL }));
+    for (const bad of [silentOne, troubled, await deadUpstream()]) {
+      await using good = await startUpstream(found);
+      await using running = forwarder([bad, good], { tryMs: 50 });
+      assert.deepEqual(records(await running.resolve(question())), expected);
+    }
+  });
+
+  it("gives the only server a second chance, for UDP loses packets", async () => {
+    let asked = 0;
+    await using upstream = await startUpstream((query, protocol) => {
+      asked += 1;
+      return asked === 1 ? undefined : found(query, protocol);
+    });
+    await using running = forwarder([upstream], { tryMs: 50 });
+    assert.deepEqual(records(await running.resolve(question())), expected);
+  });
+
+  it("says at once SERVFAIL when there is nobody to ask", async () => {
+    await using none = forwarder([]);
+    assert.deepEqual(records(await none.resolve(question())), [
+      "failed 2: there is no upstream server",
+    ]);
+    await using dead = forwarder([await deadUpstream()], { tryMs: 600_000 });
+    assert.deepEqual(records(await dead.resolve(question())), [
+      "failed 2: no upstream server answered",
+    ]);
+  });
+
+  it("asks once for questions that wait together, and refuses more than it may hold", async () => {
+    let release: (() => void) | undefined;
+    await using upstream: FakeUpstream = await startUpstream(found);
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await using running = startForwarder(
+      { upstreams: () => gate.then(() => [upstream]), log: silent, nowMs: () => 0 },
+      { ...FORWARDER_LIMITS, maxInFlight: 1 },
+    );
+    const first = running.resolve(question());
+    const twin = running.resolve(question("EXAMPLE.COM"));
+    assert.deepEqual(records(await running.resolve(question("other.com"))), [
+      "failed 5: too many questions wait for upstream servers",
+    ]);
+    release?.();
+    assert.deepEqual([records(await first), records(await twin)], [expected, expected]);
+    assert.equal(upstream.queries.length, 1);
+  });
+
+  it("remembers an answer for its time to live, counts it down, then asks again", async () => {
+    let nowMs = 0;
+    await using upstream = await startUpstream(() => ({
+      answers: [a("example.com", "192.0.2.1", 10)],
+    }));
+    await using running = forwarder([upstream], {}, () => nowMs);
+    await running.resolve(question());
+    nowMs = 4000;
+    assert.deepEqual(records(await running.resolve(question())), ["example.com. 6 IN A 192.0.2.1"]);
+    assert.equal(upstream.queries.length, 1);
+    nowMs = 10_000;
+    await running.resolve(question());
+    assert.equal(upstream.queries.length, 2);
+  });
+
+  it("gives up what is under way when it is disposed", async () => {
+    await using upstream = await startUpstream(() => undefined);
+    const running = forwarder([upstream], { tryMs: 600_000 });
+    const waiting = running.resolve(question());
+    await running[Symbol.asyncDispose]();
+    assert.deepEqual(records(await waiting), ["failed 2: no upstream server answered"]);
+  });
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { describe, it } from "node:test";
+import { ip, port, silent } from "../../test/dns/fake-upstream.ts";
+import { MessageFraming } from "./framing.ts";
+import type { Listener, Respond } from "./listener.ts";
+import { TCP_LIMITS, listenTcp } from "./tcp.ts";
+import type { TcpLimits } from "./tcp.ts";
+
+const listen = { address: ip("127.0.0.1"), port: port(0) };
+
+function start(respond: Respond, limits: Partial<TcpLimits> = {}): Promise<Listener> {
+  return listenTcp({ respond, log: silent }, listen, { ...TCP_LIMITS, ...limits });
+}
+
+async function open(server: Listener): Promise<Socket> {
+  const socket = connect({ host: "127.0.0.1", port: server.port, allowHalfOpen: true });
+  await once(socket, "connect");
+  return socket;
+}
+
+/** Reads messages until `count` are there or the connection ends. */
+async function read(socket: Socket, count: number): Promise<readonly string[]> {
+  const framing = new MessageFraming();
+  const messages: string[] = [];
+  // Closing the iterator would destroy the socket, which a test may want to go on with.
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    framing.push(chunk as Uint8Array); // no encoding is set: chunks are bytes
+    for (let next = framing.next(); next !== undefined; next = framing.next()) {
+      messages.push(Buffer.from(next).toString());
+    }
+    if (messages.length >= count) break;
+  }
+  return messages;
+}
+
+const framed = (text: string): Uint8Array => MessageFraming.frame(Buffer.from(text));
+const echo: Respond = (message) => Buffer.from(`re:${Buffer.from(message).toString()}`);
+
+describe("listenTcp()", () => {
+  it("DNS-017: answers many questions that came in one piece, on one connection", async () => {
+    await using server = await start(echo);
+    const socket = await open(server);
+    const texts = Array.from({ length: 500 }, (_, i) => `q${String(i)}`);
+    socket.write(Buffer.concat(texts.map(framed)));
+    assert.deepEqual(
+      await read(socket, 500),
+      texts.map((text) => `re:${text}`),
+    );
+    socket.destroy();
+  });
+
+  it("answers what is ready first, and waits with no question for another", async () => {
+    const late = deferred<Uint8Array>();
+    await using server = await start((message) =>
+      Buffer.from(message).toString() === "slow" ? late.promise : echo(message, "tcp"),
+    );
+    const socket = await open(server);
+    socket.write(Buffer.concat([framed("slow"), framed("fast")]));
+    assert.deepEqual(await read(socket, 1), ["re:fast"]);
+    late.resolve(Buffer.from("at last"));
+    assert.deepEqual(await read(socket, 1), ["at last"]);
+    socket.destroy();
+  });
+
+  it("answers a client that has closed its side already, then closes", async () => {
+    await using server = await start(async (message) => await echo(message, "tcp"));
+    const socket = await open(server);
+    socket.end(framed("only"));
+    assert.deepEqual(await read(socket, Number.POSITIVE_INFINITY), ["re:only"]);
+  });
+
+  it("bounds the questions of one connection that are open at once", async () => {
+    let started = 0;
+    const full = deferred<void>();
+    const pending: (() => void)[] = [];
+    await using server = await start(
+      (message) =>
+        new Promise((resolve) => {
+          started += 1;
+          pending.push(() => {
+            resolve(message);
+          });
+          if (started === 100) full.resolve();
+        }),
+    );
+    const socket = await open(server);
+    socket.write(Buffer.concat(Array.from({ length: 250 }, (_, i) => framed(String(i)))));
+    await full.promise;
+    assert.equal(started, 100);
+    const received = read(socket, 250);
+    for (let answer = pending.shift(); answer !== undefined; answer = pending.shift()) {
+      answer();
+      await Promise.resolve();
+      await Promise.resolve();
+      await Promise.resolve();
+    }
+    assert.equal((await received).length, 250);
+    socket.destroy();
+  });
+
+  it("cuts off a client that never completes its question", async () => {
+    await using server = await start(echo, { idleMs: 60 });
+    const socket = await open(server);
+    socket.on("error", () => undefined);
+    socket.resume();
+    const closed = once(socket, "close");
+    // A byte now and then must not put the end off.
+    const trickle = setInterval(() => socket.write(Uint8Array.of(0)), 5);
+    await once(socket, "end").catch(() => undefined);
+    clearInterval(trickle);
+    socket.destroy();
+    await closed;
+  });
+
+  it("gives up the connection that was silent longest when one too many comes", async () => {
+    await using server = await start(echo, { maxConnections: 2 });
+    const first = await open(server);
+    const second = await open(server);
+    first.write(framed("I speak"));
+    assert.deepEqual(await read(first, 1), ["re:I speak"]);
+    second.resume();
+    const ended = once(second, "end");
+    const third = await open(server);
+    await ended;
+    first.write(framed("still here"));
+    assert.deepEqual(await read(first, 1), ["re:still here"]);
+    for (const socket of [first, second, third]) socket.destroy();
+  });
+});
+
+function deferred<T>(): { readonly promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,117 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { Socket } from "node:net";
+import { parsePort } from "../net/host-port.ts";
+import type { Logger } from "../telemetry/log.ts";
+import { MessageFraming } from "./framing.ts";
+import type { ListenAddress, Listener, Respond } from "./listener.ts";
+
+export interface TcpLimits {
+  /** A connection that completes no message and takes no answer for so long is closed (RFC 7766 6.2.3). */
+  readonly idleMs: number;
+  /** When one more comes, the one that was silent longest goes. */
+  readonly maxConnections: number;
+}
+
+export const TCP_LIMITS: TcpLimits = { idleMs: 10_000, maxConnections: 4096 };
+
+/** Questions of one connection that may be open at once; then it is not read until some are answered. */
+const MAX_PIPELINED = 100;
+
+/** Answers questions over TCP. @throws Error with the socket's code when the address cannot be bound. */
+export async function listenTcp(
+  deps: { readonly respond: Respond; readonly log: Logger },
+  listen: ListenAddress,
+  limits: TcpLimits = TCP_LIMITS,
+): Promise<Listener> {
+  // From the one that was silent longest to the one that spoke last.
+  const connections = new Set<Socket>();
+  // A client may close its side when it has asked; it still gets its answers.
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const [silent] = connections;
+    if (silent !== undefined && connections.size >= limits.maxConnections) {
+      connections.delete(silent);
+      silent.destroy();
+    }
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+    serve(socket, deps.respond, limits.idleMs, () => {
+      connections.delete(socket);
+      connections.add(socket);
+    });
+  });
+  server.listen(listen.port, listen.address);
+  await once(server, "listening");
+  server.on("error", (error) => {
+    deps.log.warn("dns socket failed", { error, protocol: "tcp" });
+  });
+  const bound = server.address();
+  const port = typeof bound === "object" && bound !== null ? parsePort(bound.port) : undefined;
+  if (port === undefined) throw new Error("a listening socket has no port");
+  return {
+    port,
+    [Symbol.asyncDispose]: async () => {
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of connections) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** Reads questions off a connection and writes the answers, in the order in which they come to be. */
+function serve(socket: Socket, respond: Respond, idleMs: number, onActive: () => void): void {
+  const framing = new MessageFraming();
+  let open = 0;
+  let hasEnded = false;
+  // Not the socket's own time-out, which a client that sends a byte now and then puts off for ever.
+  const deadline = setTimeout(() => {
+    socket.destroy();
+  }, idleMs);
+  const answered = (answer: Uint8Array | undefined): void => {
+    open -= 1;
+    if (answer !== undefined && !socket.destroyed) {
+      socket.write(MessageFraming.frame(answer));
+      deadline.refresh();
+    }
+  };
+  const readOn = (): void => {
+    // Answers given at once leave in one write.
+    socket.cork();
+    while (open < MAX_PIPELINED && !socket.writableNeedDrain) {
+      const message = framing.next();
+      if (message === undefined) break;
+      open += 1;
+      deadline.refresh();
+      onActive();
+      const answer = respond(message, "tcp");
+      if (answer instanceof Promise) {
+        // Respond promises never to reject.
+        void answer.then((late) => {
+          answered(late);
+          readOn();
+        });
+      } else {
+        answered(answer);
+      }
+    }
+    socket.uncork();
+    if (framing.hasMessage()) socket.pause();
+    else socket.resume();
+    if (hasEnded && open === 0 && !framing.hasMessage()) socket.end();
+  };
+  socket.on("data", (chunk) => {
+    framing.push(chunk);
+    readOn();
+  });
+  socket.on("drain", readOn);
+  socket.once("end", () => {
+    hasEnded = true;
+    readOn();
+  });
+  // The peer is gone: "close" follows, and there is nobody to tell.
+  socket.on("error", () => socket.destroy());
+  socket.once("close", () => {
+    clearTimeout(deadline);
+  });
+}
