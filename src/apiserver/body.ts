@@ -70,7 +70,9 @@ export function decodeParsed(
   duplicates: readonly string[] = [],
 ): DecodedBody {
   const fail = (why: string) =>
-    badRequest(`${type.kind} in version "${versionIn(type)}" cannot be handled as a ${type.kind}: ${why}`);
+    badRequest(
+      `${type.kind} in version "${versionIn(type)}" cannot be handled as a ${type.kind}: ${why}`,
+    );
   if (!isJsonObject(value)) throw fail("the body is not an object");
   checkType(value, type);
   const decoded = decodeObject(type.schema, value);

@@ -1,4 +1,11 @@
-import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { ipToBytes, parseIpAddress } from "../net/address.ts";
 import {
@@ -159,14 +166,14 @@ function pemOfKey(key: KeyObject): string {
 
 /** SHA-1 of the public key, as RFC 5280 4.2.1.2 suggests; it identifies and secures nothing. */
 function keyIdOf(publicKey: KeyObject): Uint8Array {
-  return createHash("sha1").update(publicKey.export({ type: "spki", format: "der" })).digest();
+  return createHash("sha1")
+    .update(publicKey.export({ type: "spki", format: "der" }))
+    .digest();
 }
 
 function nameOf(attributes: readonly (readonly [type: string, text: string])[]): Buffer {
   return sequence(
-    ...attributes.map(([type, text]) =>
-      setOf(sequence(objectIdentifier(type), utf8String(text))),
-    ),
+    ...attributes.map(([type, text]) => setOf(sequence(objectIdentifier(type), utf8String(text)))),
   );
 }
 

@@ -70,9 +70,7 @@ describe("clusterCertificates()", () => {
     const renamed = await clusterCertificates(options(dir.path, { apiServerNames: ["10.96.0.9"] }));
     assert.notEqual(renamed.apiServer.certificate, first.apiServer.certificate);
     assert.equal(renamed.admin.certificate, first.admin.certificate);
-    const later = await clusterCertificates(
-      options(dir.path, { now: () => START + 340 * DAY_MS }),
-    );
+    const later = await clusterCertificates(options(dir.path, { now: () => START + 340 * DAY_MS }));
     assert.notEqual(later.admin.certificate, first.admin.certificate);
     assert.equal(later.authority, first.authority);
   });

@@ -140,7 +140,8 @@ function isGood(
 ): boolean {
   try {
     const certificate = new X509Certificate(pair.certificate);
-    const issuer = authority === undefined ? certificate : new X509Certificate(authority.certificate);
+    const issuer =
+      authority === undefined ? certificate : new X509Certificate(authority.certificate);
     return (
       Date.parse(certificate.validTo) - nowMs > RENEW_BEFORE_MS &&
       certificate.verify(issuer.publicKey) &&

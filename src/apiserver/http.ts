@@ -264,8 +264,9 @@ function userOf(
 function readUser(socket: TLSSocket): User | undefined {
   if (!socket.authorized) return undefined;
   // Attributes that occur several times come as a list, which the types do not say.
-  const subject: Record<string, string | string[] | undefined> =
-    { ...socket.getPeerCertificate().subject };
+  const subject: Record<string, string | string[] | undefined> = {
+    ...socket.getPeerCertificate().subject,
+  };
   const name = [subject["CN"] ?? []].flat()[0];
   if (name === undefined || name === "") return undefined;
   return { name, groups: [...[subject["O"] ?? []].flat(), "system:authenticated"] };
@@ -278,7 +279,9 @@ function isMethod(text: string): text is (typeof METHODS)[number] {
 }
 
 function listenError({ address, port }: ListenOptions, error: Error): Error {
-  const where = address.includes(":") ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
+  const where = address.includes(":")
+    ? `[${address}]:${String(port)}`
+    : `${address}:${String(port)}`;
   const code = "code" in error ? String(error.code) : "";
   switch (code) {
     case "EADDRINUSE":

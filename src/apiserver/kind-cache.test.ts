@@ -40,10 +40,16 @@ describe("KindCache", () => {
     const cursor = cache.cursorAfter(3) ?? -1;
     const read = cache.readFrom(cursor, 2);
     assert.ok(read.kind === "events");
-    assert.deepEqual(read.events.map(({ revision }) => revision), [4, 5]);
+    assert.deepEqual(
+      read.events.map(({ revision }) => revision),
+      [4, 5],
+    );
     const rest = cache.readFrom(read.next, 10);
     assert.ok(rest.kind === "events");
-    assert.deepEqual(rest.events.map(({ revision }) => revision), [6]);
+    assert.deepEqual(
+      rest.events.map(({ revision }) => revision),
+      [6],
+    );
   });
 
   it("drops the oldest changes beyond its bound, and says so to who still needs them", () => {

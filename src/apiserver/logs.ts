@@ -55,7 +55,9 @@ export async function relayLog(
     if (value !== null) relayed.set(name, value);
   }
   const base = agentUrl(nodeName, node(nodeName));
-  const path = [metadata.namespace ?? "", metadata.name, container].map(encodeURIComponent).join("/");
+  const path = [metadata.namespace ?? "", metadata.name, container]
+    .map(encodeURIComponent)
+    .join("/");
   const url = `${base}/containerLogs/${path}?${relayed.toString()}`;
   if (tls === undefined) throw internalError("this API server has no credentials for node agents");
   const answer = await get(url, tls, signal);
@@ -88,7 +90,9 @@ function chooseContainer({ metadata, spec }: Pod, wanted: string): string {
 
 function checkCount(name: string, value: string | null): void {
   if (value === null || /^\d{1,15}$/.test(value)) return;
-  throw badRequest(`${name}: Invalid value: ${JSON.stringify(value)}: must be a whole number, 0 or more`);
+  throw badRequest(
+    `${name}: Invalid value: ${JSON.stringify(value)}: must be a whole number, 0 or more`,
+  );
 }
 
 function agentUrl(name: string, object: KubernetesObject | undefined): string {
@@ -98,7 +102,9 @@ function agentUrl(name: string, object: KubernetesObject | undefined): string {
   const address = status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
   const port = status?.daemonEndpoints?.kubeletEndpoint?.Port;
   if (address === undefined || port === undefined || port === 0) {
-    throw internalError(`node ${name} tells no address and port of its agent (InternalIP and kubeletEndpoint in its status)`);
+    throw internalError(
+      `node ${name} tells no address and port of its agent (InternalIP and kubeletEndpoint in its status)`,
+    );
   }
   return `https://${address.includes(":") ? `[${address}]` : address}:${String(port)}`;
 }

@@ -93,10 +93,7 @@ function strategicPatched(
 
 /** The patch is well formed, but not for this object. */
 function notApplicable(why: string): StatusError {
-  return failure(
-    422,
-    "Invalid",
-    "the server rejected our request due to an error in our request",
-    { causes: [{ message: why }] },
-  );
+  return failure(422, "Invalid", "the server rejected our request due to an error in our request", {
+    causes: [{ message: why }],
+  });
 }

@@ -88,12 +88,9 @@ export function eventRenderer(view: View, now: () => number): EventRenderer {
     object: (item) => {
       if (form.kind !== "table") return renderItem(view, item);
       const { resourceVersion = "" } = item.object.metadata;
-      const table = renderTable(
-        { ...view, nowMs: now() },
-        form.version,
-        [item.object],
-        { resourceVersion },
-      );
+      const table = renderTable({ ...view, nowMs: now() }, form.version, [item.object], {
+        resourceVersion,
+      });
       if (isFirst) {
         isFirst = false;
         return toBytes(table);

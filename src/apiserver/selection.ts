@@ -1,4 +1,8 @@
-import { fieldSelectorProblem, matchesFields, parseFieldSelector } from "../api/machinery/field-selector.ts";
+import {
+  fieldSelectorProblem,
+  matchesFields,
+  parseFieldSelector,
+} from "../api/machinery/field-selector.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { parseLabelSelector } from "../api/machinery/label-selector-text.ts";
 import { matchesLabels } from "../api/machinery/label-selector.ts";

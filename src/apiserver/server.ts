@@ -15,8 +15,15 @@ import { Deleter } from "./deleter.ts";
 import { Documents } from "./documents.ts";
 import { failureResponse, jsonResponse, textResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
-import { internalError, methodNotAllowed, tooManyRequests, unauthorized, unknownPath } from "./failures.ts";
+import {
+  internalError,
+  methodNotAllowed,
+  tooManyRequests,
+  unauthorized,
+  unknownPath,
+} from "./failures.ts";
 import { HEALTH_PATHS, answerHealth } from "./health.ts";
+import type { RingBounds } from "./kind-cache.ts";
 import type { AgentTls } from "./logs.ts";
 import { loopbackHook } from "./loopback-writers.ts";
 import { Registry } from "./registry.ts";
@@ -46,6 +53,8 @@ export interface ApiServerDeps {
   readonly version: string;
   /** The text of `/metrics`. */
   readonly renderMetrics?: (() => string) | undefined;
+  /** How much of each kind's recent past is kept for watches; default 8192 changes or 32 MiB. */
+  readonly bounds?: RingBounds | undefined;
   /** Epoch milliseconds; default the clock. */
   readonly now?: (() => number) | undefined;
   /** A number in [0, 1); default Math.random. */
@@ -145,7 +154,8 @@ class Server implements ApiServer {
       }
     } catch (error) {
       if (error instanceof StatusError) return failureResponse(error);
-      if (request.signal.aborted) return failureResponse(internalError("the request was cancelled"));
+      if (request.signal.aborted)
+        return failureResponse(internalError("the request was cancelled"));
       this.#deps.log.error("request failed", { method: request.method, url: request.url, error });
       return failureResponse(internalError(error instanceof Error ? error.message : String(error)));
     }
@@ -234,9 +244,7 @@ function hooksOf(
   hooks.set("endpointslices.discovery.k8s.io", loopback);
   hooks.set("namespaces", {
     refuseDeletion: ({ metadata }) =>
-      IMMORTAL_NAMESPACES.includes(metadata.name)
-        ? "this namespace may not be deleted"
-        : undefined,
+      IMMORTAL_NAMESPACES.includes(metadata.name) ? "this namespace may not be deleted" : undefined,
   });
   const services = kinds.get("services");
   if (services === undefined) return hooks;

@@ -29,7 +29,10 @@ export class WatchCache implements AsyncDisposable {
   readonly #deps: WatchCacheDeps;
   readonly #byPrefix: ReadonlyMap<string, KindCache>;
   readonly #stop = new AbortController();
-  readonly #expected = new Map<string, { readonly text: string; readonly object: KubernetesObject }>();
+  readonly #expected = new Map<
+    string,
+    { readonly text: string; readonly object: KubernetesObject }
+  >();
   readonly #waiting = new Set<{ readonly revision: number; readonly arrived: () => void }>();
   #applied: number;
   #following: Promise<void> = Promise.resolve();
@@ -143,7 +146,9 @@ export class WatchCache implements AsyncDisposable {
       if (place === undefined) continue;
       const before = place.cache.get(place.key);
       const after =
-        event.kind === "put" ? this.#decode(place.cache.definition, place.key, event.entry) : undefined;
+        event.kind === "put"
+          ? this.#decode(place.cache.definition, place.key, event.entry)
+          : undefined;
       if (before === undefined && after === undefined) continue;
       place.cache.apply({ revision, before, after, frames: new Map() });
       changed.add(place.cache);
@@ -179,7 +184,10 @@ export class WatchCache implements AsyncDisposable {
     try {
       return decodeStored(kind, key, entry);
     } catch (error) {
-      this.#deps.log.error("stored object cannot be read; it is left out", { key: entry.key, error });
+      this.#deps.log.error("stored object cannot be read; it is left out", {
+        key: entry.key,
+        error,
+      });
       return undefined;
     }
   }

@@ -98,8 +98,7 @@ async function* initialEvents(
 async function* changes(deps: WatchDeps, start: number): AsyncIterable<Uint8Array> {
   const { cache, kindCache, query, renderer, now } = deps;
   const seconds = query.timeoutSeconds ?? 0;
-  const timeoutMs =
-    1000 * (seconds > 0 ? seconds : DEFAULT_TIMEOUT_SECONDS * (1 + Math.random()));
+  const timeoutMs = 1000 * (seconds > 0 ? seconds : DEFAULT_TIMEOUT_SECONDS * (1 + Math.random()));
   const endsAt = now() + timeoutMs;
   let nextBookmark = query.allowWatchBookmarks ? now() + BOOKMARK_EVERY_MS : Infinity;
   let cursor = start;
@@ -108,7 +107,9 @@ async function* changes(deps: WatchDeps, start: number): AsyncIterable<Uint8Arra
     if (deps.signal.aborted || deps.stopping.aborted) return;
     const read = kindCache.readFrom(cursor, BATCH_EVENTS);
     if (read.kind === "lost") {
-      const failure = expired("too old resource version: this watch fell behind the recent changes");
+      const failure = expired(
+        "too old resource version: this watch fell behind the recent changes",
+      );
       yield frame("ERROR", Buffer.from(JSON.stringify(failure.status)));
       return;
     }
@@ -118,7 +119,8 @@ async function* changes(deps: WatchDeps, start: number): AsyncIterable<Uint8Arra
     if (read.events.length > 0) continue;
     const time = now();
     if (time >= endsAt) {
-      if (query.allowWatchBookmarks) yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
+      if (query.allowWatchBookmarks)
+        yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
       return;
     }
     if (time >= nextBookmark) {

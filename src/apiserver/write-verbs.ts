@@ -125,7 +125,9 @@ async function deleteOptionsOf(
   const body = decoded?.object as Partial<DeleteOptions> | undefined;
   const grace = query.get("gracePeriodSeconds");
   if (grace !== null && !/^-?\d{1,9}$/.test(grace)) {
-    throw badRequest(`query parameter gracePeriodSeconds: ${JSON.stringify(grace)} is not a whole number`);
+    throw badRequest(
+      `query parameter gracePeriodSeconds: ${JSON.stringify(grace)} is not a whole number`,
+    );
   }
   const policy = query.get("propagationPolicy") ?? undefined;
   const options = {

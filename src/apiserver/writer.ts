@@ -9,11 +9,7 @@ import { validateMetadata, validateMetadataUpdate } from "../api/machinery/metad
 import { failure } from "../api/machinery/status.ts";
 import type { User } from "./exchange.ts";
 import { alreadyExists, conflict, forbidden, invalidObject, notFound } from "./failures.ts";
-import {
-  createdMetadata,
-  generateName,
-  updatedMetadata,
-} from "./object-identity.ts";
+import { createdMetadata, generateName, updatedMetadata } from "./object-identity.ts";
 import { unsaved } from "./registry.ts";
 import type { Registry, Step, Unchanged } from "./registry.ts";
 import type { Served } from "./stored.ts";

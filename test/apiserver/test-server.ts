@@ -31,7 +31,12 @@ export interface Json {
 export interface TestServer extends AsyncDisposable {
   readonly server: ApiServer;
   readonly store: EmbeddedStore;
-  call(method: ApiRequest["method"], url: string, body?: unknown, options?: CallOptions): Promise<Answer>;
+  call(
+    method: ApiRequest["method"],
+    url: string,
+    body?: unknown,
+    options?: CallOptions,
+  ): Promise<Answer>;
   open(url: string, options?: CallOptions): Promise<ApiResponse>;
 }
 
