@@ -1,0 +1,217 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { request as requestHttp1 } from "node:https";
+import type { IncomingMessage } from "node:http";
+import { describe, it } from "node:test";
+import { SILENT } from "../../test/apiserver/test-server.ts";
+import { clusterCertificates } from "./certificates.ts";
+import type { ClusterCertificates } from "./certificates.ts";
+import { jsonResponse } from "./exchange.ts";
+import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
+import { ListenError, MAX_BODY_BYTES, listen } from "./http.ts";
+import type { HttpListener } from "./http.ts";
+
+const certificates = await clusterCertificates({
+  dir: undefined,
+  apiServerNames: [],
+  agentNames: [],
+  clusterDomain: "cluster.local",
+  now: Date.now,
+});
+
+type Handler = (request: ApiRequest, user: User | undefined) => Promise<ApiResponse>;
+
+function start(handler: Handler, port = 0): Promise<HttpListener> {
+  const { apiServer, authority } = certificates;
+  const tls = { key: apiServer.key, cert: apiServer.certificate, clientCa: authority };
+  return listen({ address: "127.0.0.1", port, tls, handler, log: SILENT });
+}
+
+const echo: Handler = async (request, user) =>
+  jsonResponse(200, {
+    method: request.method,
+    url: request.url,
+    body: Buffer.from(request.body ?? []).toString(),
+    user: user ?? null,
+  });
+
+function credentials(which: keyof ClusterCertificates | "none") {
+  const pair = which === "none" ? undefined : certificates[which];
+  const own = typeof pair === "object" ? { cert: pair.certificate, key: pair.key } : {};
+  return { ca: certificates.authority, ...own };
+}
+
+async function http1(
+  { port }: HttpListener,
+  options: { readonly method?: string; readonly path?: string; readonly as?: "admin" | "none" } = {},
+  body?: string,
+): Promise<{ readonly status: number | undefined; readonly text: string }> {
+  const outgoing = requestHttp1({
+    host: "127.0.0.1",
+    port,
+    method: options.method ?? "GET",
+    path: options.path ?? "/",
+    agent: false,
+    ...credentials(options.as ?? "admin"),
+  });
+  outgoing.end(body);
+  const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+  let text = "";
+  for await (const chunk of incoming) text += String(chunk);
+  return { status: incoming.statusCode, text };
+}
+
+function http2({ port }: HttpListener): ClientHttp2Session {
+  const session = connectHttp2(`https://127.0.0.1:${String(port)}`, credentials("admin"));
+  session.on("error", () => {});
+  return session;
+}
+
+async function readStream(stream: ClientHttp2Stream): Promise<{ status: number; text: string }> {
+  const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders & { ":status": number }];
+  let text = "";
+  for await (const chunk of stream) text += String(chunk);
+  return { status: headers[":status"], text };
+}
+
+/** A watch that says one word and then waits for its reader to go. */
+function endless(state: { ended: () => void }): Handler {
+  return async ({ signal }) => ({
+    status: 200,
+    headers: { "content-type": "text/plain" },
+    body: (async function* () {
+      yield Buffer.from("hello");
+      await once(signal, "abort");
+      state.ended();
+    })(),
+  });
+}
+
+describe("listen()", () => {
+  it("serves HTTP/1.1 and HTTP/2 on one port, with the certificate's user", async () => {
+    await using listener = await start(echo);
+    const user = {
+      name: "kubernetes-admin",
+      groups: ["system:masters", "system:authenticated"],
+    };
+    const over1 = await http1(listener, { method: "POST", path: "/x?y=1" }, "body");
+    assert.deepEqual(JSON.parse(over1.text), { method: "POST", url: "/x?y=1", body: "body", user });
+    const session = http2(listener);
+    const over2 = await readStream(session.request({ ":path": "/z" }));
+    assert.deepEqual(JSON.parse(over2.text), { method: "GET", url: "/z", body: "", user });
+    session.close();
+  });
+
+  it("knows no user without a certificate of ours", async () => {
+    await using listener = await start(echo);
+    const { text } = await http1(listener, { as: "none" });
+    assert.match(text, /"user":null/);
+  });
+
+  it("refuses a body beyond 3 MiB with 413, declared or not", async () => {
+    await using listener = await start(echo);
+    const large = "x".repeat(MAX_BODY_BYTES + 1);
+    const session = http2(listener);
+    const declared = session.request({
+      ":method": "POST",
+      ":path": "/",
+      "content-length": String(large.length),
+    });
+    assert.equal((await readStream(declared)).status, 413);
+    const stream = session.request({ ":method": "POST", ":path": "/" });
+    stream.on("error", () => {});
+    stream.write(large);
+    assert.equal((await readStream(stream)).status, 413);
+    const exact = session.request({ ":method": "POST", ":path": "/" });
+    exact.end("x".repeat(MAX_BODY_BYTES));
+    assert.equal((await readStream(exact)).status, 200);
+    session.destroy();
+  });
+
+  it("answers a handler that fails with 500, and goes on", async () => {
+    let calls = 0;
+    await using listener = await start(async (...args) => {
+      calls++;
+      if (calls === 1) throw new Error("broken");
+      return echo(...args);
+    });
+    const failed = await http1(listener);
+    assert.equal(failed.status, 500);
+    assert.match(failed.text, /InternalError/);
+    assert.equal((await http1(listener)).status, 200);
+  });
+
+  it("tells the handler when a reader goes, over HTTP/2 and HTTP/1.1", async () => {
+    let ended = () => {};
+    const state = { ended: () => ended() };
+    await using listener = await start(endless(state));
+    const session = http2(listener);
+    const end2 = new Promise<void>((resolve) => (ended = resolve));
+    const stream = session.request({ ":path": "/" });
+    await once(stream, "data");
+    stream.close();
+    await end2;
+    session.close();
+    const end1 = new Promise<void>((resolve) => (ended = resolve));
+    const outgoing = requestHttp1({ host: "127.0.0.1", port: listener.port, agent: false, ...credentials("admin") });
+    outgoing.on("error", () => {});
+    outgoing.end();
+    const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+    await once(incoming, "data");
+    outgoing.destroy();
+    await end1;
+  });
+
+  it("reads no more from a body than the reader takes", async () => {
+    let produced = 0;
+    const block = Buffer.alloc(64 * 1024);
+    await using listener = await start(async ({ signal }) => ({
+      status: 200,
+      headers: {},
+      body: (async function* () {
+        while (!signal.aborted && produced < 10_000) {
+          produced++;
+          yield block;
+        }
+      })(),
+    }));
+    const session = http2(listener);
+    const stream = session.request({ ":path": "/" });
+    await once(stream, "readable");
+    // Other requests on the connection still get through, and nothing is made that nobody reads.
+    const before = produced;
+    const ping = new Promise<void>((resolve, reject) =>
+      session.ping((error) => (error ? reject(error) : resolve())),
+    );
+    await ping;
+    assert.ok(before < 200, `made ${String(before)} blocks for a reader that took none`);
+    stream.close();
+    session.destroy();
+  });
+
+  it("announces the end, and cuts what does not end by itself", async () => {
+    const listener = await start(endless({ ended: () => {} }));
+    const session = http2(listener);
+    const goaway = once(session, "goaway");
+    const stream = session.request({ ":path": "/" });
+    stream.on("error", () => {});
+    await once(stream, "data");
+    const closed = once(session, "close");
+    await listener[Symbol.asyncDispose]();
+    await goaway;
+    await closed;
+    await assert.rejects(http1(listener), /ECONNREFUSED|EADDRNOTAVAIL/);
+  });
+
+  it("names the address that is in use, and the way out", async () => {
+    await using first = await start(echo);
+    await assert.rejects(start(echo, first.port), (error) => {
+      assert.ok(error instanceof ListenError);
+      assert.equal(error.code, "EADDRINUSE");
+      assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${String(first.port)}: the port is in use; end what uses it`));
+      return true;
+    });
+  });
+});
