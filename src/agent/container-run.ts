@@ -42,6 +42,7 @@ export class ContainerRun {
   /** Aborts when it is to stop: no more startup and liveness probes. */
   readonly #rest = new AbortController();
   readonly #hook = new AbortController();
+  #probes: Promise<void> = Promise.resolve();
   #killAtMs: number | undefined;
   #killTimer: NodeJS.Timeout | undefined;
   #hasSignalled = false;
@@ -55,6 +56,17 @@ export class ContainerRun {
 
   get isStopping(): boolean {
     return this.#killAtMs !== undefined;
+  }
+
+  /** Begins to probe. Not before the caller holds the run: the listener is called at once. */
+  startProbes(): void {
+    const { container, target, probeStart, listener, logger } = this.#deps;
+    const signals = { signal: this.#end.signal, restSignal: this.#rest.signal };
+    this.#probes = runProbes(container, { target, start: probeStart, listener }, signals).catch(
+      (error: unknown) => {
+        logger.error("probes ended", { container: container.name, error });
+      },
+    );
   }
 
   /** Runs the postStart hook, if there is one; when it fails, the container is stopped. */
@@ -123,19 +135,12 @@ export class ContainerRun {
   }
 
   async #watch(): Promise<ProcessExit> {
-    const { process, log, logger, now, container, target, probeStart, listener } = this.#deps;
+    const { process, log, logger, now } = this.#deps;
     const timer = setInterval(() => {
       log.check(now()).catch((error: unknown) => {
         logger.warn("log not checked", { file: log.file, error });
       });
     }, LOG_CHECK_MS);
-    const signals = { signal: this.#end.signal, restSignal: this.#rest.signal };
-    // Not before the caller holds the run, for the listener may want to stop it at once.
-    const probes = Promise.resolve()
-      .then(() => runProbes(container, { target, start: probeStart, listener }, signals))
-      .catch((error: unknown) => {
-        logger.error("probes ended", { container: container.name, error });
-      });
     try {
       return await process.exited;
     } finally {
@@ -143,7 +148,7 @@ export class ContainerRun {
       clearTimeout(this.#killTimer);
       for (const controller of [this.#end, this.#rest, this.#hook])
         controller.abort(new Error("the container has ended"));
-      await probes;
+      await this.#probes;
     }
   }
 }

@@ -150,6 +150,7 @@ export class PodWorker {
   /** Takes over a container that an earlier agent started. */
   adopt(name: string, run: ContainerRun): void {
     this.#runs.set(name, run);
+    run.startProbes();
     this.#spawn(this.#follow(name, run));
   }
 
@@ -273,6 +274,7 @@ export class PodWorker {
       isReady: false,
     });
     this.#runs.set(name, run);
+    run.startProbes();
     if (this.#isClosing) run.stop(GONE_GRACE_MS);
     else this.sync();
     await Promise.all([
