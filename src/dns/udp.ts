@@ -44,9 +44,11 @@ export async function listenUdp(
       send(answer, peer);
     }
   });
-  socket.bind(listen.port, listen.address);
   try {
-    await once(socket, "listening");
+    // Listened for first: with our look-up, the socket is bound before bind() returns.
+    const listening = once(socket, "listening");
+    socket.bind(listen.port, listen.address);
+    await listening;
   } catch (error) {
     socket.close();
     throw error;
