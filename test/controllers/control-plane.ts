@@ -32,7 +32,10 @@ export interface ControlPlane extends AsyncDisposable {
     kind: KindDefinition<T>,
     holds: (objects: readonly T[]) => boolean,
   ): Promise<readonly T[]>;
-  node(name: string, given?: { labels?: Record<string, string>; spec?: NonNullable<Node["spec"]> }): Promise<void>;
+  node(
+    name: string,
+    given?: { labels?: Record<string, string>; spec?: NonNullable<Node["spec"]> },
+  ): Promise<void>;
   service(name: string, spec?: Partial<ServiceSpec>): Promise<Service>;
   pod(name: string, spec?: Partial<PodSpec>, labels?: Record<string, string>): Promise<Pod>;
   /** As a node agent does: address, phase and readiness. */

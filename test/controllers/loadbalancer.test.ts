@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { eventKind } from "../../src/api/v1/event.kind.ts";
+import type { Node } from "../../src/api/v1/node.ts";
+import { serviceKind } from "../../src/api/v1/service.kind.ts";
+import type { LoadBalancerStatus, Service } from "../../src/api/v1/service.ts";
+import { startLoadBalancerController } from "../../src/loadbalancer/loop.ts";
+import { createPoolProvider } from "../../src/loadbalancer/pool/provider.ts";
+import type { LoadBalancerProvider } from "../../src/loadbalancer/provider.ts";
+import { cidr } from "../apiserver/test-server.ts";
+import { startControlPlane } from "./control-plane.ts";
+import type { ControlPlane } from "./control-plane.ts";
+
+const FINALIZER = "service.kubernetes.io/load-balancer-cleanup";
+
+function start(
+  plane: ControlPlane,
+  pool = "192.0.2.0/29",
+  informers = plane.deps.informers,
+): AsyncDisposable {
+  const services = informers.of(serviceKind);
+  const provider = createPoolProvider({ services, random: () => 0 }, { pools: [cidr(pool)] });
+  return startLoadBalancerController({ ...plane.deps, informers, provider });
+}
+
+function addressOf(services: readonly Service[], name: string): string | undefined {
+  const service = services.find(({ metadata }) => metadata.name === name);
+  return service?.status?.loadBalancer?.ingress?.map(({ ip }) => ip).join();
+}
+
+const has =
+  (name: string, address: string | undefined) =>
+  (all: readonly Service[]): boolean =>
+    addressOf(all, name) === address;
+
+const loadBalancer = { type: "LoadBalancer" } as const;
+
+describe("the load-balancer controller with the pool", () => {
+  it("LB-001, LB-003, LB-006, LB-007: gives an address, with finalizer and events", async () => {
+    await using plane = await startControlPlane();
+    await using _controller = start(plane);
+    await plane.service("web", loadBalancer);
+    await plane.service("classy", { ...loadBalancer, loadBalancerClass: "example.com/theirs" });
+    const all = await plane.until(serviceKind, has("web", "192.0.2.1"));
+    const web = all.find(({ metadata }) => metadata.name === "web");
+    assert.deepEqual(web?.status?.loadBalancer?.ingress, [{ ip: "192.0.2.1", ipMode: "VIP" }]);
+    assert.deepEqual(web?.metadata.finalizers, [FINALIZER]);
+    await plane.until(eventKind, (events) =>
+      ["EnsuringLoadBalancer", "EnsuredLoadBalancer"].every((reason) =>
+        events.some((event) => event.reason === reason && event.involvedObject.name === "web"),
+      ),
+    );
+    const classy = await plane.client.get(serviceKind, { namespace: "default", name: "classy" });
+    assert.equal(classy.metadata.finalizers, undefined);
+    assert.equal(addressOf([classy], "classy"), undefined);
+  });
+
+  it("LB-005: releases the address of a deleted Service, and gives it to who waits for one", async () => {
+    await using plane = await startControlPlane();
+    // Two usable addresses.
+    await using _controller = start(plane, "192.0.2.0/30");
+    for (const name of ["a", "b"]) await plane.service(name, loadBalancer);
+    await plane.until(serviceKind, (all) =>
+      ["a", "b"].every((name) => addressOf(all, name) !== undefined),
+    );
+    await plane.service("c", loadBalancer);
+    await plane.until(eventKind, (events) =>
+      events.some(
+        ({ reason, involvedObject, message = "" }) =>
+          reason === "SyncLoadBalancerFailed" &&
+          involvedObject.name === "c" &&
+          message.includes("no address is free in 192.0.2.0/30"),
+      ),
+    );
+    await plane.remove(serviceKind, "a");
+    await plane.until(
+      serviceKind,
+      (all) =>
+        !all.some(({ metadata }) => metadata.name === "a") && addressOf(all, "c") !== undefined,
+    );
+  });
+
+  it("LB-004, UPD-014: a change of type takes address and finalizer away", async () => {
+    await using plane = await startControlPlane();
+    await using _controller = start(plane);
+    const web = await plane.service("web", loadBalancer);
+    await plane.until(serviceKind, has("web", "192.0.2.1"));
+    const patch = { kind: "merge", body: { spec: { type: "ClusterIP" } } } as const;
+    await plane.client.patch(serviceKind, web.metadata, patch);
+    const all = await plane.until(
+      serviceKind,
+      (now) =>
+        has("web", undefined)(now) &&
+        now.every(({ metadata }) => metadata.finalizers === undefined),
+    );
+    assert.ok(all.some(({ metadata }) => metadata.name === "web"));
+  });
+
+  it("honours spec.loadBalancerIP when it is free and inside, and says so when not", async () => {
+    await using plane = await startControlPlane();
+    await using _controller = start(plane);
+    await plane.service("web", { ...loadBalancer, loadBalancerIP: "192.0.2.5" });
+    await plane.until(serviceKind, has("web", "192.0.2.5"));
+    await plane.service("same", { ...loadBalancer, loadBalancerIP: "192.0.2.5" });
+    await plane.service("far", { ...loadBalancer, loadBalancerIP: "198.51.100.5" });
+    const failures: readonly (readonly [string, string])[] = [
+      ["same", "another Service has"],
+      ["far", "not in 192.0.2.0/29"],
+    ];
+    await plane.until(eventKind, (events) =>
+      failures.every(([name, part]) =>
+        events.some(
+          ({ reason, involvedObject, message = "" }) =>
+            reason === "SyncLoadBalancerFailed" &&
+            involvedObject.name === name &&
+            message.includes(part),
+        ),
+      ),
+    );
+  });
+
+  it("keeps addresses over a restart, and puts back a status that was cleared", async () => {
+    await using plane = await startControlPlane();
+    const first = start(plane);
+    const web = await plane.service("web", { ...loadBalancer, loadBalancerIP: "192.0.2.6" });
+    await plane.until(serviceKind, has("web", "192.0.2.6"));
+    await first[Symbol.asyncDispose]();
+    const free = { kind: "merge", body: { spec: { loadBalancerIP: null } } } as const;
+    await plane.client.patch(serviceKind, web.metadata, free);
+    await plane.service("next", loadBalancer);
+    await using _second = start(plane, "192.0.2.0/29", plane.freshInformers());
+    await plane.until(serviceKind, has("next", "192.0.2.1"));
+    const cleared = { kind: "merge", body: { status: { loadBalancer: null } } } as const;
+    const written = await plane.client.patch(serviceKind, web.metadata, cleared, {
+      subresource: "status",
+    });
+    assert.equal(addressOf([written], "web"), undefined);
+    await plane.until(serviceKind, has("web", "192.0.2.6"));
+  });
+});
+
+function namesOf(nodes: readonly Node[]): string {
+  return nodes
+    .map(({ metadata }) => metadata.name)
+    .toSorted()
+    .join();
+}
+
+/** A provider that remembers what it was asked, over nodes. */
+function nodeProvider(): LoadBalancerProvider & { readonly calls: string[] } {
+  const made = new Map<string, LoadBalancerStatus>();
+  const calls: string[] = [];
+  return {
+    calls,
+    name: "fake",
+    usesNodes: true,
+    get: ({ metadata }) => Promise.resolve(made.get(metadata.name)),
+    ensure: ({ metadata }, nodes) => {
+      const status = { ingress: [{ hostname: `${metadata.name}.example.com` }] };
+      made.set(metadata.name, status);
+      calls.push(`ensure ${metadata.name}: ${namesOf(nodes)}`);
+      return Promise.resolve(status);
+    },
+    updateNodes: ({ metadata }, nodes) => {
+      calls.push(`nodes ${metadata.name}: ${namesOf(nodes)}`);
+      return Promise.resolve();
+    },
+    delete: ({ metadata }) => {
+      made.delete(metadata.name);
+      calls.push(`delete ${metadata.name}`);
+      return Promise.resolve();
+    },
+  };
+}
+
+describe("the load-balancer controller with nodes", () => {
+  it("LB-010, LB-012, LB-014: ensures on what matters, and tells of nodes", async () => {
+    await using plane = await startControlPlane();
+    const provider = nodeProvider();
+    await plane.node("a");
+    await plane.node("out", {
+      labels: { "node.kubernetes.io/exclude-from-external-load-balancers": "" },
+    });
+    await using _controller = startLoadBalancerController({ ...plane.deps, provider });
+    const web = await plane.service("web", loadBalancer);
+    const ensured = (
+      events: readonly { reason?: string | undefined; count?: number | undefined }[],
+    ): number =>
+      events
+        .filter(({ reason }) => reason === "EnsuredLoadBalancer")
+        .reduce((sum, { count = 1 }) => sum + count, 0);
+    await plane.until(eventKind, (events) => ensured(events) === 1);
+    const label = { kind: "merge", body: { metadata: { labels: { x: "y" } } } } as const;
+    await plane.client.patch(serviceKind, web.metadata, label);
+    await plane.node("b");
+    await plane.until(eventKind, (events) =>
+      events.some(({ reason }) => reason === "UpdatedLoadBalancer"),
+    );
+    const affinity = { kind: "merge", body: { spec: { sessionAffinity: "ClientIP" } } } as const;
+    await plane.client.patch(serviceKind, web.metadata, affinity);
+    await plane.remove(serviceKind, "web");
+    await plane.until(serviceKind, (all) => !all.some(({ metadata }) => metadata.name === "web"));
+    const [first, second] = provider.calls;
+    assert.deepEqual(
+      [first, second, provider.calls.at(-1)],
+      ["ensure web: a", "nodes web: a,b", "delete web"],
+    );
+  });
+});
