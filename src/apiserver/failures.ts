@@ -1,8 +1,8 @@
 import type { FieldError } from "../api/machinery/field-error.ts";
 import { resourceNameOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
-import { StatusError, failure } from "../api/machinery/status.ts";
-import type { StatusDetails } from "../api/machinery/status.ts";
+import { failure } from "../api/machinery/status.ts";
+import type { StatusDetails, StatusError } from "../api/machinery/status.ts";
 
 /** Texts, reasons and details as upstream's, since kubectl and client libraries tell failures apart by them. */
 
@@ -40,7 +40,7 @@ export function alreadyExists(kind: KindDefinition, name: string): StatusError {
   });
 }
 
-export const MODIFIED =
+const MODIFIED =
   "the object has been modified; please apply your changes to the latest version and try again";
 
 export function conflict(kind: KindDefinition, name: string, why: string = MODIFIED): StatusError {

@@ -45,7 +45,11 @@ function credentials(which: keyof ClusterCertificates | "none") {
 
 async function http1(
   { port }: HttpListener,
-  options: { readonly method?: string; readonly path?: string; readonly as?: "admin" | "none" } = {},
+  options: {
+    readonly method?: string;
+    readonly path?: string;
+    readonly as?: "admin" | "none";
+  } = {},
   body?: string,
 ): Promise<{ readonly status: number | undefined; readonly text: string }> {
   const outgoing = requestHttp1({
@@ -70,7 +74,9 @@ function http2({ port }: HttpListener): ClientHttp2Session {
 }
 
 async function readStream(stream: ClientHttp2Stream): Promise<{ status: number; text: string }> {
-  const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders & { ":status": number }];
+  const [headers] = (await once(stream, "response")) as [
+    IncomingHttpHeaders & { ":status": number },
+  ];
   let text = "";
   for await (const chunk of stream) text += String(chunk);
   return { status: headers[":status"], text };
@@ -155,7 +161,12 @@ describe("listen()", () => {
     await end2;
     session.close();
     const end1 = new Promise<void>((resolve) => (ended = resolve));
-    const outgoing = requestHttp1({ host: "127.0.0.1", port: listener.port, agent: false, ...credentials("admin") });
+    const outgoing = requestHttp1({
+      host: "127.0.0.1",
+      port: listener.port,
+      agent: false,
+      ...credentials("admin"),
+    });
     outgoing.on("error", () => {});
     outgoing.end();
     const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
@@ -210,7 +221,10 @@ describe("listen()", () => {
     await assert.rejects(start(echo, first.port), (error) => {
       assert.ok(error instanceof ListenError);
       assert.equal(error.code, "EADDRINUSE");
-      assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${String(first.port)}: the port is in use; end what uses it`));
+      assert.match(
+        error.message,
+        new RegExp(`127\\.0\\.0\\.1:${String(first.port)}: the port is in use; end what uses it`),
+      );
       return true;
     });
   });

@@ -117,9 +117,17 @@ describe("kubectl against the API server", () => {
     assert.match(await run("describe svc app"), /^Selector: +app=x$/m);
     assert.match(await run("describe ns default"), /Active/);
     await run("wait --for=jsonpath={.spec.type}=ClusterIP svc/app --timeout=20s");
+    const uid = await run("get svc app -o jsonpath={.metadata.uid}");
     await server.run(["create", "-f", "-"], {
-      stdin: `{apiVersion: v1, kind: Event, metadata: {name: e1, namespace: default}, type: Warning, reason: Because,
-        message: it is so, involvedObject: {kind: Service, namespace: default, name: app}}`,
+      stdin: JSON.stringify({
+        apiVersion: "v1",
+        kind: "Event",
+        metadata: { name: "e1", namespace: "default" },
+        type: "Warning",
+        reason: "Because",
+        message: "it is so",
+        involvedObject: { kind: "Service", namespace: "default", name: "app", uid },
+      }),
     });
     assert.match(await run("events"), /Because +Service\/app +it is so/);
     assert.match(await run("get events"), /Because +service\/app +it is so/);

@@ -4,7 +4,7 @@ import { createServer } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, it } from "node:test";
-import { startTestServer } from "../../test/apiserver/test-server.ts";
+import { startTestServer, textAt } from "../../test/apiserver/test-server.ts";
 import type { TestServer } from "../../test/apiserver/test-server.ts";
 import { clusterCertificates } from "./certificates.ts";
 
@@ -46,7 +46,11 @@ async function startAgent(
   };
 }
 
-async function withPod(api: TestServer, port: number, containers: readonly string[]): Promise<void> {
+async function withPod(
+  api: TestServer,
+  port: number,
+  containers: readonly string[],
+): Promise<void> {
   await api.call("POST", "/api/v1/nodes", { metadata: { name: "local" } });
   const status = {
     addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
@@ -70,7 +74,10 @@ describe("pods/log", () => {
     });
     await using api = await startTestServer({ agentTls });
     await withPod(api, agent.port, ["c"]);
-    const { status, headers, text } = await api.call("GET", `${PODS}/p/log?tailLines=2&pretty=true&timestamps=true`);
+    const { status, headers, text } = await api.call(
+      "GET",
+      `${PODS}/p/log?tailLines=2&pretty=true&timestamps=true`,
+    );
     assert.equal(status, 200);
     assert.equal(headers["content-type"], "text/plain");
     assert.equal(text, "line 1\nline 2\n");
@@ -98,10 +105,16 @@ describe("pods/log", () => {
     await using api = await startTestServer({ agentTls });
     await withPod(api, 1, ["a", "b"]);
     const message = async (query: string) =>
-      (await api.call("GET", `${PODS}/p/log${query}`)).json["message"];
-    assert.equal(await message(""), "a container name must be specified for pod p, choose one of: [a b]");
+      textAt((await api.call("GET", `${PODS}/p/log${query}`)).json, "message");
+    assert.equal(
+      await message(""),
+      "a container name must be specified for pod p, choose one of: [a b]",
+    );
     assert.equal(await message("?container=x"), "container x is not valid for pod p");
-    assert.match(String(await message("?container=a&tailLines=-1")), /tailLines: Invalid value: "-1"/);
+    assert.match(
+      String(await message("?container=a&tailLines=-1")),
+      /tailLines: Invalid value: "-1"/,
+    );
   });
 
   it("passes the agent's refusal on, and says when there is no agent", async () => {
@@ -117,7 +130,7 @@ describe("pods/log", () => {
     await agent[Symbol.asyncDispose]();
     const down = await api.call("GET", `${PODS}/p/log`);
     assert.equal(down.status, 500);
-    assert.match(String(down.json["message"]), /Get "https:\/\/127\.0\.0\.1:\d+\/containerLogs/);
+    assert.match(textAt(down.json, "message"), /Get "https:\/\/127\.0\.0\.1:\d+\/containerLogs/);
   });
 
   it("trusts no agent whose certificate is not the cluster's", async () => {
@@ -128,7 +141,10 @@ describe("pods/log", () => {
       clusterDomain: "cluster.local",
       now: Date.now,
     });
-    await using agent = await startAgent((_request, response) => response.end("secret"), foreign.agent);
+    await using agent = await startAgent(
+      (_request, response) => response.end("secret"),
+      foreign.agent,
+    );
     await using api = await startTestServer({ agentTls });
     await withPod(api, agent.port, ["c"]);
     const { status, text } = await api.call("GET", `${PODS}/p/log`);

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
-import { StatusError, failure } from "../api/machinery/status.ts";
+import { failure } from "../api/machinery/status.ts";
+import type { StatusError } from "../api/machinery/status.ts";
 import type { Node } from "../api/v1/node.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import type { ApiResponse } from "./exchange.ts";
@@ -134,12 +135,7 @@ function get(url: string, tls: AgentTls, signal: AbortSignal): Promise<IncomingM
 /** The agent's own words, with its code. */
 async function agentFailure(answer: IncomingMessage): Promise<StatusError> {
   const text = (await readAll(answer)).toString("utf8", 0, MAX_ERROR_TEXT).trim();
-  switch (answer.statusCode) {
-    case 400:
-      return badRequest(text);
-    case 404:
-      return failure(404, "NotFound", text);
-    default:
-      return internalError(text === "" ? `the agent answered ${String(answer.statusCode)}` : text);
-  }
+  if (answer.statusCode === 400) return badRequest(text);
+  if (answer.statusCode === 404) return failure(404, "NotFound", text);
+  return internalError(text === "" ? `the agent answered ${String(answer.statusCode)}` : text);
 }

@@ -1,21 +1,10 @@
 import { apiVersionOf } from "../api/machinery/kind.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { Page } from "./list.ts";
-import type { Form } from "./negotiate.ts";
 import { partialMetadata } from "./partial-metadata.ts";
 import type { Served } from "./stored.ts";
 import { renderTable } from "./table.ts";
+import type { View } from "./view.ts";
 import type { EventRenderer } from "./watch.ts";
-
-/** How a caller wants to see objects. */
-export interface View {
-  readonly form: Form;
-  readonly kind: KindDefinition;
-  /** Epoch milliseconds of the request, for ages. */
-  readonly nowMs: number;
-  /** For `includeObject` of tables. */
-  readonly query: URLSearchParams;
-}
 
 interface ListMeta {
   readonly resourceVersion: string;

@@ -38,7 +38,7 @@ export function encodeStored(object: KubernetesObject): string {
 }
 
 /** `object` as it reads at `revision`, with the resourceVersion first in its metadata. */
-export function atRevision(object: KubernetesObject, revision: number): KubernetesObject {
+function atRevision(object: KubernetesObject, revision: number): KubernetesObject {
   const { kind, apiVersion, metadata, ...rest } = object;
   const { resourceVersion: _, ...kept } = metadata;
   return {

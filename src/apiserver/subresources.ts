@@ -16,7 +16,7 @@ import { parseWriteQuery } from "./query.ts";
 import { currentOf } from "./read-verbs.ts";
 import { writtenResponse } from "./write-verbs.ts";
 
-export const binding = message("io.k8s.api.core.v1.Binding", "Puts a Pod on a node.", {
+const binding = message("io.k8s.api.core.v1.Binding", "Puts a Pod on a node.", {
   ...typeFields,
   metadata: present(1, objectMeta),
   target: present(2, objectReference, { required: true, description: "The node." }),

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { invalidObject } from "./failures.ts";
 import { partialMetadata } from "./partial-metadata.ts";
-import type { View } from "./representation.ts";
+import type { View } from "./view.ts";
 
 /** metav1.Table, as `kubectl get` asks for it. */
 export interface Table {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { cidr, never, startTestServer } from "../../test/apiserver/test-server.ts";
+import { cidr, never, startTestServer, textAt } from "../../test/apiserver/test-server.ts";
 import type { Answer, TestServer } from "../../test/apiserver/test-server.ts";
 import { configMap } from "../api/v1/configmap.ts";
 import { sealEnvelope } from "../api/machinery/protobuf-envelope.ts";
@@ -34,7 +34,7 @@ function refused(answer: Answer, code: number, reason: string, message: RegExp |
   assert.equal(answer.status, code, answer.text);
   assert.equal(answer.json["reason"], reason);
   if (typeof message === "string") assert.equal(answer.json["message"], message);
-  else assert.match(String(answer.json["message"]), message);
+  else assert.match(textAt(answer.json, "message"), message);
 }
 
 describe("create", () => {
@@ -45,14 +45,14 @@ describe("create", () => {
     });
     assert.equal(status, 201);
     assert.equal(json["metadata"]?.["namespace"], "default");
-    assert.match(String(json["metadata"]?.["uid"]), /^[0-9a-f]{8}-/);
-    assert.match(String(json["metadata"]?.["creationTimestamp"]), /Z$/);
+    assert.match(textAt(json, "metadata.uid"), /^[0-9a-f]{8}-/);
+    assert.match(textAt(json, "metadata.creationTimestamp"), /Z$/);
     assert.notEqual(json["metadata"]?.["resourceVersion"], "7");
   });
 
   it("makes a name from generateName", async () => {
     const { json } = await api.call("POST", MAPS, { metadata: { generateName: "a-" } });
-    assert.match(String(json["metadata"]?.["name"]), /^a-[a-z0-9]{5}$/);
+    assert.match(textAt(json, "metadata.name"), /^a-[a-z0-9]{5}$/);
   });
 
   it("refuses with upstream's words", async () => {
@@ -510,7 +510,7 @@ describe("list", () => {
     assert.equal(first.json["metadata"]?.["remainingItemCount"], 2);
     await api.call("DELETE", `${MAPS}/c`);
     await fill("e", "aa");
-    const token = String(first.json["metadata"]?.["continue"]);
+    const token = textAt(first.json, "metadata.continue");
     const second = await api.call("GET", `${MAPS}?limit=2&continue=${token}`);
     assert.deepEqual(names(second), ["c", "d"]);
     assert.equal(
@@ -639,7 +639,7 @@ describe("Services", () => {
         api.call("POST", SERVICES, service(`s${String(i)}`, { type: "NodePort" })),
       ),
     );
-    const ips = made.map(({ json }) => String(json["spec"]?.["clusterIP"]));
+    const ips = made.map(({ json }) => textAt(json, "spec.clusterIP"));
     const ports = made.map(({ text }) => /"nodePort":(\d+)/.exec(text)?.[1]);
     assert.equal(new Set(ips).size, 40);
     assert.equal(new Set(ports).size, 40);
@@ -651,7 +651,8 @@ describe("Services", () => {
         api.call("POST", SERVICES, service(`s${String(i)}`, { clusterIP: "10.96.5.5" })),
       ),
     );
-    assert.deepEqual(made.map(({ status }) => status).toSorted(), [201, ...Array(9).fill(422)]);
+    assert.equal(made.filter(({ status }) => status === 201).length, 1);
+    assert.equal(made.filter(({ status }) => status === 422).length, 9);
   });
 
   it("ALLOC-003, ALLOC-032: a refused write takes nothing, and a deletion gives back", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { startTestServer } from "../../test/apiserver/test-server.ts";
+import { startTestServer, textAt } from "../../test/apiserver/test-server.ts";
 import type { TestServer } from "../../test/apiserver/test-server.ts";
 
 const MAPS = "/api/v1/namespaces/default/configmaps";
@@ -94,7 +94,7 @@ describe("watch", () => {
   it("continues from a version without gap or repetition", async () => {
     await create("a");
     const { json } = await api.call("GET", MAPS);
-    const version = String(json["metadata"]?.["resourceVersion"]);
+    const version = textAt(json, "metadata.resourceVersion");
     await create("b");
     await api.call("PATCH", `${MAPS}/a`, { data: { x: "1" } }, MERGE);
     const watching = await Watching.open(api, `${MAPS}?watch=true&resourceVersion=${version}`);
@@ -208,7 +208,7 @@ describe("watch", () => {
     const answer = await api.call("GET", `${MAPS}?watch=1&resourceVersion=999999`);
     assert.equal(answer.status, 504);
     assert.match(
-      String(answer.json["message"]),
+      textAt(answer.json, "message"),
       /Too large resource version: 999999, current: \d+/,
     );
   });

@@ -6,7 +6,7 @@ import { deletedAt } from "./stored.ts";
 import type { Served } from "./stored.ts";
 import type { WatchCache } from "./watch-cache.ts";
 
-export type EventType = "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+type EventType = "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
 
 /** Writes the object of an event in the form that the watcher asked for; may remember what it sent before. */
 export interface EventRenderer {

@@ -11,7 +11,7 @@ import { parseIpAddress } from "../../src/net/address.ts";
 import { SILENT, startTestServer } from "./test-server.ts";
 import type { TestServer } from "./test-server.ts";
 
-export interface Output {
+interface Output {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -29,7 +29,7 @@ export interface KubectlServer extends AsyncDisposable {
   run(args: readonly string[], options?: KubectlOptions): Promise<string>;
 }
 
-export interface KubectlOptions {
+interface KubectlOptions {
   readonly stdin?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Called with each piece of stdout; kubectl is stopped when it returns true. */

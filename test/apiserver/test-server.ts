@@ -19,13 +19,21 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string>>;
   readonly text: string;
   /** The body as JSON; tests read what they know is there. */
-  // biome-ignore lint: a test's view of arbitrary JSON
   readonly json: Json;
 }
 
 /** JSON as tests look into it: what is not there reads as undefined, and a wrong guess fails the assertion. */
 export interface Json {
   readonly [key: string]: Json;
+}
+
+/** The text at a path such as `metadata.name`; "" where there is none. */
+export function textAt(json: Json, path: string): string {
+  let value: unknown = json;
+  for (const key of path.split(".")) {
+    value = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+  }
+  return typeof value === "string" ? value : "";
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -40,7 +48,7 @@ export interface TestServer extends AsyncDisposable {
   open(url: string, options?: CallOptions): Promise<ApiResponse>;
 }
 
-export interface CallOptions {
+interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly user?: User;
   readonly signal?: AbortSignal;
