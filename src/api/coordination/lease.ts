@@ -4,7 +4,7 @@ import type { ValueOf } from "../machinery/schema.ts";
 
 const COORDINATION = "io.k8s.api.coordination.v1";
 
-export const leaseSpec = message(`${COORDINATION}.LeaseSpec`, "Who holds a lease, and how long.", {
+const leaseSpec = message(`${COORDINATION}.LeaseSpec`, "Who holds a lease, and how long.", {
   holderIdentity: field(1, string, { pointer: true, description: "Who holds it." }),
   leaseDurationSeconds: field(2, int32, {
     pointer: true,

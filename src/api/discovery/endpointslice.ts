@@ -19,7 +19,7 @@ const DISCOVERY = "io.k8s.api.discovery.v1";
 export const ADDRESS_TYPES = ["FQDN", "IPv4", "IPv6"] as const;
 export type AddressType = (typeof ADDRESS_TYPES)[number];
 
-export const endpointConditions = message(
+const endpointConditions = message(
   `${DISCOVERY}.EndpointConditions`,
   "What an endpoint can do now. Absent means unknown, which is read as in each field's description.",
   {
@@ -40,21 +40,21 @@ export const endpointConditions = message(
 );
 export interface EndpointConditions extends ValueOf<typeof endpointConditions> {}
 
-export const forZone = message(`${DISCOVERY}.ForZone`, "A zone that should use an endpoint.", {
+const forZone = message(`${DISCOVERY}.ForZone`, "A zone that should use an endpoint.", {
   name: present(1, string, { required: true, description: "Name of the zone." }),
 });
 
-export const forNode = message(`${DISCOVERY}.ForNode`, "A node that should use an endpoint.", {
+const forNode = message(`${DISCOVERY}.ForNode`, "A node that should use an endpoint.", {
   name: present(1, string, { required: true, description: "Name of the node." }),
 });
 
-export const endpointHints = message(`${DISCOVERY}.EndpointHints`, "Who should use an endpoint.", {
+const endpointHints = message(`${DISCOVERY}.EndpointHints`, "Who should use an endpoint.", {
   forZones: field(1, list(forZone), { description: "Zones that should use it." }),
   forNodes: field(2, list(forNode), { description: "Nodes that should use it." }),
 });
 export interface EndpointHints extends ValueOf<typeof endpointHints> {}
 
-export const endpoint = message(`${DISCOVERY}.Endpoint`, "One backend of a Service.", {
+const endpoint = message(`${DISCOVERY}.Endpoint`, "One backend of a Service.", {
   addresses: present(1, list(string, { listType: "set" }), {
     required: true,
     description: "Addresses of the backend, of the slice's addressType; only the first is used.",
@@ -72,7 +72,7 @@ export const endpoint = message(`${DISCOVERY}.Endpoint`, "One backend of a Servi
 });
 export interface Endpoint extends ValueOf<typeof endpoint> {}
 
-export const endpointPort = message(
+const endpointPort = message(
   `${DISCOVERY}.EndpointPort`,
   "One port of all endpoints of a slice.",
   {

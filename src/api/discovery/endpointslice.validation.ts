@@ -16,7 +16,7 @@ import { PROTOCOLS } from "../v1/service.ts";
 import { ADDRESS_TYPES } from "./endpointslice.ts";
 import type { AddressType, Endpoint, EndpointHints, EndpointSlice } from "./endpointslice.ts";
 
-export const MAX_ENDPOINTS = 1000;
+const MAX_ENDPOINTS = 1000;
 const MAX_ADDRESSES = 100;
 const MAX_PORTS = 20_000;
 const MAX_HINTS = 8;

@@ -14,7 +14,7 @@ import type { ValueOf } from "./schema.ts";
 
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-export const ownerReference = message(
+const ownerReference = message(
   `${META}.OwnerReference`,
   "Names the object that this object belongs to.",
   {
@@ -38,7 +38,7 @@ export const ownerReference = message(
 );
 export interface OwnerReference extends ValueOf<typeof ownerReference> {}
 
-export const managedFieldsEntry = message(
+const managedFieldsEntry = message(
   `${META}.ManagedFieldsEntry`,
   "Which fields one manager set, and when.",
   {
@@ -128,7 +128,7 @@ export const condition = message(`${META}.Condition`, "One aspect of an object's
 });
 export interface Condition extends ValueOf<typeof condition> {}
 
-export const labelSelectorRequirement = message(
+const labelSelectorRequirement = message(
   `${META}.LabelSelectorRequirement`,
   "A test of one label.",
   {

@@ -1,6 +1,5 @@
 import { labelSelector } from "../machinery/metadata.ts";
 import { field, int32, list, message, present, string } from "../machinery/schema.ts";
-import type { ValueOf } from "../machinery/schema.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
@@ -72,7 +71,6 @@ export const affinity = message(`${V1}.Affinity`, "Where a Pod may or should run
   podAffinity: field(2, podAffinity),
   podAntiAffinity: field(3, podAntiAffinity),
 });
-export interface Affinity extends ValueOf<typeof affinity> {}
 
 export const topologySpreadConstraint = message(
   `${V1}.TopologySpreadConstraint`,

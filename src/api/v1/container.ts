@@ -19,7 +19,7 @@ import { volumeDevice, volumeMount } from "./volume.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-export const containerPort = message(`${V1}.ContainerPort`, "A port that a container serves.", {
+const containerPort = message(`${V1}.ContainerPort`, "A port that a container serves.", {
   name: field(1, string, { description: "Name by which Services and probes may mean it." }),
   hostPort: field(2, int32, { description: "The same port on the node." }),
   containerPort: present(3, int32, { required: true, description: "Number of the port." }),

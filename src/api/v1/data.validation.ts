@@ -4,7 +4,7 @@ import type { FieldError } from "../machinery/field-error.ts";
 import { configKeyProblems } from "../machinery/name-formats.ts";
 
 /** The most that a ConfigMap or a Secret may hold, in bytes. */
-export const MAX_DATA_BYTES = 1024 * 1024;
+const MAX_DATA_BYTES = 1024 * 1024;
 
 /** Checks the keys of a ConfigMap's or Secret's data. */
 export function validateDataKeys(

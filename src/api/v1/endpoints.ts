@@ -6,7 +6,7 @@ import { PROTOCOLS } from "./service.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-export const endpointAddress = message(
+const endpointAddress = message(
   `${V1}.EndpointAddress`,
   "One address that serves.",
   {
@@ -19,7 +19,7 @@ export const endpointAddress = message(
 );
 export interface EndpointAddress extends ValueOf<typeof endpointAddress> {}
 
-export const endpointsPort = message(
+const endpointsPort = message(
   `${V1}.EndpointPort`,
   "One port of all addresses of a subset.",
   {
@@ -38,17 +38,13 @@ export const endpointsPort = message(
 );
 export interface EndpointsPort extends ValueOf<typeof endpointsPort> {}
 
-export const endpointSubset = message(
-  `${V1}.EndpointSubset`,
-  "Addresses that have the same ports.",
-  {
-    addresses: field(1, list(endpointAddress), { description: "Addresses that are ready." }),
-    notReadyAddresses: field(2, list(endpointAddress), {
-      description: "Addresses that are not ready.",
-    }),
-    ports: field(3, list(endpointsPort), { description: "Ports of each of the addresses." }),
-  },
-);
+const endpointSubset = message(`${V1}.EndpointSubset`, "Addresses that have the same ports.", {
+  addresses: field(1, list(endpointAddress), { description: "Addresses that are ready." }),
+  notReadyAddresses: field(2, list(endpointAddress), {
+    description: "Addresses that are not ready.",
+  }),
+  ports: field(3, list(endpointsPort), { description: "Ports of each of the addresses." }),
+});
 export interface EndpointSubset extends ValueOf<typeof endpointSubset> {}
 
 export const endpoints = message(

@@ -13,7 +13,6 @@ export const objectFieldSelector = message(
   },
   { atomic: true },
 );
-export interface ObjectFieldSelector extends ValueOf<typeof objectFieldSelector> {}
 
 export const resourceFieldSelector = message(
   `${V1}.ResourceFieldSelector`,
@@ -26,7 +25,7 @@ export const resourceFieldSelector = message(
   { atomic: true },
 );
 
-export const configMapKeySelector = message(
+const configMapKeySelector = message(
   `${V1}.ConfigMapKeySelector`,
   "A key of a ConfigMap.",
   {
@@ -37,7 +36,7 @@ export const configMapKeySelector = message(
   { atomic: true },
 );
 
-export const secretKeySelector = message(
+const secretKeySelector = message(
   `${V1}.SecretKeySelector`,
   "A key of a Secret.",
   {
@@ -60,7 +59,7 @@ const fileKeySelector = message(
   { atomic: true },
 );
 
-export const envVarSource = message(`${V1}.EnvVarSource`, "Where a variable's value is from.", {
+const envVarSource = message(`${V1}.EnvVarSource`, "Where a variable's value is from.", {
   fieldRef: field(1, objectFieldSelector, { description: "A field of the Pod." }),
   resourceFieldRef: field(2, resourceFieldSelector, { description: "A container's resource." }),
   configMapKeyRef: field(3, configMapKeySelector, { description: "A key of a ConfigMap." }),

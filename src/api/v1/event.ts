@@ -5,12 +5,12 @@ import { objectReference } from "./reference.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-export const eventSource = message(`${V1}.EventSource`, "Who reported an event.", {
+const eventSource = message(`${V1}.EventSource`, "Who reported an event.", {
   component: field(1, string, { description: "The component." }),
   host: field(2, string, { description: "The node that it runs on." }),
 });
 
-export const eventSeries = message(`${V1}.EventSeries`, "How an event went on.", {
+const eventSeries = message(`${V1}.EventSeries`, "How an event went on.", {
   count: field(1, int32, { description: "How often it happened, up to the last report." }),
   lastObservedTime: field(2, microTime, { description: "When it last happened." }),
 });

@@ -4,15 +4,15 @@ import type { ValueOf } from "../machinery/schema.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-export const NAMESPACE_PHASES = ["Active", "Terminating"] as const;
+const NAMESPACE_PHASES = ["Active", "Terminating"] as const;
 
-export const namespaceSpec = message(`${V1}.NamespaceSpec`, "What a Namespace should be.", {
+const namespaceSpec = message(`${V1}.NamespaceSpec`, "What a Namespace should be.", {
   finalizers: field(1, list(string), {
     description: "Each must be removed before the Namespace is really deleted.",
   }),
 });
 
-export const namespaceCondition = message(
+const namespaceCondition = message(
   `${V1}.NamespaceCondition`,
   "One aspect of a Namespace's state.",
   {
@@ -24,7 +24,7 @@ export const namespaceCondition = message(
   },
 );
 
-export const namespaceStatus = message(`${V1}.NamespaceStatus`, "What a Namespace is now.", {
+const namespaceStatus = message(`${V1}.NamespaceStatus`, "What a Namespace is now.", {
   phase: field(1, stringOf(NAMESPACE_PHASES), {
     description: "Active, or Terminating once it was asked to be deleted.",
     enum: NAMESPACE_PHASES,

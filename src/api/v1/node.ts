@@ -36,7 +36,7 @@ const nodeConfigStatus = message(`${V1}.NodeConfigStatus`, "No longer used.", {
   error: field(4, string),
 });
 
-export const nodeSpec = message(`${V1}.NodeSpec`, "What a Node should be.", {
+const nodeSpec = message(`${V1}.NodeSpec`, "What a Node should be.", {
   podCIDR: field(1, string, { description: "Range of the Pods' addresses on the node." }),
   externalID: field(2, string, { description: "No longer used." }),
   providerID: field(3, string, { description: "How the cloud names the node." }),
@@ -48,7 +48,7 @@ export const nodeSpec = message(`${V1}.NodeSpec`, "What a Node should be.", {
   }),
 });
 
-export const nodeCondition = message(`${V1}.NodeCondition`, "One aspect of a Node's state.", {
+const nodeCondition = message(`${V1}.NodeCondition`, "One aspect of a Node's state.", {
   type: present(1, string, { required: true }),
   status: present(2, string, { required: true }),
   lastHeartbeatTime: field(3, time),
@@ -58,7 +58,7 @@ export const nodeCondition = message(`${V1}.NodeCondition`, "One aspect of a Nod
 });
 export interface NodeCondition extends ValueOf<typeof nodeCondition> {}
 
-export const nodeAddress = message(`${V1}.NodeAddress`, "One address or name of a Node.", {
+const nodeAddress = message(`${V1}.NodeAddress`, "One address or name of a Node.", {
   type: present(1, string, {
     required: true,
     description: "InternalIP, ExternalIP, Hostname, InternalDNS or ExternalDNS.",
@@ -79,7 +79,7 @@ const nodeSwapStatus = message(`${V1}.NodeSwapStatus`, "Swap on the node.", {
   capacity: field(1, int64, { pointer: true }),
 });
 
-export const nodeSystemInfo = message(`${V1}.NodeSystemInfo`, "What the machine is.", {
+const nodeSystemInfo = message(`${V1}.NodeSystemInfo`, "What the machine is.", {
   machineID: present(1, string, { required: true }),
   systemUUID: present(2, string, { required: true }),
   bootID: present(3, string, { required: true }),
@@ -121,7 +121,7 @@ const nodeFeatures = message(`${V1}.NodeFeatures`, "What the node's runtime can 
   supplementalGroupsPolicy: field(1, boolean, { pointer: true }),
 });
 
-export const nodeStatus = message(`${V1}.NodeStatus`, "What a Node is now.", {
+const nodeStatus = message(`${V1}.NodeStatus`, "What a Node is now.", {
   capacity: field(1, map(quantity), { description: "All resources of the node." }),
   allocatable: field(2, map(quantity), { description: "Resources that Pods may use." }),
   phase: field(3, string, { description: "No longer used." }),

@@ -17,7 +17,7 @@ import { resourceRequirements } from "./resources.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-export const POD_PHASES = ["Failed", "Pending", "Running", "Succeeded", "Unknown"] as const;
+const POD_PHASES = ["Failed", "Pending", "Running", "Succeeded", "Unknown"] as const;
 export type PodPhase = (typeof POD_PHASES)[number];
 
 const containerStateWaiting = message(`${V1}.ContainerStateWaiting`, "It does not run yet.", {
@@ -39,7 +39,7 @@ const containerStateTerminated = message(`${V1}.ContainerStateTerminated`, "It h
   containerID: field(7, string, { description: "Its ID, as type://id." }),
 });
 
-export const containerState = message(
+const containerState = message(
   `${V1}.ContainerState`,
   "Waiting, running or terminated; none of them means waiting.",
   {
@@ -77,7 +77,7 @@ const resourceStatus = message(`${V1}.ResourceStatus`, "State of a resource.", {
   resources: field(2, list(resourceHealth, { listType: "map", mapKeys: ["resourceID"] })),
 });
 
-export const containerStatus = message(`${V1}.ContainerStatus`, "What a container is now.", {
+const containerStatus = message(`${V1}.ContainerStatus`, "What a container is now.", {
   name: present(1, string, { required: true, description: "Name of the container." }),
   state: field(2, containerState, { description: "What it does now." }),
   lastState: field(3, containerState, { description: "How its last run ended." }),
@@ -105,7 +105,7 @@ export const containerStatus = message(`${V1}.ContainerStatus`, "What a containe
 });
 export interface ContainerStatus extends ValueOf<typeof containerStatus> {}
 
-export const podCondition = message(`${V1}.PodCondition`, "One aspect of a Pod's state.", {
+const podCondition = message(`${V1}.PodCondition`, "One aspect of a Pod's state.", {
   type: present(1, string, {
     required: true,
     description: "PodScheduled, Initialized, ContainersReady, Ready or a readiness gate.",

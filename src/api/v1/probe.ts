@@ -13,7 +13,7 @@ import type { ValueOf } from "../machinery/schema.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-export const execAction = message(`${V1}.ExecAction`, "Runs a command in the container.", {
+const execAction = message(`${V1}.ExecAction`, "Runs a command in the container.", {
   command: field(1, list(string), { description: "Program and arguments; no shell." }),
 });
 export interface ExecAction extends ValueOf<typeof execAction> {}
@@ -23,7 +23,7 @@ const httpHeader = message(`${V1}.HTTPHeader`, "A header of a request.", {
   value: present(2, string, { required: true }),
 });
 
-export const httpGetAction = message(`${V1}.HTTPGetAction`, "Sends an HTTP GET request.", {
+const httpGetAction = message(`${V1}.HTTPGetAction`, "Sends an HTTP GET request.", {
   path: field(1, string, { description: "Path of the URL." }),
   port: present(2, intOrString, { required: true, description: "Number or name of the port." }),
   host: field(3, string, { description: "Where to connect; the Pod's address by default." }),
@@ -32,13 +32,13 @@ export const httpGetAction = message(`${V1}.HTTPGetAction`, "Sends an HTTP GET r
 });
 export interface HTTPGetAction extends ValueOf<typeof httpGetAction> {}
 
-export const tcpSocketAction = message(`${V1}.TCPSocketAction`, "Opens a TCP connection.", {
+const tcpSocketAction = message(`${V1}.TCPSocketAction`, "Opens a TCP connection.", {
   port: present(1, intOrString, { required: true, description: "Number or name of the port." }),
   host: field(2, string, { description: "Where to connect; the Pod's address by default." }),
 });
 export interface TCPSocketAction extends ValueOf<typeof tcpSocketAction> {}
 
-export const grpcAction = message(`${V1}.GRPCAction`, "Asks the gRPC health service.", {
+const grpcAction = message(`${V1}.GRPCAction`, "Asks the gRPC health service.", {
   port: present(1, int32, { required: true, description: "Number of the port." }),
   service: field(2, string, { pointer: true, description: "Service to ask for.", default: "" }),
 });
@@ -48,7 +48,7 @@ const sleepAction = message(`${V1}.SleepAction`, "Waits.", {
   seconds: present(1, int64, { required: true }),
 });
 
-export const probeHandler = message(`${V1}.ProbeHandler`, "How a probe asks.", {
+const probeHandler = message(`${V1}.ProbeHandler`, "How a probe asks.", {
   exec: field(1, execAction, { description: "Runs a command; exit code 0 is success." }),
   httpGet: field(2, httpGetAction, { description: "HTTP GET; 200 to 399 is success." }),
   tcpSocket: field(3, tcpSocketAction, { description: "Connects; an open port is success." }),
@@ -69,7 +69,7 @@ export const probe = message(`${V1}.Probe`, "A check of a container.", {
 });
 export interface Probe extends ValueOf<typeof probe> {}
 
-export const lifecycleHandler = message(`${V1}.LifecycleHandler`, "What a hook does.", {
+const lifecycleHandler = message(`${V1}.LifecycleHandler`, "What a hook does.", {
   exec: field(1, execAction),
   httpGet: field(2, httpGetAction),
   tcpSocket: field(3, tcpSocketAction),

@@ -27,4 +27,3 @@ export const localObjectReference = message(
   { name: field(1, string, { description: "Name of the object.", default: "" }) },
   { atomic: true },
 );
-export interface LocalObjectReference extends ValueOf<typeof localObjectReference> {}

@@ -1,5 +1,4 @@
 import { boolean, field, int64, list, message, present, string } from "../machinery/schema.ts";
-import type { ValueOf } from "../machinery/schema.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
@@ -54,7 +53,6 @@ export const securityContext = message(
     appArmorProfile: field(12, appArmorProfile),
   },
 );
-export interface SecurityContext extends ValueOf<typeof securityContext> {}
 
 const sysctl = message(`${V1}.Sysctl`, "A kernel parameter.", {
   name: present(1, string, { required: true }),

@@ -177,7 +177,7 @@ describe("serviceKind", () => {
   });
 
   it("SVC-023: selects by type and cluster IP", () => {
-    const values = serviceKind.selectableFields.map(({ path, value }) => [path, value(nodePort)]);
+    const values = serviceKind.selectableFields.map((field) => [field.path, field.value(nodePort)]);
     assert.deepEqual(values, [
       ["spec.clusterIP", "10.96.0.9"],
       ["spec.type", "NodePort"],

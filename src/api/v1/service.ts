@@ -22,7 +22,6 @@ export const SERVICE_TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "Node
 export type ServiceType = (typeof SERVICE_TYPES)[number];
 
 export const SESSION_AFFINITIES = ["ClientIP", "None"] as const;
-export type SessionAffinity = (typeof SESSION_AFFINITIES)[number];
 
 /** Values of externalTrafficPolicy and internalTrafficPolicy. */
 export const TRAFFIC_POLICIES = ["Cluster", "Local"] as const;
@@ -32,7 +31,6 @@ export type TrafficPolicy = (typeof TRAFFIC_POLICIES)[number];
 export const SERVICE_IP_FAMILIES = ["IPv4", "IPv6"] as const;
 
 export const IP_FAMILY_POLICIES = ["PreferDualStack", "RequireDualStack", "SingleStack"] as const;
-export type IpFamilyPolicy = (typeof IP_FAMILY_POLICIES)[number];
 
 export const TRAFFIC_DISTRIBUTIONS = ["PreferClose", "PreferSameNode", "PreferSameZone"] as const;
 
@@ -41,7 +39,7 @@ export const IP_MODES = ["Proxy", "VIP"] as const;
 /** The value of `spec.clusterIP` that makes a Service headless. */
 export const CLUSTER_IP_NONE = "None";
 
-export const servicePort = message(`${V1}.ServicePort`, "One port of a Service.", {
+const servicePort = message(`${V1}.ServicePort`, "One port of a Service.", {
   name: field(1, string, {
     description: "Unique in the Service; required when there are several ports.",
   }),
@@ -64,24 +62,20 @@ export const servicePort = message(`${V1}.ServicePort`, "One port of a Service."
 });
 export interface ServicePort extends ValueOf<typeof servicePort> {}
 
-export const clientIpConfig = message(
-  `${V1}.ClientIPConfig`,
-  "How long a client stays with its Pod.",
-  {
-    timeoutSeconds: field(1, int32, {
-      pointer: true,
-      description: "Seconds since the client's last connection, 1 to 86400; 10800 by default.",
-    }),
-  },
-);
+const clientIpConfig = message(`${V1}.ClientIPConfig`, "How long a client stays with its Pod.", {
+  timeoutSeconds: field(1, int32, {
+    pointer: true,
+    description: "Seconds since the client's last connection, 1 to 86400; 10800 by default.",
+  }),
+});
 
-export const sessionAffinityConfig = message(
+const sessionAffinityConfig = message(
   `${V1}.SessionAffinityConfig`,
   "Settings of session affinity.",
   { clientIP: field(1, clientIpConfig, { description: "Settings of affinity ClientIP." }) },
 );
 
-export const serviceSpec = message(`${V1}.ServiceSpec`, "What a Service should be.", {
+const serviceSpec = message(`${V1}.ServiceSpec`, "What a Service should be.", {
   ports: field(
     1,
     list(servicePort, { listType: "map", mapKeys: ["port", "protocol"], mergeKey: "port" }),
@@ -156,7 +150,7 @@ export const serviceSpec = message(`${V1}.ServiceSpec`, "What a Service should b
 });
 export interface ServiceSpec extends ValueOf<typeof serviceSpec> {}
 
-export const portStatus = message(`${V1}.PortStatus`, "State of one port of a load balancer.", {
+const portStatus = message(`${V1}.PortStatus`, "State of one port of a load balancer.", {
   port: present(1, int32, { required: true, description: "Number of the port." }),
   protocol: present(2, stringOf(PROTOCOLS), {
     required: true,
@@ -169,7 +163,7 @@ export const portStatus = message(`${V1}.PortStatus`, "State of one port of a lo
   }),
 });
 
-export const loadBalancerIngress = message(
+const loadBalancerIngress = message(
   `${V1}.LoadBalancerIngress`,
   "One entry point of a load balancer.",
   {
@@ -184,14 +178,14 @@ export const loadBalancerIngress = message(
 );
 export interface LoadBalancerIngress extends ValueOf<typeof loadBalancerIngress> {}
 
-export const loadBalancerStatus = message(
+const loadBalancerStatus = message(
   `${V1}.LoadBalancerStatus`,
   "What a load balancer gave to the Service.",
   { ingress: field(1, list(loadBalancerIngress), { description: "Its entry points." }) },
 );
 export interface LoadBalancerStatus extends ValueOf<typeof loadBalancerStatus> {}
 
-export const serviceStatus = message(`${V1}.ServiceStatus`, "What a Service is now.", {
+const serviceStatus = message(`${V1}.ServiceStatus`, "What a Service is now.", {
   loadBalancer: field(1, loadBalancerStatus, { description: "State of its load balancer." }),
   conditions: field(2, list(condition, { listType: "map", mapKeys: ["type"], mergeKey: "type" }), {
     description: "Aspects of its state.",
