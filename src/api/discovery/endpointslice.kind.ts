@@ -1,6 +1,5 @@
 import type { Cidr } from "../../net/cidr.ts";
-import { AGE_COLUMN, NAME_COLUMN } from "../machinery/cells.ts";
-import { formatSome } from "../machinery/cells.ts";
+import { AGE_COLUMN, formatSome, NAME_COLUMN } from "../machinery/cells.ts";
 import type { KindDefinition } from "../machinery/kind.ts";
 import { PLAIN_STRATEGY } from "../machinery/strategy.ts";
 import { withZeroValues } from "../machinery/zero-values.ts";
