@@ -48,8 +48,8 @@ export class ListenError extends Error {
 
 /**
  * Serves HTTP/2 and HTTP/1.1 over TLS. A client certificate gives the user: common name and organizations.
- * Disposing stops listening, announces the end on every connection, and cuts what is left after 2 seconds;
- * end the handler's watches first.
+ * Disposing stops listening, ends watches and followed logs, announces the end on every connection, and cuts
+ * what is left after 2 seconds.
  * @throws ListenError when the address is in use or not allowed.
  */
 export async function listen(options: ListenOptions): Promise<HttpListener> {
@@ -83,9 +83,10 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   });
   server.on("tlsClientError", (error) => log.debug("TLS handshake failed", { error }));
   const users = new WeakMap<object, { readonly user: User | undefined }>();
+  const streams = new Set<AbortController>();
   server.on("request", (request, response) => {
     // Never rejects: every failure becomes an answer or a cut connection.
-    void serve(request, response, options, users);
+    void serve(request, response, options, { users, streams });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(options, error)));
@@ -107,6 +108,8 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
           clearTimeout(cut);
           resolve();
         });
+        // Watches would never end by themselves.
+        for (const stream of streams) stream.abort(new Error("the API server is closing"));
         // Sends GOAWAY: clients finish what runs and take new requests elsewhere.
         for (const session of sessions) session.close();
         for (const socket of sockets) if (socketIsIdle(socket)) socket.destroy();
@@ -122,11 +125,18 @@ function socketIsIdle(socket: Socket): boolean {
   return alpnProtocol !== "h2" && (busy === null || busy === undefined);
 }
 
+interface Connections {
+  /** By connection, read from its certificate once. */
+  readonly users: WeakMap<object, { readonly user: User | undefined }>;
+  /** What ends the answers under way whose length is open. */
+  readonly streams: Set<AbortController>;
+}
+
 async function serve(
   incoming: Http2ServerRequest,
   outgoing: Http2ServerResponse,
   options: ListenOptions,
-  users: WeakMap<object, { readonly user: User | undefined }>,
+  { users, streams }: Connections,
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.once("close", () => gone.abort(new Error("the client closed the connection")));
@@ -134,12 +144,15 @@ async function serve(
   incoming.on("error", (error: Error) => options.log.debug("request failed", { error }));
   try {
     const response = await answer(incoming, options, users, gone.signal);
+    if (response.headers["content-length"] === undefined) streams.add(gone);
     await send(incoming.method, response, outgoing, gone.signal);
   } catch (error) {
     // Headers are out or the client is gone: all that is left is to cut the stream, so that no client takes
     // half a body for a whole one.
     if (!gone.signal.aborted) options.log.error("response cut off", { url: incoming.url, error });
     cut(outgoing);
+  } finally {
+    streams.delete(gone);
   }
 }
 
@@ -202,7 +215,7 @@ async function send(
     outgoing.flushHeaders();
   }
   for await (const chunk of response.body) {
-    if (signal.aborted) return;
+    if (signal.aborted) break;
     if (!outgoing.write(chunk)) await drained(outgoing, signal);
   }
   outgoing.end();

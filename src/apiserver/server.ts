@@ -13,6 +13,7 @@ import { compressed } from "./compression.ts";
 import type { ApiContext } from "./context.ts";
 import { Deleter } from "./deleter.ts";
 import { Documents } from "./documents.ts";
+import { expireEvents } from "./event-expiry.ts";
 import { failureResponse, jsonResponse, textResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import {
@@ -132,6 +133,11 @@ class Server implements ApiServer {
     this.#documents = new Documents(kinds, deps.version);
     this.#routes = routeTable(kinds);
     this.#loops.push(this.#compact());
+    const eventKind = byResource.get("events");
+    if (eventKind !== undefined) {
+      const expiry = { cache, registry, eventKind, log, now };
+      this.#loops.push(expireEvents(expiry, this.#stop.signal));
+    }
   }
 
   async publish(address: PublishedAddress): Promise<void> {

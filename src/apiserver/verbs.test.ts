@@ -684,29 +684,36 @@ describe("Services", () => {
 
   it("keep what they hold over a restart of the server", async () => {
     const made = await api.call("POST", SERVICES, service("a", { clusterIP: "10.96.3.3" }));
-    const { createApiServer } = await import("./server.ts");
-    const { KINDS } = await import("../api/kinds.ts");
-    const { SILENT } = await import("../../test/apiserver/test-server.ts");
-    await api.server[Symbol.asyncDispose]();
-    await using again = await createApiServer({
-      store: api.store,
-      kinds: KINDS,
-      log: SILENT,
-      serviceCidrs: [cidr("10.96.0.0/16")],
-      nodePortRange: { first: 30_000, last: 32_767 },
-      version: "0.0.0",
+    await api.restart();
+    assert.equal((await api.call("GET", `${SERVICES}/a`)).text, made.text);
+    const second = await api.call("POST", SERVICES, service("b", { clusterIP: "10.96.3.3" }));
+    refused(second, 422, "Invalid", /already allocated/);
+  });
+});
+
+describe("Events", () => {
+  const EVENTS = "/api/v1/namespaces/default/events";
+  it("go when nothing was added to them for an hour", async () => {
+    const event = (name: string, lastTimestamp: string) => ({
+      metadata: { name, namespace: "default" },
+      involvedObject: { kind: "Service", namespace: "default", name: "x" },
+      reason: "R",
+      lastTimestamp,
     });
-    const ask = async (method: "GET" | "POST", url: string, body?: object) => {
-      const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-      const request = { method, url, headers: {}, body: bytes, signal: never() };
-      const response = await again.handle(request, { name: "admin", groups: [] });
-      return { status: response.status, text: (await readAll(response.body)).toString() };
-    };
-    assert.equal((await ask("GET", `${SERVICES}/a`)).text, made.text);
-    assert.equal(
-      (await ask("POST", SERVICES, service("b", { clusterIP: "10.96.3.3" }))).status,
-      422,
-    );
+    const at = (time: string) => ({ now: () => Date.parse(time) });
+    await using server = await startTestServer(at("2030-01-01T00:00:00Z"));
+    await server.call("POST", EVENTS, event("old", "2030-01-01T00:00:00Z"));
+    await server.call("POST", EVENTS, event("new", "2030-01-01T00:50:00Z"));
+    await server.restart(at("2030-01-01T01:30:00Z"));
+    const { body } = await server.open(`${EVENTS}?watch=1&fieldSelector=metadata.name%3Dold`);
+    let seen = "";
+    for await (const chunk of body) {
+      seen += Buffer.from(chunk).toString();
+      if (seen.includes('"DELETED"')) break;
+    }
+    const { text } = await server.call("GET", EVENTS);
+    assert.doesNotMatch(text, /"name":"old"/);
+    assert.match(text, /"name":"new"/);
   });
 });
 
@@ -735,6 +742,11 @@ describe("EndpointSlices in loopback mode", () => {
       /may not be in the loopback range/,
     );
     assert.equal((await post("127.112.0.9", controller)).status, 201);
+    const label = { metadata: { labels: { a: "b" } } };
+    assert.equal((await server.call("PATCH", `${SLICES}/s`, label, MERGE)).status, 200);
+    const other = { endpoints: [{ addresses: ["127.112.0.8"] }] };
+    const changed = await server.call("PATCH", `${SLICES}/s`, other, MERGE);
+    refused(changed, 422, "Invalid", /may not be in the loopback range/);
   });
 });
 

@@ -21,6 +21,10 @@ export interface WriteHook {
   refuseDeletion?(object: KubernetesObject): string | undefined;
   /** Objects that go in the same commit when this one does. */
   alsoDeleted?(object: KubernetesObject): readonly Step[];
-  /** Takes back errors that do not hold for this user. */
-  filterErrors?(errors: readonly FieldError[], user: User): readonly FieldError[];
+  /** Takes back errors that do not hold for this user, or for what was there before. */
+  filterErrors?(
+    errors: readonly FieldError[],
+    user: User,
+    old: KubernetesObject | undefined,
+  ): readonly FieldError[];
 }

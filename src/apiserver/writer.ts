@@ -92,7 +92,7 @@ export class Writer {
     const admitted = this.#admit(kind, { ...draft, metadata }, undefined, options.dryRun);
     try {
       const object = strategy.prepareForCreate(admitted.object);
-      this.#refuse(kind, object, options, [
+      this.#refuse(kind, object, undefined, options, [
         ...validateMetadata(object.metadata, {
           namespaced: kind.namespaced,
           nameProblems: (name, isPrefix) => strategy.nameProblems(name, isPrefix),
@@ -151,7 +151,7 @@ export class Writer {
         : { object: draft, release: () => {} };
     try {
       const object = withGeneration(kind, prepare(kind, part, admitted.object, old), old);
-      this.#refuse(kind, object, options, updateErrors(kind, part, object, old));
+      this.#refuse(kind, object, old, options, updateErrors(kind, part, object, old));
       const warnings = kind.strategy.warnings?.(object, old) ?? [];
       const isSame = deepEqual(object, { ...old, metadata: withoutVersion(old) });
       // A write that changes nothing makes no revision and no event.
@@ -219,12 +219,13 @@ export class Writer {
   #refuse(
     kind: KindDefinition,
     object: KubernetesObject,
+    old: KubernetesObject | undefined,
     options: WriteOptions,
     errors: readonly FieldError[],
   ): void {
     if (errors.length === 0) return;
     const hook = this.#deps.hooks.get(resourceNameOf(kind));
-    const kept = hook?.filterErrors?.(errors, options.user) ?? errors;
+    const kept = hook?.filterErrors?.(errors, options.user, old) ?? errors;
     if (kept.length > 0) throw invalidObject(kind, object.metadata.name, kept);
   }
 

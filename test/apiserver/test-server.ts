@@ -38,6 +38,8 @@ export function textAt(json: Json, path: string): string {
 
 export interface TestServer extends AsyncDisposable {
   readonly server: ApiServer;
+  /** Ends the server and starts another one over the same store. */
+  restart(more?: Partial<ApiServerDeps>): Promise<void>;
   readonly store: EmbeddedStore;
   call(
     method: ApiRequest["method"],
@@ -64,19 +66,28 @@ export function cidr(text: string): Cidr {
 export async function startTestServer(options: Partial<ApiServerDeps> = {}): Promise<TestServer> {
   const dir = await mkdtemp(join(tmpdir(), "portolan-api-"));
   const store = await EmbeddedStore.open({ dir });
-  const server = await createApiServer({
-    store,
-    kinds: KINDS,
-    log: SILENT,
-    serviceCidrs: [cidr("10.96.0.0/16")],
-    nodePortRange: DEFAULT_NODE_PORT_RANGE,
-    version: "0.0.0",
-    ...options,
-  });
+  const start = (more: Partial<ApiServerDeps> = {}) =>
+    createApiServer({
+      store,
+      kinds: KINDS,
+      log: SILENT,
+      serviceCidrs: [cidr("10.96.0.0/16")],
+      nodePortRange: DEFAULT_NODE_PORT_RANGE,
+      version: "0.0.0",
+      ...options,
+      ...more,
+    });
+  let server = await start();
   const open: TestServer["open"] = (url, { headers = {}, user = ADMIN, signal } = {}) =>
     server.handle({ method: "GET", url, headers, signal: signal ?? never() }, user);
   return {
-    server,
+    get server() {
+      return server;
+    },
+    async restart(more) {
+      await server[Symbol.asyncDispose]();
+      server = await start(more);
+    },
     store,
     open,
     async call(method, url, body, { headers = {}, user = ADMIN, signal } = {}) {
