@@ -35,6 +35,11 @@ export interface EndpointsControllerDeps {
 
 /** Services worked on at once. */
 const CONCURRENCY = 4;
+/**
+ * Pod changes are gathered for so long. An Endpoints object is written whole for each of its Pods, and nothing
+ * on the way of a packet waits for it: it must not be in the way of the slices, which are.
+ */
+const POD_BATCH_MS = 50;
 
 /** Keeps the Endpoints object of every Service that has a selector, for clients that know no slices (EP-001..017). */
 export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDisposable {
@@ -138,7 +143,9 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
       reconciler.enqueue(key);
     }),
     pods.onChange((change) => {
-      for (const key of servicePods.servicesChangedBy(change)) reconciler.enqueue(key);
+      for (const key of servicePods.servicesChangedBy(change)) {
+        reconciler.enqueueAfter(key, POD_BATCH_MS);
+      }
     }),
     endpoints.onChange((change) => {
       if (!own.observe(change)) reconciler.enqueue(change.key);

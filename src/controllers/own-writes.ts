@@ -22,14 +22,14 @@ interface Written<T> {
  * which of the reader's keys an object belongs to. Holds the writes under way only.
  */
 export class OwnWrites<T extends KubernetesObject> {
-  readonly #informer: Informer<T>;
+  readonly #informer: Pick<Informer<T>, "get">;
   readonly #groupOf: (object: T) => string | undefined;
   readonly #now: () => number;
   readonly #groups = new Map<string, Map<ObjectKey, Written<T>>>();
 
   /** @param now monotonic milliseconds. */
   constructor(
-    informer: Informer<T>,
+    informer: Pick<Informer<T>, "get">,
     groupOf: (object: T) => string | undefined,
     now: () => number = () => performance.now(),
   ) {

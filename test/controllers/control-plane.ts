@@ -1,6 +1,5 @@
 import type { KindDefinition } from "../../src/api/machinery/kind.ts";
 import type { KubernetesObject } from "../../src/api/machinery/metadata.ts";
-import { keyOf } from "../../src/api/machinery/object-key.ts";
 import { hasReason } from "../../src/api/machinery/status.ts";
 import { nodeKind } from "../../src/api/v1/node.kind.ts";
 import type { Node } from "../../src/api/v1/node.ts";
@@ -133,11 +132,4 @@ export async function startControlPlane(): Promise<ControlPlane> {
       await api[Symbol.asyncDispose]();
     },
   };
-}
-
-export function byName<T extends KubernetesObject>(
-  objects: readonly T[],
-  key: string,
-): T | undefined {
-  return objects.find((object) => keyOf(object) === key);
 }

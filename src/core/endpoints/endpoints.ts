@@ -7,8 +7,8 @@ import { isSameMap } from "./pod-address.ts";
 import { HEADLESS_LABEL, TRIGGER_TIME_ANNOTATION } from "./slice-metadata.ts";
 import { endpointSubsetsOf } from "./subsets.ts";
 
-export const ENDPOINTS_MANAGED_BY_LABEL = "endpoints.kubernetes.io/managed-by";
-export const ENDPOINTS_CONTROLLER = "endpoint-controller";
+const ENDPOINTS_MANAGED_BY_LABEL = "endpoints.kubernetes.io/managed-by";
+const ENDPOINTS_CONTROLLER = "endpoint-controller";
 const OVER_CAPACITY_ANNOTATION = "endpoints.kubernetes.io/over-capacity";
 
 export interface EndpointsObserved {

@@ -4,9 +4,9 @@ import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
 import type { Service } from "../../api/v1/service.ts";
 
 export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
-export const MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by";
+const MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by";
 /** Value of {@link MANAGED_BY_LABEL}: slices with another one, or none, are somebody else's (EPS-014). */
-export const SLICE_CONTROLLER = "endpointslice-controller.k8s.io";
+const SLICE_CONTROLLER = "endpointslice-controller.k8s.io";
 export const HEADLESS_LABEL = "service.kubernetes.io/headless";
 export const TRIGGER_TIME_ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time";
 

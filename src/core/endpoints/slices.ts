@@ -20,7 +20,7 @@ import {
 } from "./slice-metadata.ts";
 
 /** EPS-040. */
-export const DEFAULT_MAX_ENDPOINTS_PER_SLICE = 100;
+const DEFAULT_MAX_ENDPOINTS_PER_SLICE = 100;
 
 export interface SlicesObserved {
   /** One with a selector that is not of type ExternalName (EPS-007). */
@@ -94,7 +94,7 @@ export function familiesOf({ spec }: Service): readonly IpFamily[] {
 }
 
 /** A slice to be made: the server gives it a name. */
-export type NewSlice = Draft<EndpointSlice> &
+type NewSlice = Draft<EndpointSlice> &
   Pick<EndpointSlice, "addressType" | "endpoints"> & { readonly ports: readonly EndpointPort[] };
 
 /** The wanted endpoints of one family, by the ports that their Pods serve (EPS-020, 028, 032). */

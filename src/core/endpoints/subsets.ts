@@ -9,7 +9,7 @@ import { endpointHostnameOf } from "./slice-endpoint.ts";
 import { familiesOf } from "./slices.ts";
 
 /** EP-012: an Endpoints object names no more addresses than this. */
-export const MAX_ENDPOINTS_ADDRESSES = 1000;
+const MAX_ENDPOINTS_ADDRESSES = 1000;
 
 interface Subset {
   readonly ports: readonly ResolvedPort[];
