@@ -4,6 +4,7 @@ import { initContainersOf } from "./facts.ts";
 import type { MarkedProcess } from "./markers.ts";
 import type { ContainerRecord } from "./pod-files.ts";
 import type { ProcessId } from "./proc.ts";
+import { lostRun } from "./ended-run.ts";
 import { backoffAfterExit } from "./restart.ts";
 
 /** A container as an earlier agent left it. */
@@ -141,21 +142,6 @@ export function restoredFacts(
       ? record.previous
       : lostRun(record.attempt, record.startedAtMs, nowMs);
   return exitedFacts(run, record.previous);
-}
-
-/** A run that ended while no agent looked: kubelet gives such a container 137 too. */
-export function lostRun(attempt: number, startedAtMs: number, nowMs: number): ExitedRun {
-  return {
-    kind: "exited",
-    attempt,
-    exitCode: 137,
-    signal: 0,
-    reason: "ContainerStatusUnknown",
-    message:
-      "the process was not started by this run of the node agent, so its exit code is unknown",
-    startedAtMs,
-    finishedAtMs: nowMs,
-  };
 }
 
 function exitedFacts(run: ExitedRun, previous: ExitedRun | undefined): ContainerFacts {

@@ -9,8 +9,10 @@ import type { Change, Informers } from "../client/informer.ts";
 import { cidrAddress } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { hostEnvironment } from "./host-env.ts";
 import type { Images } from "./launch.ts";
+import { createAgentMetrics } from "./metrics.ts";
 import { machineCapacity, startNode } from "./node.ts";
 import { PodFiles } from "./pod-files.ts";
 import { PodSet } from "./pod-set.ts";
@@ -22,6 +24,8 @@ export interface AgentDeps {
   readonly client: ApiClient;
   readonly informers: Informers;
   readonly log: Logger;
+  /** Where the agent counts; default nowhere. */
+  readonly metrics?: Metrics | undefined;
   /** Epoch milliseconds; default Date.now. */
   readonly now?: (() => number) | undefined;
 }
@@ -95,6 +99,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
       {
         client,
         log,
+        metrics: createAgentMetrics(deps.metrics ?? new Metrics()),
         now,
         bootId: bootId(),
         dataDir,

@@ -7,7 +7,7 @@ import { isCompleted, willStart } from "./plan.ts";
 import { timeText } from "./time.ts";
 
 /** How a container of an attempt is named in status, for people: `portolan://<pod uid>/<name>/<attempt>`. */
-export function containerIdOf(podUid: string, name: string, attempt: number): string {
+function containerIdOf(podUid: string, name: string, attempt: number): string {
   return `portolan://${podUid}/${name}/${String(attempt)}`;
 }
 

@@ -15,7 +15,7 @@ export interface PodPlan {
   readonly failure: PodFailure | undefined;
 }
 
-export interface PodFailure {
+interface PodFailure {
   readonly reason: string;
   readonly message: string;
 }
@@ -113,7 +113,7 @@ class Planner {
 }
 
 /** Whether a process of the container exists or is about to. */
-export function isBusy(facts: ContainerFacts | undefined): boolean {
+function isBusy(facts: ContainerFacts | undefined): boolean {
   return facts?.state.kind === "running" || facts?.state.kind === "starting";
 }
 

@@ -1,5 +1,5 @@
 import type { IpAddress } from "../net/address.ts";
-import { ipFamilyOf, ipToBigInt } from "../net/address.ts";
+import { ipToBigInt } from "../net/address.ts";
 import { cidrAddress, cidrContains, cidrSize } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 
@@ -27,7 +27,7 @@ export class PodAddresses {
     return cidrAddress(this.#cidr, 1n);
   }
 
-  /** The holder's address, a new one when it has none; undefined when all are taken. */
+  /** A new address for the holder; undefined when all are taken. */
   allocate(holder: string): IpAddress | undefined {
     const usable = cidrSize(this.#cidr) - FIRST_OFFSET - 1n;
     for (let tried = 0n; tried < usable; tried++) {
@@ -58,9 +58,5 @@ export class PodAddresses {
   /** Gives the address back, if the holder has it. */
   release(address: IpAddress, holder: string): void {
     if (this.#holders.get(address) === holder) this.#holders.delete(address);
-  }
-
-  get family(): "IPv4" | "IPv6" {
-    return ipFamilyOf(this.nodeAddress);
   }
 }

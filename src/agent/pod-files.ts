@@ -98,7 +98,7 @@ export class PodFiles {
 }
 
 /** undefined when the text is no record. Only the agent writes them, so the shape is checked, not each value. */
-export function parseRecord(text: string): ContainerRecord | undefined {
+function parseRecord(text: string): ContainerRecord | undefined {
   try {
     const value: unknown = JSON.parse(text);
     return isRecord(value) ? value : undefined;

@@ -7,14 +7,17 @@ import { restoredFacts } from "./adoption.ts";
 import type { RestoredContainer } from "./adoption.ts";
 import { initContainersOf } from "./facts.ts";
 import type { ContainerFacts } from "./facts.ts";
+import type { AgentMetrics } from "./metrics.ts";
 import { PodAddresses } from "./pod-addresses.ts";
 import { PodWorker } from "./pod-worker.ts";
-import type { PodLog, PodWorkerDeps } from "./pod-worker.ts";
+import type { PodLog } from "./pod-log.ts";
+import type { PodWorkerDeps } from "./pod-worker.ts";
 import { restorePods } from "./restore.ts";
 import { adoptContainer, containerStarter } from "./start-container.ts";
 import type { StarterDeps } from "./start-container.ts";
 
 export interface PodSetDeps extends StarterDeps {
+  readonly metrics: AgentMetrics;
   readonly record: (
     object: ObjectReference,
     type: EventType,
@@ -115,6 +118,7 @@ export class PodSet {
       this.#workerDeps(),
     );
     this.#workers.set(uid, worker);
+    deps.metrics.pods.set(this.#workers.size);
     for (const container of [...initContainersOf(pod), ...pod.spec.containers]) {
       const { record, process: id } = restored.get(container.name) ?? {};
       const facts = containers.get(container.name);
@@ -180,6 +184,7 @@ export class PodSet {
       })
       .finally(() => {
         this.#workers.delete(uid);
+        this.#deps.metrics.pods.set(this.#workers.size);
         this.#leaving.delete(leaving);
       });
     this.#leaving.add(leaving);

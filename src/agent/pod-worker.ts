@@ -1,21 +1,20 @@
-import { podKind } from "../api/v1/pod.kind.ts";
 import type { Container } from "../api/v1/container.ts";
 import type { Pod } from "../api/v1/pod.ts";
-import { hasReason } from "../api/machinery/status.ts";
-import { backoff } from "../async/backoff.ts";
-import { sleep } from "../async/sleep.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { EventType } from "../client/events.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { lostRun } from "./adoption.ts";
 import { ContainerLog } from "./container-log.ts";
 import type { ContainerRun, RunListener } from "./container-run.ts";
 import { gracePeriodSecondsOf, initContainersOf } from "./facts.ts";
 import type { ContainerFacts, ExitedRun, PodFacts } from "./facts.ts";
 import type { PodFiles } from "./pod-files.ts";
+import type { AgentMetrics } from "./metrics.ts";
+import { deletePod } from "./delete-pod.ts";
+import { exitedRun } from "./ended-run.ts";
+import { loggedAttempt, noLogText } from "./pod-log.ts";
+import type { PodLog } from "./pod-log.ts";
 import { planPod } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
-import type { ProcessExit } from "./process.ts";
 import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
 import type { StartContainer } from "./start-container.ts";
 import { podStatusOf } from "./status.ts";
@@ -27,13 +26,13 @@ const GONE_GRACE_MS = 2_000;
 const LAST_WRITE_MS = 1_000;
 /** A timer cannot be set further; the plan is then made once too often. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-const DELETE_RETRY = { baseMs: 100, maxMs: 5_000 };
 
 export interface PodWorkerDeps {
   readonly client: ApiClient;
   readonly files: PodFiles;
   readonly bootId: string;
   readonly log: Logger;
+  readonly metrics: AgentMetrics;
   readonly now: () => number;
   readonly start: StartContainer;
   readonly record: (
@@ -47,11 +46,6 @@ export interface PodWorkerDeps {
   readonly allocateIp: (pod: Pod) => string | undefined;
   readonly releaseIp: (pod: Pod, ip: string) => void;
 }
-
-/** What `kubectl logs` may read; or why not, in kubelet's words. */
-export type PodLog =
-  | { readonly kind: "log"; readonly log: ContainerLog; readonly hasEnded: () => boolean }
-  | { readonly kind: "unavailable"; readonly message: string };
 
 /**
  * Runs one Pod. Everything that happens (a new object from the API, a process that ended, a probe, a timer)
@@ -87,6 +81,7 @@ export class PodWorker {
     this.#writer = new StatusWriter(pod, {
       client: deps.client,
       log: this.#log,
+      writes: deps.metrics.statusWrites,
       onSettled: () => {
         this.sync();
       },
@@ -120,28 +115,14 @@ export class PodWorker {
 
   /** Where a container's log is, for `kubectl logs`. */
   logOf(container: string, previous: boolean): PodLog {
-    const { name } = this.#pod.metadata;
     const facts = this.#containers.get(container);
+    const attempt = loggedAttempt(facts, previous);
+    if (attempt === undefined)
+      return { kind: "unavailable", message: noLogText(this.#pod, container, facts, previous) };
     const run = this.#runs.get(container);
-    const current =
-      run?.attempt ?? (facts?.state.kind === "exited" ? facts.state.attempt : undefined);
-    const attempt = previous ? facts?.previous?.attempt : (current ?? facts?.previous?.attempt);
-    if (attempt === undefined) {
-      if (previous)
-        return {
-          kind: "unavailable",
-          message: `previous terminated container "${container}" in pod "${name}" not found`,
-        };
-      const state = facts?.state;
-      const why = state?.kind === "waiting" ? state.reason : "ContainerCreating";
-      return {
-        kind: "unavailable",
-        message: `container "${container}" in pod "${name}" is waiting to start: ${why}`,
-      };
-    }
     const isLive = (): boolean => this.#runs.get(container)?.attempt === attempt;
     const log =
-      isLive() && run !== undefined
+      run?.attempt === attempt
         ? run.log
         : new ContainerLog(this.#deps.files.logFile(this.uid, container, attempt));
     return { kind: "log", log, hasEnded: () => !isLive() };
@@ -247,6 +228,8 @@ export class PodWorker {
       this.#ending.signal,
     );
     const nowMs = this.#deps.now();
+    const { failedStarts, containerStarts } = this.#deps.metrics;
+    (outcome.kind === "failed" ? failedStarts : containerStarts).inc();
     if (outcome.kind === "failed") {
       if (this.#isClosing) return;
       this.#record(name, "Warning", "Failed", `Error: ${outcome.message}`);
@@ -380,32 +363,7 @@ export class PodWorker {
     if (!this.#isTerminating || !plan.isFinished || !this.#writer.isSettled || this.#isDeleting)
       return;
     this.#isDeleting = true;
-    this.#spawn(this.#delete());
-  }
-
-  async #delete(): Promise<void> {
-    const { name, namespace } = this.#pod.metadata;
-    for (let failures = 0; ; failures++) {
-      try {
-        await this.#deps.client.delete(
-          podKind,
-          { name, namespace },
-          {
-            gracePeriodSeconds: 0,
-            preconditions: { uid: this.uid },
-            signal: this.#ending.signal,
-          },
-        );
-        return;
-      } catch (error) {
-        // Gone, or another Pod of that name: both is what was wanted.
-        if (this.#ending.signal.aborted || hasReason(error, "NotFound", "Conflict")) return;
-        this.#log.warn("pod not deleted", { error });
-        // Rejects only when the worker is stopped; then the delete is tried no more.
-        const delayMs = backoff(failures, DELETE_RETRY, Math.random);
-        await sleep(delayMs, this.#ending.signal).catch(() => undefined);
-      }
-    }
+    this.#spawn(deletePod(this.#pod, this.#deps.client, this.#log, this.#ending.signal));
   }
 
   #containerOf(name: string): Container {
@@ -429,23 +387,4 @@ export class PodWorker {
       });
     this.#tasks.add(watched);
   }
-}
-
-function exitedRun(
-  attempt: number,
-  startedAtMs: number,
-  finishedAtMs: number,
-  exit: ProcessExit,
-): ExitedRun {
-  if (exit.isUnknown) return lostRun(attempt, startedAtMs, finishedAtMs);
-  return {
-    kind: "exited",
-    attempt,
-    exitCode: exit.exitCode,
-    signal: exit.signal,
-    reason: exit.exitCode === 0 ? "Completed" : "Error",
-    message: "",
-    startedAtMs,
-    finishedAtMs,
-  };
 }

@@ -6,7 +6,7 @@ import type { ProbeTarget } from "./probe.ts";
 import { afterAnswer, initialProbeState, probeTiming } from "./probe-schedule.ts";
 import type { ProbeState } from "./probe-schedule.ts";
 
-export type ProbeName = "Startup" | "Liveness" | "Readiness";
+type ProbeName = "Startup" | "Liveness" | "Readiness";
 
 /** Told what the probes find; called synchronously, right after the answer. */
 export interface ProbeListener {

@@ -51,7 +51,7 @@ export async function restorePods(
 }
 
 /** SIGTERM, and SIGKILL for those that are still there after `graceMs`; with their groups where they lead one. */
-export async function stopProcesses(
+async function stopProcesses(
   processes: readonly ProcessId[],
   graceMs: number,
   signal: AbortSignal,

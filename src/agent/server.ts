@@ -7,7 +7,7 @@ import type { PeerCertificate } from "node:tls";
 import { pipeline } from "node:stream/promises";
 import type { Logger } from "../telemetry/log.ts";
 import { parseLogRequest } from "./log-request.ts";
-import type { PodLog } from "./pod-worker.ts";
+import type { PodLog } from "./pod-log.ts";
 import { codeOf } from "./proc.ts";
 
 export interface AgentServerOptions {

@@ -34,12 +34,12 @@ export interface StarterDeps {
   readonly allocatable: PodPlace["allocatable"];
 }
 
-export type StartOutcome =
+type StartOutcome =
   | { readonly kind: "started"; readonly run: ContainerRun; readonly startedAtMs: number }
   /** `reason` as in a container's waiting state. */
   | { readonly kind: "failed"; readonly reason: string; readonly message: string };
 
-export interface StartContext {
+interface StartContext {
   readonly podIp: string | undefined;
   readonly previous: ExitedRun | undefined;
   readonly backoff: RestartBackoff | undefined;

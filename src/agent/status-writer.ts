@@ -7,6 +7,7 @@ import { withDeadline } from "../async/deadline.ts";
 import { sleep } from "../async/sleep.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { Counter } from "../telemetry/metrics.ts";
 
 /** Conditions that the agent writes; the others belong to whoever wrote them (readiness gates). */
 export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
@@ -22,6 +23,7 @@ const RETRY = { baseMs: 50, maxMs: 5_000 };
 export interface StatusWriterDeps {
   readonly client: ApiClient;
   readonly log: Logger;
+  readonly writes: Counter;
   /** The write was acknowledged, or the Pod is gone or another now. */
   readonly onSettled: () => void;
 }
@@ -102,6 +104,7 @@ export class StatusWriter implements AsyncDisposable {
       if (status === undefined) break;
       try {
         await this.#write(status);
+        this.#deps.writes.inc();
         this.#written = status;
         this.#writtenText = text;
         failures = 0;

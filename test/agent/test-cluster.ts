@@ -10,6 +10,7 @@ import { startAgent } from "../../src/agent/agent.ts";
 import type { Agent, AgentOptions } from "../../src/agent/agent.ts";
 import { clusterCertificates } from "../../src/apiserver/certificates.ts";
 import type { ClusterCertificates } from "../../src/apiserver/certificates.ts";
+import { listen } from "../../src/apiserver/http.ts";
 import { createApiServer } from "../../src/apiserver/server.ts";
 import type { ApiServer } from "../../src/apiserver/server.ts";
 import { DEFAULT_NODE_PORT_RANGE } from "../../src/core/allocation/node-port-allocator.ts";
@@ -38,6 +39,8 @@ export interface TestCluster extends AsyncDisposable {
   readonly api: ApiServer;
   readonly certificates: ClusterCertificates;
   readonly dataDir: string;
+  /** Where the API listens, for agents in other processes. */
+  readonly url: string;
   readonly pods: Informer<Pod>;
   startAgent(options?: Partial<AgentOptions>): Promise<Agent>;
   /** Creates a Pod on the node `local`. */
@@ -69,6 +72,17 @@ export async function startTestCluster(): Promise<TestCluster> {
     agentTls: { ca: authority, certificate: agentClient.certificate, key: agentClient.key },
     version: "0.0.0",
   });
+  const listener = await listen({
+    address: "127.0.0.1",
+    port: 0,
+    tls: {
+      key: certificates.apiServer.key,
+      cert: certificates.apiServer.certificate,
+      clientCa: authority,
+    },
+    handler: (request, user) => api.handle(request, user),
+    log,
+  });
   const client = createClient({ transport: (request) => api.handle(request, ADMIN) });
   const informers: Informers = createInformers({ client, log });
   const pods = informers.of(podKind);
@@ -95,6 +109,7 @@ export async function startTestCluster(): Promise<TestCluster> {
     api,
     certificates,
     dataDir,
+    url: `https://127.0.0.1:${String(listener.port)}`,
     pods,
     async startAgent(options = {}) {
       const started = await startAgent(
@@ -137,6 +152,7 @@ export async function startTestCluster(): Promise<TestCluster> {
       for (const started of agents) await started[Symbol.asyncDispose]();
       await informers[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();
+      await listener[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
       await rm(directory, { recursive: true });
     },
