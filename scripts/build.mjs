@@ -2,10 +2,6 @@
 import { rmSync } from "node:fs";
 import { build } from "esbuild";
 
-const { version } = JSON.parse(
-  (await import("node:fs")).readFileSync(new URL("../package.json", import.meta.url), "utf8"),
-);
-
 rmSync("dist", { recursive: true, force: true });
 await build({
   entryPoints: { portolan: "src/cli/main.ts", index: "src/programs/start-cluster.ts" },
@@ -18,7 +14,6 @@ await build({
   // lmdb brings a native library; the others are loaded only when they are needed.
   packages: "external",
   sourcemap: "linked",
-  define: { "process.env.PORTOLAN_VERSION": JSON.stringify(version) },
   banner: { js: "// Portolan, Apache-2.0" },
   logLevel: "warning",
 });

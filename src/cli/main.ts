@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import process from "node:process";
 import { ConfigError } from "../programs/config.ts";
+import { programVersion } from "../programs/version.ts";
 import { LOG_LEVELS } from "../telemetry/log.ts";
 import type { LogLevel } from "../telemetry/log.ts";
 import { createLogger } from "../telemetry/logger.ts";
@@ -10,7 +11,6 @@ import { demo } from "./demo.ts";
 import { up } from "./up.ts";
 
 const COMMANDS: readonly Command[] = [up, demo];
-const VERSION = process.env["PORTOLAN_VERSION"] ?? "0.0.0-source";
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -22,7 +22,7 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     return name === undefined ? 2 : 0;
   }
   if (name === "version" || name === "--version") {
-    process.stdout.write(`portolan ${VERSION}\n`);
+    process.stdout.write(`portolan ${programVersion()}\n`);
     return 0;
   }
   const command = COMMANDS.find((candidate) => candidate.name === name);

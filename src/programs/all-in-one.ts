@@ -29,6 +29,7 @@ import { claimRanges } from "./loopback-ranges.ts";
 import type { LoopbackRanges } from "./loopback-ranges.ts";
 import { applyManifests, readManifests } from "./manifests.ts";
 import type { ApplyResult } from "./manifests.ts";
+import { programVersion } from "./version.ts";
 import { startLoopbackProxy } from "./loopback-proxy.ts";
 
 /** A running cluster in this process. Disposing stops its Pods, closes its ports and removes what is temporary. */
@@ -47,7 +48,6 @@ export interface Cluster extends AsyncDisposable {
 
 /** The one node of loopback mode. */
 export const NODE_NAME = "local";
-const VERSION = process.env["PORTOLAN_VERSION"] ?? "0.0.0-source";
 /** The parts of this process as one user: they meet in the API like any other client. */
 const PARTS: User = { name: "system:portolan", groups: ["system:masters", "system:authenticated"] };
 
@@ -104,7 +104,7 @@ async function start(
         certificate: certificates.agentClient.certificate,
         key: certificates.agentClient.key,
       },
-      version: VERSION,
+      version: programVersion(),
       renderMetrics: () => metrics.render(),
     }),
   );
@@ -122,10 +122,10 @@ async function start(
   );
   await server.publish({ address: config.apiListen.address, port: listener.port });
 
-  const client = createClient({ transport: (request) => server.handle(request, PARTS), log });
+  const client = createClient({ transport: (request) => server.handle(request, PARTS) });
   const informers = opened.add(createInformers({ client, log, metrics }));
   const parts = { client, informers, log, metrics };
-  const dns = await startParts(parts, config, ranges, dataDir.path, certificates, opened);
+  const dns = await startParts(parts, config, ranges, dataDir.path, certificates, opened, signal);
   await synced(informers, signal);
 
   const api = `https://${formatHostPort(config.apiListen.address, listener.port)}`;
@@ -172,9 +172,10 @@ async function startParts(
   dataDir: string,
   certificates: ClusterCertificates,
   opened: Disposables,
+  signal: AbortSignal,
 ): Promise<string> {
-  opened.add(startControllers(parts, ranges));
-  opened.add(await startLoopbackProxy(parts, NODE_NAME, ranges));
+  opened.add(startControllers(parts, { loadBalancerPool: ranges.loadBalancerCidr }));
+  const proxy = opened.add(startLoopbackProxy(parts, NODE_NAME, ranges));
   const dns = opened.add(
     await startDns(parts, {
       listen: config.dnsListen,
@@ -194,9 +195,10 @@ async function startParts(
       },
       images: config.images,
       stopPodsOnExit: true,
-      version: `v1.34.0+portolan.${VERSION}`,
+      version: `v1.34.0+portolan.${programVersion()}`,
     }),
   );
+  await proxy.ready(signal);
   return formatHostPort(dns.address, dns.port);
 }
 

@@ -17,7 +17,7 @@ export function fiveServicesFile(): string {
 }
 
 /** The folder of package.json: this file runs from `dist/` and, in tests, from `src/`. */
-function packageRoot(): string {
+export function packageRoot(): string {
   let dir = import.meta.dirname;
   while (!existsSync(join(dir, "package.json"))) {
     const parent = dirname(dir);

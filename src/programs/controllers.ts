@@ -1,0 +1,48 @@
+import { serviceKind } from "../api/v1/service.kind.ts";
+import type { ApiClient } from "../client/client.ts";
+import { createEventRecorder } from "../client/events.ts";
+import type { EventRecorder } from "../client/events.ts";
+import type { Informers } from "../client/informer.ts";
+import { startEndpointsController } from "../controllers/endpoints.ts";
+import { startEndpointSliceController } from "../controllers/endpointslice.ts";
+import { startNamespaceController } from "../controllers/namespace.ts";
+import { startNodeLifecycleController } from "../controllers/node-lifecycle.ts";
+import { startScheduler } from "../controllers/scheduler.ts";
+import { startLoadBalancerController } from "../loadbalancer/loop.ts";
+import { createPoolProvider } from "../loadbalancer/pool/provider.ts";
+import type { Cidr } from "../net/cidr.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { Disposables } from "./disposables.ts";
+
+export interface ControllersDeps {
+  readonly client: ApiClient;
+  readonly informers: Informers;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Starts the loops that a cluster needs to be alive, each with the name that its events go by upstream. */
+export function startControllers(
+  deps: ControllersDeps,
+  options: { readonly loadBalancerPool: Cidr },
+): AsyncDisposable {
+  const { client, informers } = deps;
+  const opened = new Disposables();
+  const as = (component: string): ControllersDeps & { events: EventRecorder } => {
+    const log = deps.log.with({ component });
+    const events = createEventRecorder({ client, component, host: "", now: Date.now, log });
+    return { ...deps, log, events: opened.add(events) };
+  };
+  opened.add(startEndpointSliceController(as("endpoint-slice-controller")));
+  opened.add(startEndpointsController(as("endpoint-controller")));
+  opened.add(startScheduler(as("default-scheduler")));
+  opened.add(startNamespaceController(as("namespace-controller")));
+  opened.add(startNodeLifecycleController(as("node-controller")));
+  const provider = createPoolProvider(
+    { services: informers.of(serviceKind) },
+    { pools: [options.loadBalancerPool] },
+  );
+  opened.add(startLoadBalancerController({ ...as("service-controller"), provider }));
+  return opened;
+}
