@@ -44,6 +44,7 @@ export class ContainerRun {
   readonly #hook = new AbortController();
   #probes: Promise<void> = Promise.resolve();
   #killAtMs: number | undefined;
+  #logTimer: NodeJS.Timeout | undefined;
   #killTimer: NodeJS.Timeout | undefined;
   #hasSignalled = false;
 
@@ -98,6 +99,7 @@ export class ContainerRun {
 
   /** Forgets the process without ending it: the agent goes, the container stays. */
   detach(): void {
+    clearInterval(this.#logTimer);
     clearTimeout(this.#killTimer);
     this.#end.abort(new Error("the node agent is ending"));
     this.#rest.abort(new Error("the node agent is ending"));
@@ -136,7 +138,7 @@ export class ContainerRun {
 
   async #watch(): Promise<ProcessExit> {
     const { process, log, logger, now } = this.#deps;
-    const timer = setInterval(() => {
+    this.#logTimer = setInterval(() => {
       log.check(now()).catch((error: unknown) => {
         logger.warn("log not checked", { file: log.file, error });
       });
@@ -144,7 +146,7 @@ export class ContainerRun {
     try {
       return await process.exited;
     } finally {
-      clearInterval(timer);
+      clearInterval(this.#logTimer);
       clearTimeout(this.#killTimer);
       for (const controller of [this.#end, this.#rest, this.#hook])
         controller.abort(new Error("the container has ended"));

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { get } from "node:https";
 import { after, before, describe, it } from "node:test";
 import { leaseKind } from "../../src/api/coordination/lease.kind.ts";
 import { nodeKind } from "../../src/api/v1/node.kind.ts";
@@ -303,6 +304,36 @@ describe("startAgent()", () => {
       { gracePeriodSeconds: 0 },
     );
     await until(() => Promise.resolve(!exists(pid)));
+  });
+});
+
+describe("the agent's server", () => {
+  const statusOf = (path: string, identity: { cert?: string; key?: string }): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const { authority: ca } = cluster.certificates;
+      const options = { host: NODE_IP, port: agent.port, path, ca, agent: false, ...identity };
+      get(options, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      }).once("error", reject);
+    });
+  const as = ({ certificate, key }: { certificate: string; key: string }) => ({
+    cert: certificate,
+    key,
+  });
+
+  it("lets in the API server and admins, and nobody without a certificate", async () => {
+    const { admin, agentClient } = cluster.certificates;
+    assert.equal(await statusOf("/healthz", as(agentClient)), 200);
+    assert.equal(await statusOf("/healthz", as(admin)), 200);
+    await assert.rejects(statusOf("/healthz", {}));
+  });
+
+  it("says what is not there", async () => {
+    const { agentClient } = cluster.certificates;
+    assert.equal(await statusOf("/nothing", as(agentClient)), 404);
+    assert.equal(await statusOf("/containerLogs/default/none/main", as(agentClient)), 404);
+    assert.equal(await statusOf("/containerLogs/a/b/c?tailLines=x", as(agentClient)), 400);
   });
 });
 
