@@ -112,17 +112,8 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
         for (const stream of streams) stream.abort(new Error("the API server is closing"));
         // Sends GOAWAY: clients finish what runs and take new requests elsewhere.
         for (const session of sessions) session.close();
-        for (const socket of sockets) if (socketIsIdle(socket)) socket.destroy();
       }),
   };
-}
-
-/** An HTTP/1.1 connection that waits for its next request; Node does not close these by itself here. */
-function socketIsIdle(socket: Socket): boolean {
-  // `_httpMessage` is the response under way on an HTTP/1.1 connection, as node:http itself tests it.
-  const busy = (socket as Socket & { readonly _httpMessage?: unknown })._httpMessage;
-  const { alpnProtocol } = socket as TLSSocket;
-  return alpnProtocol !== "h2" && (busy === null || busy === undefined);
 }
 
 interface Connections {

@@ -7,6 +7,7 @@ import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import { createNamespaces, publishServer } from "./cluster-objects.ts";
 import type { ClusterObjectsDeps, PublishedAddress } from "./cluster-objects.ts";
 import { compressed } from "./compression.ts";
@@ -29,7 +30,10 @@ import type { AgentTls } from "./logs.ts";
 import { loopbackHook } from "./loopback-writers.ts";
 import { Registry } from "./registry.ts";
 import { answerResource } from "./resource.ts";
+import { requestMetrics } from "./metrics.ts";
+import type { RequestMetrics } from "./metrics.ts";
 import { parseRoute, routeTable } from "./routes.ts";
+import type { Route, RouteTable } from "./routes.ts";
 import { ServicePools } from "./service-pools.ts";
 import { WatchCache } from "./watch-cache.ts";
 import type { WriteHook } from "./write-hook.ts";
@@ -52,6 +56,8 @@ export interface ApiServerDeps {
   readonly agentTls?: AgentTls | undefined;
   /** Our own version, e.g. "0.1.0". */
   readonly version: string;
+  /** Where requests are counted. */
+  readonly metrics?: Metrics | undefined;
   /** The text of `/metrics`. */
   readonly renderMetrics?: (() => string) | undefined;
   /** How much of each kind's recent past is kept for watches; default 8192 changes or 32 MiB. */
@@ -98,8 +104,9 @@ class Server implements ApiServer {
   readonly #context: ApiContext;
   readonly #stop = new AbortController();
   readonly #documents: Documents;
-  readonly #routes: ReturnType<typeof routeTable>;
+  readonly #routes: RouteTable;
   readonly #loops: Promise<void>[] = [];
+  readonly #metrics: RequestMetrics | undefined;
   #inFlight = 0;
 
   constructor(deps: ApiServerDeps, cache: WatchCache) {
@@ -130,6 +137,7 @@ class Server implements ApiServer {
       stopping: this.#stop.signal,
     };
     this.clusterObjects = { cache, registry, writer, kinds: byResource, log };
+    this.#metrics = deps.metrics && requestMetrics(deps.metrics, cache);
     this.#documents = new Documents(kinds, deps.version);
     this.#routes = routeTable(kinds);
     this.#loops.push(this.#compact());
@@ -148,41 +156,50 @@ class Server implements ApiServer {
   }
 
   async handle(request: ApiRequest, user: User | undefined): Promise<ApiResponse> {
-    try {
-      if (this.#inFlight >= MAX_IN_FLIGHT) {
-        throw tooManyRequests("too many requests at once, please try again later");
-      }
-      this.#inFlight++;
-      try {
-        return await compressed(request, await this.#answer(request, user));
-      } finally {
-        this.#inFlight--;
-      }
-    } catch (error) {
-      if (error instanceof StatusError) return failureResponse(error);
-      if (request.signal.aborted)
-        return failureResponse(internalError("the request was cancelled"));
-      this.#deps.log.error("request failed", { method: request.method, url: request.url, error });
-      return failureResponse(internalError(error instanceof Error ? error.message : String(error)));
-    }
+    const startMs = performance.now();
+    const at = request.url.indexOf("?");
+    const path = at === -1 ? request.url : request.url.slice(0, at);
+    const query = new URLSearchParams(at === -1 ? "" : request.url.slice(at + 1));
+    const route = parseRoute(path, this.#routes);
+    this.#inFlight++;
+    const response = await this.#answer(request, user, route, path, query)
+      .then((answer) => compressed(request, answer))
+      .catch((error: unknown) => this.#failed(request, error));
+    this.#inFlight--;
+    const seconds = (performance.now() - startMs) / 1000;
+    this.#metrics?.answered(request.method, route, response.status, seconds);
+    return response;
+  }
+
+  #failed(request: ApiRequest, error: unknown): ApiResponse {
+    if (error instanceof StatusError) return failureResponse(error);
+    if (request.signal.aborted) return failureResponse(internalError("the request was cancelled"));
+    this.#deps.log.error("request failed", { method: request.method, url: request.url, error });
+    return failureResponse(internalError(error instanceof Error ? error.message : String(error)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error("the API server is closed"));
     await Promise.all(this.#loops);
+    this.#metrics?.[Symbol.dispose]();
     await this.#context.cache[Symbol.asyncDispose]();
   }
 
-  async #answer(request: ApiRequest, user: User | undefined): Promise<ApiResponse> {
-    const at = request.url.indexOf("?");
-    const path = at === -1 ? request.url : request.url.slice(0, at);
-    const query = new URLSearchParams(at === -1 ? "" : request.url.slice(at + 1));
+  async #answer(
+    request: ApiRequest,
+    user: User | undefined,
+    route: Route | undefined,
+    path: string,
+    query: URLSearchParams,
+  ): Promise<ApiResponse> {
     if (HEALTH_PATHS.includes(path)) return answerHealth(path, query, this.#checks());
     if (user === undefined) throw unauthorized();
     if (this.#stop.signal.aborted) {
       throw failure(503, "ServiceUnavailable", "the API server is shutting down");
     }
-    const route = parseRoute(path, this.#routes);
+    if (this.#inFlight > MAX_IN_FLIGHT) {
+      throw tooManyRequests("too many requests at once, please try again later");
+    }
     switch (route?.kind) {
       case undefined:
         throw unknownPath();

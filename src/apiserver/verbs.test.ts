@@ -5,6 +5,7 @@ import { cidr, never, startTestServer, textAt } from "../../test/apiserver/test-
 import type { Answer, TestServer } from "../../test/apiserver/test-server.ts";
 import { configMap } from "../api/v1/configmap.ts";
 import { sealEnvelope } from "../api/machinery/protobuf-envelope.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { readAll } from "./exchange.ts";
 
 const MERGE = { headers: { "content-type": "application/merge-patch+json" } };
@@ -829,8 +830,17 @@ describe("the server itself", () => {
     assert.equal(moved.headers["cache-control"], "public, immutable");
   });
 
-  it("renders metrics that it is given", async () => {
-    await using server = await startTestServer({ renderMetrics: () => "up 1\n" });
-    assert.equal((await server.call("GET", "/metrics")).text, "up 1\n");
+  it("counts what it answers, by what is served and not by what is asked", async () => {
+    const metrics = new Metrics();
+    await using server = await startTestServer({ metrics, renderMetrics: () => metrics.render() });
+    await server.call("POST", MAPS, map("a"));
+    await server.call("GET", "/api/v1/nonsense");
+    const { text } = await server.call("GET", "/metrics");
+    assert.match(
+      text,
+      /portolan_api_requests_total\{method="POST",resource="configmaps",code="201"\} 1/,
+    );
+    assert.match(text, /portolan_api_requests_total\{method="GET",resource="",code="404"\} 1/);
+    assert.match(text, /portolan_api_objects\{resource="configmaps"\} 1/);
   });
 });

@@ -1,6 +1,7 @@
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { sleep } from "../async/sleep.ts";
 import { CompactedError } from "../store/store.ts";
 import type { Entry, Store, StoreEvent } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -12,6 +13,7 @@ import type { Served } from "./stored.ts";
 
 /** How long a reader waits for a version that this server has not seen yet. */
 const FRESHNESS_WAIT_MS = 3000;
+const REWATCH_MS = 100;
 
 export interface WatchCacheDeps {
   readonly store: Store;
@@ -72,6 +74,10 @@ export class WatchCache implements AsyncDisposable {
     return cache;
   }
 
+  kinds(): readonly KindCache[] {
+    return [...this.#byPrefix.values()];
+  }
+
   /** Announces what is about to be written, so that it need not be parsed when it comes back. */
   expect(storeKey: string, text: string, object: KubernetesObject): void {
     this.#expected.set(storeKey, { text, object });
@@ -120,7 +126,9 @@ export class WatchCache implements AsyncDisposable {
       try {
         const commits = store.watch({ prefix: REGISTRY, afterRevision: this.#applied, signal });
         for await (const events of commits) this.#apply(events);
-        if (!signal.aborted) log.warn("the store ended the watch; watching again");
+        if (signal.aborted) return;
+        log.warn("the store ended the watch; watching again");
+        await sleep(REWATCH_MS, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof CompactedError)) {
