@@ -1,10 +1,11 @@
+import { networkInterfaces } from "node:os";
 import { deepEqual } from "../api/machinery/json.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import { sleep } from "../async/sleep.ts";
-import { ipFamilyOf } from "../net/address.ts";
+import { ipFamilyOf, isLinkLocalUnicast, isUnspecified, parseIpAddress } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
 import { cidrAddress } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -57,9 +58,23 @@ export async function publishServer(
   cidrs: readonly Cidr[],
   signal: AbortSignal,
 ): Promise<{ readonly done: Promise<void> }> {
-  const wanted = wantedObjects(deps, published, cidrs);
+  const address = reachableAddress(published.address);
+  const wanted = wantedObjects(deps, { ...published, address }, cidrs);
   await reconcile(deps, wanted);
   return { done: keep(deps, wanted, signal) };
+}
+
+/** A server that listens on every address publishes the first one of its family that others can reach. */
+function reachableAddress(address: IpAddress): IpAddress {
+  if (!isUnspecified(address)) return address;
+  const family = ipFamilyOf(address);
+  const candidates = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter((one) => one.family === family && !one.internal)
+    .flatMap((one) => parseIpAddress(one.address) ?? [])
+    .filter((one) => !isLinkLocalUnicast(one));
+  const loopback = parseIpAddress(family === "IPv4" ? "127.0.0.1" : "::1");
+  return candidates[0] ?? loopback ?? address;
 }
 
 interface Wanted {

@@ -195,7 +195,11 @@ async function send(
   outgoing: Http2ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
-  outgoing.writeHead(response.status, { ...response.headers });
+  // What is answered now may be wrong in a moment, and is not for everybody.
+  outgoing.writeHead(response.status, {
+    "cache-control": "no-cache, private",
+    ...response.headers,
+  });
   if (method === "HEAD") {
     outgoing.end();
     return;

@@ -39,7 +39,7 @@ export async function listPage(
 ): Promise<Page> {
   const token = query.continueToken === "" ? undefined : parseToken(query.continueToken);
   if (query.resourceVersion !== undefined) await cache.reached(query.resourceVersion, signal);
-  const exact = query.resourceVersionMatch === "Exact" ? query.resourceVersion : undefined;
+  const exact = isExact(query) ? query.resourceVersion : undefined;
   const revision = token?.revision ?? exact ?? cache.revision;
   if (token !== undefined && token.revision > cache.revision) throw expired(CONTINUE_EXPIRED);
   const state = kindCache.stateAt(revision, selection.prefix);
@@ -51,6 +51,12 @@ export async function listPage(
     );
   }
   return cut(state, selection, token?.after ?? "", query.limit, revision);
+}
+
+/** Without a match, a version means "not older", but for a first page exactly it, as upstream. */
+function isExact({ resourceVersion = 0, resourceVersionMatch, limit }: ListQuery): boolean {
+  if (resourceVersionMatch !== undefined) return resourceVersionMatch === "Exact";
+  return resourceVersion > 0 && limit > 0;
 }
 
 function cut(

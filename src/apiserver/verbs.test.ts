@@ -542,6 +542,8 @@ describe("list", () => {
       "b",
     ]);
     assert.deepEqual(names(await api.call("GET", `${MAPS}?resourceVersion=0`)), ["a", "b"]);
+    const page = await api.call("GET", `${MAPS}?resourceVersion=${version}&limit=5`);
+    assert.deepEqual(names(page), ["a"]);
     refused(
       await api.call("GET", `${MAPS}?resourceVersion=x`),
       400,
