@@ -71,7 +71,7 @@ describe("Forwarder", () => {
     for (const script of forged) {
       await using forger = await startUpstream(script);
       await using honest = await startUpstream(found);
-      await using running = forwarder([forger, honest], { tryMs: 50 });
+      await using running = forwarder([forger, honest], { tryMs: 300 });
       assert.deepEqual(records(await running.resolve(question())), expected);
       assert.equal(honest.queries.length, 1);
     }
@@ -111,7 +111,7 @@ describe("Forwarder", () => {
     await using troubled = await startUpstream(() => ({ rcode: RCODE.SERVFAIL }));
     for (const bad of [silentOne, troubled, await deadUpstream()]) {
       await using good = await startUpstream(found);
-      await using running = forwarder([bad, good], { tryMs: 50 });
+      await using running = forwarder([bad, good], { tryMs: 300 });
       assert.deepEqual(records(await running.resolve(question())), expected);
     }
   });
@@ -122,7 +122,7 @@ describe("Forwarder", () => {
       asked += 1;
       return asked === 1 ? undefined : found(query, protocol);
     });
-    await using running = forwarder([upstream], { tryMs: 50 });
+    await using running = forwarder([upstream], { tryMs: 300 });
     assert.deepEqual(records(await running.resolve(question())), expected);
   });
 

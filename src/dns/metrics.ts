@@ -5,7 +5,7 @@ import { ipFamilyOf } from "../net/address.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { ListenAddress, Protocol } from "./listener.ts";
 
-export interface AnsweredFacts {
+interface AnsweredFacts {
   readonly protocol: Protocol;
   /** Undefined when no question could be read. */
   readonly type: number | undefined;

@@ -7,6 +7,7 @@ import { encodeMessage } from "../core/dns/encode.ts";
 import { EDNS_UDP_BYTES, PLAIN_UDP_BYTES, RCODE, TCP_BYTES } from "../core/dns/message.ts";
 import type { Edns, Message, ResourceRecord } from "../core/dns/message.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
+import type { Logger } from "../telemetry/log.ts";
 import type { Forwarded, Forwarder } from "./forwarder.ts";
 import type { Protocol, Respond } from "./listener.ts";
 import type { DnsMetrics } from "./metrics.ts";
@@ -24,6 +25,24 @@ type Reply = Partial<Pick<Message, "answers" | "authority" | "additional">> & {
   readonly authoritative?: boolean;
   readonly authenticData?: boolean;
 };
+
+/**
+ * Keeps a defect in the answering of one question from ending the process, and with it everybody's names: it
+ * is logged, and that question gets no answer.
+ */
+export function guarded(respond: Respond, log: Logger): Respond {
+  const note = (error: unknown): undefined => {
+    log.error("dns question not answered", { error });
+  };
+  return (message, protocol) => {
+    try {
+      const answer = respond(message, protocol);
+      return answer instanceof Promise ? answer.catch(note) : answer;
+    } catch (error) {
+      return note(error);
+    }
+  };
+}
 
 /** Answers from the index at once, and all other names when upstream servers have. */
 export function createResponder(deps: ResponderDeps, zone: ZoneOptions): Respond {
@@ -44,7 +63,8 @@ export function createResponder(deps: ResponderDeps, zone: ZoneOptions): Respond
     if (parsed.kind === "refuse") return finish({ rcode: parsed.rcode }, "kubernetes");
     // Wraps before numbers stop being exact.
     rotation = (rotation + 1) & 0x7fff_ffff;
-    const decision = answer(parsed.question, deps.index(), zone, rotation);
+    const limit = protocol === "tcp" ? TCP_BYTES : udpLimit(parsed.edns);
+    const decision = answer(parsed.question, deps.index(), zone, rotation, limit);
     switch (decision.kind) {
       case "answer":
         return finish(decision, "kubernetes");

@@ -13,7 +13,7 @@ import { feedIndex } from "./index-feed.ts";
 import { listenBoth } from "./listen-both.ts";
 import type { ListenAddress, Respond } from "./listener.ts";
 import { NO_METRICS, createDnsMetrics } from "./metrics.ts";
-import { createResponder } from "./responder.ts";
+import { createResponder, guarded } from "./responder.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
 import type { Upstream } from "./upstream.ts";
@@ -63,7 +63,7 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
   // Whoever asks before the rest of this function ran is answered by nobody, and asks again.
   let respond: Respond = () => undefined;
   const listeners = await listenBoth(
-    { respond: (message, protocol) => respond(message, protocol), log },
+    { respond: guarded((message, protocol) => respond(message, protocol), log), log },
     options.listen,
   );
   const bound: ListenAddress = { address: options.listen.address, port: listeners.port };

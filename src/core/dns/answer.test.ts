@@ -9,7 +9,7 @@ import { answer } from "./answer.ts";
 import type { Decision } from "./answer.ts";
 import { DnsIndex } from "./dns-index.ts";
 import { formatDomainName, parseDomainName } from "./domain-name.ts";
-import { CLASS_IN, RCODE, TYPE } from "./message.ts";
+import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "./message.ts";
 import type { ZoneOptions } from "./records.ts";
 import { serviceView, sliceView } from "./views.ts";
 import { formatRecord } from "./zone-text.ts";
@@ -138,7 +138,7 @@ function ask(
   const parsed = parseDomainName(name);
   assert.ok(parsed, `not a name: ${name}`);
   const question = { name: parsed, type: TYPE[type], class: CLASS_IN };
-  return answer(question, index, { ...options, ...changed }, rotation);
+  return answer(question, index, { ...options, ...changed }, rotation, TCP_BYTES);
 }
 
 /** The decision as text: the code, the answer's records, and "SOA" when a negative answer has one. */
@@ -506,6 +506,7 @@ describe("answer() for the rest of the zone", () => {
         undefined,
         options,
         0,
+        TCP_BYTES,
       );
     assert.deepEqual(outcome(unsynced("web.default.svc.cluster.local")), ["servfail"]);
     assert.deepEqual(outcome(unsynced("10.0.96.10.in-addr.arpa")), ["servfail"]);
@@ -537,12 +538,28 @@ describe("answer() for the rest of the zone", () => {
     ]);
   });
 
+  it("DNS-018: no more records are made than could fit, and one more, starting at the rotation", () => {
+    const [name, type] = [["db", "default", "svc", "cluster", "local"], TYPE.A];
+    const firsts = [0, 1, 2, 3].map((rotation) => {
+      const decision = answer({ name, type, class: CLASS_IN }, cluster, options, rotation, 32);
+      assert.ok(decision.kind === "answer");
+      return decision.answers.map(({ data }) => (data.kind === "A" ? data.address : ""));
+    });
+    assert.deepEqual(firsts, [
+      ["10.112.0.5", "10.112.0.6", "10.112.0.7"],
+      ["10.112.0.6", "10.112.0.7", "10.112.0.8"],
+      ["10.112.0.7", "10.112.0.8", "10.112.0.5"],
+      ["10.112.0.8", "10.112.0.5", "10.112.0.6"],
+    ]);
+  });
+
   it("a class other than IN is refused", () => {
     const decision = answer(
       { name: ["cluster", "local"], type: TYPE.TXT, class: 3 },
       cluster,
       options,
       0,
+      TCP_BYTES,
     );
     assert.deepEqual(outcome(decision), ["REFUSED"]);
   });

@@ -22,6 +22,7 @@ import {
 } from "./records.ts";
 import type { Answer, Asked, ZoneOptions } from "./records.ts";
 import { parseReverseName } from "./reverse-name.ts";
+import { byFamily } from "./views.ts";
 
 export type Decision =
   | Answer
@@ -42,18 +43,21 @@ export type Decision =
 const MAX_ALIASES = 10;
 /** Of the Kubernetes DNS specification (DNS-015). */
 const SPECIFICATION_VERSION = "1.1.0";
-const LOCALHOST = ["127.0.0.1", "::1"].flatMap((text) => parseIpAddress(text) ?? []);
+const LOCALHOST = byFamily(["127.0.0.1", "::1"].flatMap((text) => parseIpAddress(text) ?? []));
 
 /**
  * Decides what the answer to a question is. `index` is undefined as long as the cluster is not known: its
  * names then get SERVFAIL, never NXDOMAIN, for an empty cache is not an empty cluster (DNS-028).
- * `rotation`, any whole number from 0, says which of several addresses comes first (DNS-033).
+ * `rotation`, any whole number from 0, says which of several addresses comes first (DNS-033). `maxBytes`
+ * bounds the message that the answer is for: of records that could not fit, only enough are made for whoever
+ * encodes it to see that some are missing, so that a large Service costs no more than the message.
  */
 export function answer(
   question: Question,
   index: DnsIndex | undefined,
   options: ZoneOptions,
   rotation: number,
+  maxBytes: number,
 ): Decision {
   // Zone transfers go to nobody (DNS-021), and only the Internet's class is served.
   const isTransfer = question.type === TYPE.AXFR || question.type === TYPE.IXFR;
@@ -61,7 +65,13 @@ export function answer(
     const reason = "neither zone transfers nor classes other than IN are served";
     return { ...positive([]), rcode: RCODE.REFUSED, authoritative: false, reason };
   }
-  return answerName({ type: question.type, index, options, rotation }, question.name, 0);
+  // No record is shorter: a pointer to its owner, ten fixed bytes, four of data.
+  const maxRecords = Math.floor(maxBytes / 16) + 1;
+  return answerName(
+    { type: question.type, index, options, rotation, maxRecords },
+    question.name,
+    0,
+  );
 }
 
 function answerName(asked: Asked, name: DomainName, aliases: number): Decision {
@@ -122,7 +132,7 @@ function answerContent(
         const ports = content.ports();
         return ports.length > 0 ? serviceRecords(asked, name, zone, ports) : undefined;
       }
-      const records = addressRecords(asked, name, content.addresses);
+      const records = addressRecords(asked, name, content.addresses());
       return records.length > 0 ? positive(records) : undefined;
     }
   }

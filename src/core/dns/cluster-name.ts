@@ -3,7 +3,8 @@ import { parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import type { DnsIndex } from "./dns-index.ts";
 import type { DomainName } from "./domain-name.ts";
-import type { EndpointsView, PortView, ServiceView } from "./views.ts";
+import { allOf, byFamily } from "./views.ts";
+import type { Addresses, EndpointsView, PortView, ServiceView } from "./views.ts";
 
 /**
  * What stands at a name of the cluster's zone. It is decided once a name, before anyone looks at the type
@@ -19,8 +20,9 @@ export type NameContent =
   | { readonly kind: "alias"; readonly target: DomainName }
   | {
       readonly kind: "hosts";
-      readonly addresses: readonly IpAddress[];
-      /** What an SRV question is answered with. Made on demand: it is long for a large headless Service. */
+      /** Made on demand, as `ports` is: both are long for a large headless Service. */
+      readonly addresses: () => Addresses;
+      /** What an SRV question is answered with. */
       readonly ports: () => readonly PortTarget[];
     };
 
@@ -29,7 +31,7 @@ export interface PortTarget {
   readonly port: number;
   /** Label below the Service's name; undefined for the Service itself. */
   readonly endpoint: string | undefined;
-  readonly addresses: readonly IpAddress[];
+  readonly addresses: Addresses;
 }
 
 export interface NameRules {
@@ -77,7 +79,7 @@ function lookupServerName(
 ): NameContent {
   if (second === undefined) return empty("the name server is below dns");
   if (second !== "ns" || third !== undefined) return missing("only ns is below dns");
-  return { kind: "hosts", addresses: rules.serverAddresses, ports: () => [] };
+  return { kind: "hosts", addresses: () => byFamily(rules.serverAddresses), ports: () => [] };
 }
 
 function lookupPod(label: string, below: DomainName, rules: NameRules): NameContent {
@@ -86,7 +88,7 @@ function lookupPod(label: string, below: DomainName, rules: NameRules): NameCont
   const isIpv4 = /^\d+-\d+-\d+-\d+$/.test(label);
   const address = parseIpAddress(label.replaceAll("-", isIpv4 ? "." : ":"));
   if (address === undefined) return missing(`${label} is no address written with dashes`);
-  return { kind: "hosts", addresses: [address], ports: () => [] };
+  return { kind: "hosts", addresses: () => byFamily([address]), ports: () => [] };
 }
 
 /** `below` holds what is left of the Service's label, from right to left. */
@@ -105,7 +107,7 @@ function lookupService(
     return { kind: "alias", target: service.target };
   }
   const endpoints = index.endpoints(key);
-  if (service.kind === "headless" && endpoints.addresses.length === 0) {
+  if (service.kind === "headless" && endpoints.byName.size === 0) {
     return missing(`headless Service ${key} has no ready endpoint`);
   }
   const [first, second, ...more] = below;
@@ -119,7 +121,7 @@ function serviceItself(service: ServiceView, endpoints: EndpointsView): NameCont
   const isHeadless = service.kind === "headless";
   return {
     kind: "hosts",
-    addresses: isHeadless ? endpoints.addresses : service.clusterIps,
+    addresses: () => (isHeadless ? endpoints.addresses : service.clusterIps),
     // CoreDNS lists every port here, named or not (DNS-025); peer finders rely on it.
     ports: () => portTargets(service, endpoints, () => true),
   };
@@ -135,7 +137,7 @@ function endpointOrProtocol(
     const { name, addresses } = endpoint;
     return {
       kind: "hosts",
-      addresses,
+      addresses: () => addresses,
       ports: () => endpoint.ports.map(({ port }) => ({ port, endpoint: name, addresses })),
     };
   }
@@ -163,7 +165,8 @@ function namedPort(
     return missing(`Service ${service.key} has no ${protocol} port named ${name}`);
   }
   // Like CoreDNS, the name of a port has the addresses as well.
-  const addresses = [...new Set(targets.flatMap((target) => target.addresses))];
+  const addresses = (): Addresses =>
+    byFamily([...new Set(targets.flatMap((target) => allOf(target.addresses)))]);
   return { kind: "hosts", addresses, ports: () => targets };
 }
 
@@ -177,10 +180,18 @@ function portTargets(
     const ports = new Set(service.ports.filter(isWanted).map(({ port }) => port));
     return [...ports].map((port) => ({ port, endpoint: undefined, addresses }));
   }
-  return [...endpoints.byName.values()].flatMap(({ name, addresses, ports }) => {
-    const wanted = new Set(ports.filter(isWanted).map(({ port }) => port));
-    return [...wanted].map((port) => ({ port, endpoint: name, addresses }));
-  });
+  // All endpoints of a slice share one list of ports, which is looked through once.
+  const wantedOf = new Map<readonly PortView[], readonly number[]>();
+  const targets: PortTarget[] = [];
+  for (const { name, addresses, ports } of endpoints.byName.values()) {
+    let wanted = wantedOf.get(ports);
+    if (wanted === undefined) {
+      wanted = [...new Set(ports.filter(isWanted).map(({ port }) => port))];
+      wantedOf.set(ports, wanted);
+    }
+    for (const port of wanted) targets.push({ port, endpoint: name, addresses });
+  }
+  return targets;
 }
 
 function isNamed(port: PortView, protocol: string): boolean {

@@ -5,6 +5,7 @@ import { objectKey } from "../../api/machinery/object-key.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import { DnsIndex } from "./dns-index.ts";
+import { byFamily } from "./views.ts";
 import type { ServiceView, SliceView } from "./views.ts";
 
 const key = (name: string) => objectKey({ namespace: "default", name });
@@ -36,7 +37,7 @@ function apply(index: DnsIndex, change: ServiceChange | SliceChange): void {
         : {
             key: key(change.name),
             kind: "clusterIP",
-            clusterIps: [change.clusterIp],
+            clusterIps: byFamily([change.clusterIp]),
             ports: [],
             target: undefined,
           };
@@ -58,7 +59,7 @@ function apply(index: DnsIndex, change: ServiceChange | SliceChange): void {
 function contents(index: DnsIndex): unknown {
   return {
     services: names.map((name) => index.service(key(name))),
-    endpoints: names.map((name) => index.endpoints(key(name)).addresses.toSorted()),
+    endpoints: names.map((name) => index.endpoints(key(name)).addresses.IPv4.toSorted()),
     labels: names.map((name) => [...index.endpoints(key(name)).byName.keys()].toSorted()),
     clusterIps: addresses.map((address) => index.serviceAt(address) !== undefined),
     reverse: addresses.map((address) =>
@@ -98,7 +99,7 @@ describe("DnsIndex", () => {
     apply(index, { kind: "slice", name: "s1", service: "a", members: [address] });
     apply(index, { kind: "slice", name: "s2", service: "a", members: [address] });
     assert.deepEqual(index.endpointsAt(address), [{ service: "default/a", name: "at-10.0.0.1" }]);
-    assert.deepEqual(index.endpoints(key("a")).addresses, ["10.0.0.1"]);
+    assert.deepEqual(index.endpoints(key("a")).addresses.IPv4, ["10.0.0.1"]);
   });
 
   it("a slice whose label moves to another Service leaves the first", () => {
@@ -107,7 +108,7 @@ describe("DnsIndex", () => {
     assert.ok(address);
     apply(index, { kind: "slice", name: "s1", service: "a", members: [address] });
     apply(index, { kind: "slice", name: "s1", service: "b", members: [address] });
-    assert.deepEqual(index.endpoints(key("a")).addresses, []);
-    assert.deepEqual(index.endpoints(key("b")).addresses, [address]);
+    assert.deepEqual(index.endpoints(key("a")).addresses.IPv4, []);
+    assert.deepEqual(index.endpoints(key("b")).addresses.IPv4, [address]);
   });
 });

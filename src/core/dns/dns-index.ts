@@ -1,6 +1,6 @@
 import type { ObjectKey } from "../../api/machinery/object-key.ts";
 import type { IpAddress } from "../../net/address.ts";
-import { endpointsView } from "./views.ts";
+import { allOf, endpointsView } from "./views.ts";
 import type { EndpointsView, ServiceView, SliceView } from "./views.ts";
 
 /**
@@ -37,13 +37,13 @@ export class DnsIndex {
   setService(key: ObjectKey, view: ServiceView | undefined): void {
     const before = this.#services.get(key);
     if (before !== undefined) {
-      for (const address of before.clusterIps) drop(this.#byClusterIp, address, before);
+      for (const address of allOf(before.clusterIps)) drop(this.#byClusterIp, address, before);
     }
     if (view === undefined) {
       this.#services.delete(key);
     } else {
       this.#services.set(key, view);
-      for (const address of view.clusterIps) add(this.#byClusterIp, address, view);
+      for (const address of allOf(view.clusterIps)) add(this.#byClusterIp, address, view);
     }
     this.#changes += 1;
   }

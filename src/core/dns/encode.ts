@@ -136,6 +136,8 @@ class MessageWriter {
   #length = 0;
   /** Offsets of names by their wire text, exact in case, so that a pointer never changes a name's case. */
   readonly #offsets = new Map<string, number>();
+  /** The whole name written last: most records of an answer have the same owner. */
+  #last: { readonly name: DomainName; readonly offset: number } | undefined;
 
   get length(): number {
     return this.#length;
@@ -149,6 +151,7 @@ class MessageWriter {
   /** Takes back all from `length` on. Names written there must not be written again after it. */
   cut(length: number): void {
     this.#length = length;
+    this.#last = undefined;
     for (const [name, offset] of this.#offsets) if (offset >= length) this.#offsets.delete(name);
   }
 
@@ -184,6 +187,11 @@ class MessageWriter {
 
   /** The name, with a pointer in place of the longest tail that stands in the message already. */
   name(name: DomainName): void {
+    if (this.#last?.name === name) {
+      this.uint16(0xc000 | this.#last.offset);
+      return;
+    }
+    if (this.#length < 0x4000 && name.length > 0) this.#last = { name, offset: this.#length };
     const tails: string[] = [];
     let tail = "";
     for (let i = name.length - 1; i >= 0; i--) {

@@ -63,7 +63,7 @@ export type RecordData =
       readonly parts: readonly (Uint8Array | DomainName)[];
     };
 
-export interface SoaData {
+interface SoaData {
   readonly kind: "SOA";
   readonly mname: DomainName;
   readonly rname: DomainName;

@@ -6,6 +6,8 @@ import type { DnsIndex } from "./dns-index.ts";
 import type { DomainName } from "./domain-name.ts";
 import { RCODE, TYPE } from "./message.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
+import { allOf } from "./views.ts";
+import type { Addresses } from "./views.ts";
 
 export interface ZoneOptions extends NameRules {
   /** Folded, e.g. `["cluster", "local"]`. */
@@ -25,6 +27,8 @@ export interface Asked {
   readonly index: DnsIndex | undefined;
   readonly options: ZoneOptions;
   readonly rotation: number;
+  /** More records of a section than this cannot fit into the message, and are not made. */
+  readonly maxRecords: number;
 }
 
 export interface Answer {
@@ -75,12 +79,11 @@ export function minimalAny(asked: Asked, name: DomainName): Answer {
 export function addressRecords(
   asked: Asked,
   name: DomainName,
-  addresses: readonly IpAddress[],
+  addresses: Addresses,
 ): readonly ResourceRecord[] {
   if (asked.type !== TYPE.A && asked.type !== TYPE.AAAA) return [];
-  const family = asked.type === TYPE.A ? "IPv4" : "IPv6";
-  const matching = addresses.filter((address) => ipFamilyOf(address) === family);
-  return rotated(matching, asked.rotation).map((address) => addressRecord(asked, name, address));
+  const matching = addresses[asked.type === TYPE.A ? "IPv4" : "IPv6"];
+  return rotated(matching, asked).map((address) => addressRecord(asked, name, address));
 }
 
 /** SRV records of a Service's name or one below it, and the addresses of their targets beside them. */
@@ -96,7 +99,7 @@ export function serviceRecords(
     endpoint === undefined ? serviceName : [endpoint, ...serviceName];
   // How to weigh them is not specified (DNS-026): all share 100, as in CoreDNS.
   const weight = Math.max(1, Math.floor(100 / ports.length));
-  const order = rotated(ports, asked.rotation);
+  const order = rotated(ports, asked);
   const answers = order.map((target) =>
     recordOf(asked, name, {
       kind: "SRV",
@@ -107,9 +110,10 @@ export function serviceRecords(
     }),
   );
   const hosts = new Map(order.map((target) => [target.endpoint, target]));
-  const additional = [...hosts.values()].flatMap((target) =>
-    target.addresses.map((address) => addressRecord(asked, nameOf(target), address)),
-  );
+  const additional = [...hosts.values()].flatMap((target) => {
+    const owner = nameOf(target);
+    return allOf(target.addresses).map((address) => addressRecord(asked, owner, address));
+  });
   return positive(answers, additional);
 }
 
@@ -144,8 +148,13 @@ function addressRecord(asked: Asked, name: DomainName, address: IpAddress): Reso
   return recordOf(asked, name, { kind, address });
 }
 
-function rotated<T>(items: readonly T[], by: number): readonly T[] {
+/** From the one whose turn it is on, round to it again, as many as can be of use. */
+function rotated<T>(items: readonly T[], { rotation, maxRecords }: Asked): readonly T[] {
   if (items.length < 2) return items;
-  const first = by % items.length;
-  return [...items.slice(first), ...items.slice(0, first)];
+  const first = rotation % items.length;
+  const end = first + maxRecords;
+  return [
+    ...items.slice(first, end),
+    ...items.slice(0, Math.max(0, Math.min(first, end - items.length))),
+  ];
 }

@@ -3,16 +3,19 @@ import { objectKey } from "../../api/machinery/object-key.ts";
 import type { ObjectKey } from "../../api/machinery/object-key.ts";
 import type { Service } from "../../api/v1/service.ts";
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
-import type { IpAddress } from "../../net/address.ts";
+import type { IpAddress, IpFamily } from "../../net/address.ts";
 import { parseDomainName } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
+
+/** Addresses by family: one question is for one of them only. */
+export type Addresses = Readonly<Record<IpFamily, readonly IpAddress[]>>;
 
 /** What DNS needs to know of a Service: read once when it changes, not at each question. */
 export interface ServiceView {
   readonly key: ObjectKey;
   readonly kind: "clusterIP" | "headless" | "externalName";
   /** Empty unless `kind` is clusterIP, and as long as no address is allocated. */
-  readonly clusterIps: readonly IpAddress[];
+  readonly clusterIps: Addresses;
   readonly ports: readonly PortView[];
   /** Set when `kind` is externalName and the value is a name; an IP literal is not one. */
   readonly target: DomainName | undefined;
@@ -34,7 +37,7 @@ export interface SliceView {
 }
 
 /** One address of a ready endpoint. */
-export interface EndpointView {
+interface EndpointView {
   /** Its label below the Service's name: the hostname, else made from the address (DNS-007, DNS-008). */
   readonly name: string;
   readonly address: IpAddress;
@@ -46,13 +49,14 @@ export function serviceView(service: Service): ServiceView {
   const ports = (spec.ports ?? []).map(portView);
   if (spec.type === "ExternalName") {
     const target = targetOf(spec.externalName ?? "");
-    return { key, kind: "externalName", clusterIps: [], ports: [], target };
+    return { key, kind: "externalName", clusterIps: byFamily([]), ports: [], target };
   }
   if (spec.clusterIP === "None") {
-    return { key, kind: "headless", clusterIps: [], ports, target: undefined };
+    return { key, kind: "headless", clusterIps: byFamily([]), ports, target: undefined };
   }
   const texts = spec.clusterIPs ?? [spec.clusterIP ?? ""];
-  return { key, kind: "clusterIP", clusterIps: addressesOf(texts), ports, target: undefined };
+  const clusterIps = byFamily(addressesOf(texts));
+  return { key, kind: "clusterIP", clusterIps, ports, target: undefined };
 }
 
 /** @returns undefined for a slice that belongs to no Service. */
@@ -75,14 +79,14 @@ export function sliceView(slice: EndpointSlice): SliceView | undefined {
 /** All ready endpoints of one Service, from all its slices. */
 export interface EndpointsView {
   /** Each address once, although a Pod may be in two slices while they are rewritten. */
-  readonly addresses: readonly IpAddress[];
+  readonly addresses: Addresses;
   /** Endpoints by their label; several may share a hostname (DNS-009). */
   readonly byName: ReadonlyMap<string, NamedEndpoint>;
 }
 
-export interface NamedEndpoint {
+interface NamedEndpoint {
   readonly name: string;
-  readonly addresses: readonly IpAddress[];
+  readonly addresses: Addresses;
   readonly ports: readonly PortView[];
 }
 
@@ -96,7 +100,7 @@ export function endpointsView(slices: Iterable<SliceView>): EndpointsView {
       byName.set(
         name,
         known === undefined
-          ? { name, addresses: [address], ports }
+          ? { name, addresses: byFamily([address]), ports }
           : {
               name,
               addresses: withAddress(known.addresses, address),
@@ -105,11 +109,22 @@ export function endpointsView(slices: Iterable<SliceView>): EndpointsView {
       );
     }
   }
-  return { addresses: [...addresses], byName };
+  return { addresses: byFamily([...addresses]), byName };
 }
 
-function withAddress(addresses: readonly IpAddress[], address: IpAddress): readonly IpAddress[] {
-  return addresses.includes(address) ? addresses : [...addresses, address];
+export function byFamily(addresses: readonly IpAddress[]): Addresses {
+  return {
+    IPv4: addresses.filter((address) => ipFamilyOf(address) === "IPv4"),
+    IPv6: addresses.filter((address) => ipFamilyOf(address) === "IPv6"),
+  };
+}
+
+export function allOf({ IPv4, IPv6 }: Addresses): readonly IpAddress[] {
+  return IPv6.length === 0 ? IPv4 : [...IPv4, ...IPv6];
+}
+
+function withAddress(addresses: Addresses, address: IpAddress): Addresses {
+  return byFamily([...new Set([...allOf(addresses), address])]);
 }
 
 function unionOfPorts(a: readonly PortView[], b: readonly PortView[]): readonly PortView[] {
