@@ -108,7 +108,8 @@ export class HealthChecks implements Disposable {
 
 function listen(server: Server, address: IpAddress, port: Port): Promise<string | undefined> {
   return new Promise((resolve) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
+    // Stays: a failing accept would otherwise end the process.
+    server.on("error", (error: NodeJS.ErrnoException) => {
       resolve(error.code ?? error.message);
     });
     server.listen({ host: address, port, exclusive: true }, () => {

@@ -26,6 +26,7 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Histogram, Metrics } from "../telemetry/metrics.ts";
 import { startConditionWriter } from "./condition-writer.ts";
 import { SERVED } from "./conditions.ts";
+import { PROBLEM_REASONS } from "./data-plane.ts";
 import type { DataPlane, FrontendProblem } from "./data-plane.ts";
 import { HealthChecks } from "./healthcheck.ts";
 import { isNodeEligible, isProxyHealthy } from "./health.ts";
@@ -272,10 +273,14 @@ export class Proxy implements AsyncDisposable {
 
   #note(change: TableChange, problems: readonly FrontendProblem[]): void {
     const news = this.#problems.update(change, problems);
-    for (const problem of news.problems) {
-      const { service, reason, message } = problem;
-      this.#deps.log.warn("frontend is not served", { service, reason, message });
-      this.#warn(service, reason, message);
+    for (const { service, reason, message } of news.problems) this.#warn(service, reason, message);
+    for (const reason of PROBLEM_REASONS) {
+      const [first, ...more] = news.problems.filter((problem) => problem.reason === reason);
+      if (first === undefined) continue;
+      // One line however many there are: with ports below 1024 it may be every Service.
+      const { service, message } = first;
+      const fields = { reason, service, message, more: more.length };
+      this.#deps.log.warn("frontends are not served as asked", fields);
     }
     for (const service of news.services) this.#conditions.enqueue(service);
   }

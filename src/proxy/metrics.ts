@@ -3,7 +3,7 @@ import { formatHostPort } from "../net/host-port.ts";
 import type { Counter, Gauge, Metrics } from "../telemetry/metrics.ts";
 
 /** Connections that got no backend, by why. */
-export type RefusalReason =
+type RefusalReason =
   | "NoBackendAnswered"
   | "LimitReached"
   | "SourceNotAllowed"

@@ -10,7 +10,7 @@ import type { Port } from "../../net/host-port.ts";
  * what the system allocates comes before what any user may write into `spec.externalIPs`, so that no
  * Service takes over another's address (CVE-2020-8554).
  */
-export const FRONTEND_KINDS = ["clusterIP", "nodePort", "loadBalancer", "externalIP"] as const;
+const FRONTEND_KINDS = ["clusterIP", "nodePort", "loadBalancer", "externalIP"] as const;
 export type FrontendKind = (typeof FRONTEND_KINDS)[number];
 
 /** An endpoint's address and port that takes new connections. */
@@ -82,10 +82,6 @@ export function compareClaims(a: Frontend, b: Frontend): number {
     compareText(a.target.service, b.target.service) ||
     compareText(a.target.portName, b.target.portName)
   );
-}
-
-export function compareBackends(a: Backend, b: Backend): number {
-  return compareText(a.address, b.address) || a.port - b.port;
 }
 
 /** Code-unit order, the same on every machine whatever its locale. */

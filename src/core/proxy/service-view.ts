@@ -36,7 +36,7 @@ export interface ServicePortView {
 const DEFAULT_AFFINITY_SECONDS = 10_800;
 
 /** Why this proxy has nothing to do with a Service; undefined when it has (PROXY-001..003). */
-export function whyUnproxied(service: Service): string | undefined {
+function whyUnproxied(service: Service): string | undefined {
   const label = UNPROXIED_LABELS.find((name) => name in (service.metadata.labels ?? {}));
   if (label !== undefined) return `label ${label} leaves it to another proxy`;
   if (service.spec.type === "ExternalName") return "type ExternalName is answered by DNS alone";

@@ -22,14 +22,14 @@ export interface ForwardingTable {
   readonly healthChecks: readonly ServiceHealthCheck[];
 }
 
-export interface Conflict {
+interface Conflict {
   readonly frontend: FrontendKey;
   readonly winner: ObjectKey;
   /** In order of precedence: the first gets it when the winner goes. */
   readonly losers: readonly ObjectKey[];
 }
 
-export interface ServiceHealthCheck extends HealthCheck {
+interface ServiceHealthCheck extends HealthCheck {
   readonly service: ObjectKey;
 }
 

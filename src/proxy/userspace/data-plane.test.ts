@@ -92,6 +92,23 @@ describe("ports that this user may not bind", { timeout: 30_000, skip: arePortsF
     assert.equal(await tryConnect(standIn), "ECONNREFUSED");
   });
 
+  it("are served themselves once the user may bind them, and the high port is given back", {
+    skip: process.geteuid?.() !== 0 && "only root can stand for a user who was allowed to",
+  }, async () => {
+    await using scope = new Scope();
+    const front = frontendFor("127.80.62.100", [await scope.named("127.80.62.1")], {
+      port: port(443),
+    });
+    let floor = 1024;
+    const plane = scope.plane({}, { firstUnprivilegedPort: () => floor });
+    const [problem] = await asUser(() => plane.apply(add(front)));
+    assert.equal(problem?.reason, "PrivilegedPort");
+    floor = 80;
+    assert.deepEqual(await plane.apply(change(front, front)), []);
+    assert.match(await readAll(await scope.connect(front)), /^127\.80\.62\.1:/);
+    assert.equal(await tryConnect({ ...front, port: port(8443) }), "ECONNREFUSED");
+  });
+
   it("take the next high port where a Service has that one, also when that Service comes later", async () => {
     await using scope = new Scope();
     const [web, other] = [await scope.named("127.80.61.1"), await scope.named("127.80.61.2")];

@@ -28,6 +28,8 @@ export interface UserspaceDeps {
   readonly random?: () => number;
   /** Milliseconds that only grow; default performance.now. */
   readonly nowMs?: () => number;
+  /** The lowest port that every user may bind; default what the kernel says now. */
+  readonly firstUnprivilegedPort?: () => number;
 }
 
 export interface UserspaceOptions {
@@ -66,6 +68,7 @@ export class UserspaceDataPlane implements DataPlane {
   readonly #forwarding: UdpDeps;
   readonly #tcp: TcpForwarder;
   readonly #graceMs: number;
+  readonly #firstUnprivilegedPort: () => number;
   readonly #sweeper: NodeJS.Timeout;
   /** Openings run one batch after another. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -77,6 +80,7 @@ export class UserspaceDataPlane implements DataPlane {
       deps.log.error("proxy is out of file descriptors, new connections are reset", { limit });
     });
     this.#graceMs = options.graceMs ?? 0;
+    this.#firstUnprivilegedPort = deps.firstUnprivilegedPort ?? firstUnprivilegedPort;
     this.#metrics = proxyMetrics(deps.metrics);
     const nowMs = deps.nowMs ?? (() => performance.now());
     const random = deps.random ?? Math.random;
@@ -161,7 +165,7 @@ export class UserspaceDataPlane implements DataPlane {
   async #open(entries: readonly Entry[]): Promise<void> {
     const wanted = entries.filter((entry) => this.#wantsOpening(entry));
     const displaced = wanted.flatMap((entry) => this.#displace(entry));
-    const floor = wanted.length === 0 ? 0 : firstUnprivilegedPort();
+    const floor = wanted.length === 0 ? 0 : this.#firstUnprivilegedPort();
     await Promise.all([...wanted, ...displaced].map((entry) => this.#openOne(entry, floor)));
   }
 

@@ -174,7 +174,11 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : String(error);
 }
 
-/** Gives the event loop turns until `holds`. The test runner's time-out is the bound. */
+/** Gives the event loop turns until `holds`; a defect ends in an error instead of a test that never ends. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  const startedMs = performance.now();
+  while (!holds()) {
+    if (performance.now() - startedMs > 20_000) throw new Error(`never held: ${String(holds)}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

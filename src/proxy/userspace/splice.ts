@@ -19,9 +19,13 @@ function pump(from: Socket, to: Socket): void {
   to.on("drain", () => {
     from.resume();
   });
-  from.on("end", () => {
-    to.end();
-  });
+  // A peer may have ended without a word before its counterpart was connected, and that event has passed.
+  if (from.readableEnded) to.end();
+  else {
+    from.on("end", () => {
+      to.end();
+    });
+  }
   from.on("error", () => {
     reset(to);
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { describe, it } from "node:test";
 import { parseCidr } from "../../net/cidr.ts";
@@ -68,6 +69,18 @@ describe("TCP through the userspace data plane", { timeout: 30_000 }, () => {
     assert.equal(await readAll(client), "bye");
     client.end("late");
     assert.equal(await got, "late");
+  });
+
+  it("keeps half-close: a client that ends without a word is ended at the backend", async () => {
+    await using scope = new Scope();
+    const backend = await scope.server("127.80.3.3", (socket) => {
+      socket.on("end", () => socket.end("silence heard")).resume();
+    });
+    const front = frontendFor("127.80.3.102", [backend]);
+    await scope.plane().apply(add(front));
+    const client = connect({ host: front.address, port: front.port, allowHalfOpen: true });
+    client.end();
+    assert.equal(await readAll(client), "silence heard");
   });
 
   it("passes a client's reset on to the backend", async () => {
@@ -323,6 +336,44 @@ describe("TCP through the userspace data plane", { timeout: 30_000 }, () => {
     const again = await scope.connect(front);
     again.write("y");
     assert.equal(String((await once(again, "data"))[0]), "y");
+  });
+
+  it("gives back every descriptor, however a connection ends", async () => {
+    await using scope = new Scope();
+    const [echo, dead] = [await scope.echo("127.80.17.1"), await scope.deaf("127.80.17.2")];
+    const resetting = await scope.server("127.80.17.3", (socket) => socket.resetAndDestroy());
+    const fronts = [[echo], [dead], [resetting], [dead, echo]].map((backends) =>
+      frontendFor("127.80.17.100", backends),
+    );
+    const plane = scope.plane({ fdLimit: 5 });
+    const [first] = fronts;
+    assert.ok(first);
+    await plane.apply(add(first));
+    const endings: readonly ((client: Socket) => unknown)[] = [
+      (client) => client.destroy(),
+      (client) => client.resetAndDestroy(),
+      (client) => client.end("x").resume(),
+      (client) => client.write("x", () => client.resetAndDestroy()),
+    ];
+    let before = first;
+    for (const after of [...fronts, first]) {
+      await plane.apply(change(before, after));
+      before = after;
+      for (const end of endings) {
+        const client = connect({ host: after.address, port: after.port });
+        const closed = once(client, "close").catch(() => undefined);
+        client.on("error", () => undefined);
+        client.once("connect", () => end(client));
+        await closed;
+        await until(() => plane.connections === 0);
+      }
+    }
+    const clients = [await scope.connect(first), await scope.connect(first)];
+    for (const client of clients) {
+      client.write("y");
+      assert.equal(String((await once(client, "data"))[0]), "y");
+    }
+    assert.equal(await ask(first), "ECONNRESET");
   });
 
   it("counts connections by endpoint and forgets endpoints that left", async () => {

@@ -42,12 +42,17 @@ export class TcpForwarder {
 
   /** A server, not yet listening, for the frontend that `current` gives; undefined once it is removed. */
   server(current: () => Frontend | undefined): Server {
-    return createServer(
+    const server = createServer(
       { allowHalfOpen: true, noDelay: true, highWaterMark: BUFFER_BYTES },
       (client) => {
         this.#accept(current(), client, current);
       },
     );
+    // While it listens: accepting failed, as with EMFILE when the rest of the process has used up the files.
+    // The server goes on, and the client has been cut off.
+    return server.on("error", () => {
+      if (server.listening) this.#deps.metrics.refused("LimitReached");
+    });
   }
 
   get connections(): number {
@@ -211,7 +216,8 @@ interface Attempt {
 
 /**
  * Every address in 127/8 can be bound, so the Pod may see the client's own (PROXY-021). Not for 127.0.0.1: the
- * kernel takes that one by itself, and finds a free port better when it is not bound first.
+ * kernel takes that one by itself, and finds a free port better when it is not bound first. (A bound port is
+ * not shared with connections in TIME_WAIT: such a client gets about 14,000 connections a minute.)
  */
 function isKeepable(source: IpAddress, backend: Backend): boolean {
   return source.startsWith("127.") && source !== "127.0.0.1" && backend.address.startsWith("127.");
