@@ -38,7 +38,6 @@ const endpointConditions = message(
     }),
   },
 );
-export interface EndpointConditions extends ValueOf<typeof endpointConditions> {}
 
 const forZone = message(`${DISCOVERY}.ForZone`, "A zone that should use an endpoint.", {
   name: present(1, string, { required: true, description: "Name of the zone." }),

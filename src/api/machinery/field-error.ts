@@ -78,14 +78,6 @@ export function tooMany(field: string, actual: number, max: number): FieldError 
   };
 }
 
-export function typeInvalid(field: string, value: unknown, detail: string): FieldError {
-  return {
-    type: "FieldValueTypeInvalid",
-    field,
-    message: `Invalid value: ${formatValue(value)}: ${detail}`,
-  };
-}
-
 /** A value as upstream prints it in a field error: strings quoted, lists and objects as JSON. */
 function formatValue(value: unknown): string {
   if (value === undefined || value === null) return "null";

@@ -65,7 +65,6 @@ const nodeAddress = message(`${V1}.NodeAddress`, "One address or name of a Node.
   }),
   address: present(2, string, { required: true }),
 });
-export interface NodeAddress extends ValueOf<typeof nodeAddress> {}
 
 const daemonEndpoint = message(`${V1}.DaemonEndpoint`, "A port of a daemon.", {
   Port: present(1, int32, { required: true }),

@@ -18,7 +18,6 @@ import { resourceRequirements } from "./resources.ts";
 const V1 = "io.k8s.api.core.v1";
 
 const POD_PHASES = ["Failed", "Pending", "Running", "Succeeded", "Unknown"] as const;
-export type PodPhase = (typeof POD_PHASES)[number];
 
 const containerStateWaiting = message(`${V1}.ContainerStateWaiting`, "It does not run yet.", {
   reason: field(1, string, { description: "Why, in one CamelCase word." }),

@@ -25,7 +25,6 @@ import { volume } from "./volume.ts";
 const V1 = "io.k8s.api.core.v1";
 
 export const RESTART_POLICIES = ["Always", "OnFailure", "Never"] as const;
-export type RestartPolicy = (typeof RESTART_POLICIES)[number];
 
 const hostAlias = message(`${V1}.HostAlias`, "Names for an address, in the Pod's hosts file.", {
   ip: present(1, string, { required: true }),

@@ -19,7 +19,6 @@ export const PROTOCOLS = ["TCP", "UDP", "SCTP"] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 export const SERVICE_TYPES = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"] as const;
-export type ServiceType = (typeof SERVICE_TYPES)[number];
 
 export const SESSION_AFFINITIES = ["ClientIP", "None"] as const;
 
