@@ -65,7 +65,10 @@ describe("parseIpAddress()", () => {
   });
 
   it("accepts what Node's own parser accepts, and nothing else", () => {
-    const text = fc.string({ unit: fc.constantFrom(..."0123456789abf:."), maxLength: 12 });
+    const text = fc.string({
+      unit: fc.constantFrom(..."0123456789abf:.".split("")),
+      maxLength: 12,
+    });
     fc.assert(
       fc.property(text, (candidate) => {
         // Node refuses leading zeros in IPv4, which Kubernetes reads as decimal.

@@ -121,7 +121,12 @@ function parseGroups(text: string): readonly number[] | undefined {
   if (halves.length === 1 ? zeros !== 0 : zeros < 1) return undefined;
   const numbers = (groups: readonly string[]): number[] =>
     groups.map((group) => Number.parseInt(group, 16));
-  return [...numbers(head), ...new Array<number>(zeros).fill(0), ...numbers(tail), ...embedded];
+  return [
+    ...numbers(head),
+    ...Array.from({ length: zeros }, () => 0),
+    ...numbers(tail),
+    ...embedded,
+  ];
 }
 
 function fromGroups(groups: readonly number[]): IpAddress {
