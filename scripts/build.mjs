@@ -1,9 +1,8 @@
 // Bundles the program and the library into dist/: one file loads faster than some hundred.
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
-rmSync("dist", { recursive: true, force: true });
-await build({
+const { metafile } = await build({
   entryPoints: { portolan: "src/cli/main.ts", index: "src/programs/start-cluster.ts" },
   outdir: "dist",
   bundle: true,
@@ -16,4 +15,10 @@ await build({
   sourcemap: "linked",
   banner: { js: "// Portolan, Apache-2.0" },
   logLevel: "warning",
+  metafile: true,
 });
+
+// Older files go last, so that a program that runs from dist/ meanwhile always finds its parts.
+for (const name of readdirSync("dist")) {
+  if (!(`dist/${name}` in metafile.outputs)) rmSync(`dist/${name}`, { recursive: true });
+}

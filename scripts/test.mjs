@@ -8,7 +8,8 @@ import { run } from "node:test";
 const TOOLS = { dig: "dnsutils", curl: "curl", unshare: "util-linux" };
 
 installTools();
-if (!existsSync("dist/portolan.js")) execFileSync("npm", ["run", "build"], { stdio: "inherit" });
+// End-to-end tests start dist/portolan.js: it must be made of these sources.
+execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
 
 const wanted = process.argv.slice(2);
 const files = ["src", "test"]
@@ -61,8 +62,13 @@ function installTools() {
     console.log(`to run them: sudo apt-get install ${packages.join(" ")}`);
     return;
   }
-  console.log(`installing ${packages.join(" ")} with apt-get, for tests that drive ${missing.join(", ")}`);
-  const options = { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
+  console.log(
+    `installing ${packages.join(" ")} with apt-get, for tests that drive ${missing.join(", ")}`,
+  );
+  const options = {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+  };
   execFileSync("apt-get", ["update", "-q"], options);
   execFileSync("apt-get", ["install", "-y", "-q", ...packages], options);
 }
