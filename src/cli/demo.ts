@@ -54,11 +54,7 @@ what DNS answers and which Pods answered. Everything is temporary unless --data-
         return isDone && !context.signal.aborted ? 0 : 1;
       }
       context.print(footer(cluster));
-      await keepFresh(
-        cluster,
-        context,
-        render(checks).length + footer(cluster).split("\n").length - 1,
-      );
+      await keepFresh(cluster, context, render(checks));
       return 0;
     } finally {
       await cluster[Symbol.asyncDispose]();
@@ -123,9 +119,13 @@ function footer(cluster: Cluster): string {
 }
 
 /** On a terminal the table is drawn anew in its place; elsewhere it is printed again when it changed. */
-async function keepFresh(cluster: Cluster, context: CommandContext, height: number): Promise<void> {
-  let lines = height;
-  let shown = "";
+async function keepFresh(
+  cluster: Cluster,
+  context: CommandContext,
+  first: readonly string[],
+): Promise<void> {
+  let lines = first.length + footer(cluster).split("\n").length - 1;
+  let shown = first.join("\n");
   const end = ended(context.signal);
   while (!context.signal.aborted) {
     await Promise.race([end, wait(REFRESH_MS, undefined, { ref: false })]);
@@ -133,7 +133,7 @@ async function keepFresh(cluster: Cluster, context: CommandContext, height: numb
     const table = render(await checkAll(cluster).catch(() => []));
     if (context.terminalWidth === undefined) {
       const text = table.join("\n");
-      if (text !== shown && shown !== "") context.print(`\n${text}\n`);
+      if (text !== shown) context.print(`\n${text}\n`);
       shown = text;
       continue;
     }

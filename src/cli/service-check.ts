@@ -54,7 +54,7 @@ export async function checkService(deps: CheckDeps, service: Service): Promise<S
   }
 }
 
-/** The chain of names and addresses, as `dig +short` prints them. */
+/** The addresses; behind "CNAME" when they are those of another name, which the Service's address shows. */
 async function askDns(
   server: string,
   name: string,
@@ -64,7 +64,7 @@ async function askDns(
   const cname = await resolver.resolveCname(name).catch(() => []);
   const addresses = await resolver.resolve4(name);
   return {
-    shown: [...cname.map((target) => `-> ${target}`), ...[...addresses].sort()].join(" "),
+    shown: [...cname.map(() => "CNAME"), ...[...addresses].sort()].join(" "),
     addresses,
   };
 }
