@@ -180,6 +180,7 @@ class Server implements ApiServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error("the API server is closed"));
+    for (const kindCache of this.#context.cache.kinds()) kindCache.notify();
     await Promise.all(this.#loops);
     this.#metrics?.[Symbol.dispose]();
     await this.#context.cache[Symbol.asyncDispose]();

@@ -61,24 +61,54 @@ async function* frames(list: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
   yield* list;
 }
 
+// One generator all the way: handing chunks on from one to another costs more than making them.
 async function* stream(
   deps: WatchDeps,
   items: readonly Served[],
   start: number,
   revision: number,
 ): AsyncIterable<Uint8Array> {
-  const { query, renderer } = deps;
-  yield* initialEvents(deps, items);
+  const { cache, kindCache, query, renderer, now } = deps;
+  for (const chunk of initialEvents(deps, items)) yield chunk;
   if (query.sendInitialEvents === true && query.allowWatchBookmarks) {
     yield frame("BOOKMARK", renderer.bookmark(revision, true));
   }
-  yield* changes(deps, start);
+  const endsAt = now() + 1000 * timeoutSecondsOf(query);
+  let nextBookmark = query.allowWatchBookmarks ? now() + BOOKMARK_EVERY_MS : Infinity;
+  let cursor = start;
+  using bell = new Bell(deps);
+  for (;;) {
+    if (deps.signal.aborted || deps.stopping.aborted) return;
+    const read = kindCache.readFrom(cursor, BATCH_EVENTS);
+    if (read.kind === "lost") {
+      const failure = expired("too old resource version: this watch fell behind recent changes");
+      yield frame("ERROR", Buffer.from(JSON.stringify(failure.status)));
+      return;
+    }
+    cursor = read.next;
+    const batch = read.events.flatMap((event) => frameOf(event, deps) ?? []);
+    const [only] = batch;
+    // One frame goes out as it is, the same bytes to all watchers.
+    if (only !== undefined) yield batch.length === 1 ? only : Buffer.concat(batch);
+    if (read.events.length > 0) continue;
+    const time = now();
+    const isOver = time >= endsAt;
+    if (query.allowWatchBookmarks && (isOver || time >= nextBookmark)) {
+      nextBookmark = time + BOOKMARK_EVERY_MS;
+      yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
+    }
+    if (isOver) return;
+    if (kindCache.hasMore(cursor)) continue;
+    await bell.rungBy(Math.min(endsAt, nextBookmark));
+  }
 }
 
-async function* initialEvents(
-  deps: WatchDeps,
-  items: readonly Served[],
-): AsyncIterable<Uint8Array> {
+function timeoutSecondsOf({ timeoutSeconds = 0 }: ListQuery): number {
+  return timeoutSeconds > 0 ? timeoutSeconds : DEFAULT_TIMEOUT_SECONDS * (1 + Math.random());
+}
+
+/** Everything that is selected as ADDED, in chunks of some size. */
+function* initialEvents(deps: WatchDeps, items: readonly Served[]): Iterable<Uint8Array> {
   const { renderer, selection } = deps;
   let batch: Uint8Array[] = [];
   let size = 0;
@@ -93,43 +123,6 @@ async function* initialEvents(
     size = 0;
   }
   if (batch.length > 0) yield Buffer.concat(batch);
-}
-
-async function* changes(deps: WatchDeps, start: number): AsyncIterable<Uint8Array> {
-  const { cache, kindCache, query, renderer, now } = deps;
-  const seconds = query.timeoutSeconds ?? 0;
-  const timeoutMs = 1000 * (seconds > 0 ? seconds : DEFAULT_TIMEOUT_SECONDS * (1 + Math.random()));
-  const endsAt = now() + timeoutMs;
-  let nextBookmark = query.allowWatchBookmarks ? now() + BOOKMARK_EVERY_MS : Infinity;
-  let cursor = start;
-  using bell = new Bell(deps);
-  for (;;) {
-    if (deps.signal.aborted || deps.stopping.aborted) return;
-    const read = kindCache.readFrom(cursor, BATCH_EVENTS);
-    if (read.kind === "lost") {
-      const failure = expired(
-        "too old resource version: this watch fell behind the recent changes",
-      );
-      yield frame("ERROR", Buffer.from(JSON.stringify(failure.status)));
-      return;
-    }
-    cursor = read.next;
-    const batch = read.events.flatMap((event) => frameOf(event, deps) ?? []);
-    if (batch.length > 0) yield Buffer.concat(batch);
-    if (read.events.length > 0) continue;
-    const time = now();
-    if (time >= endsAt) {
-      if (query.allowWatchBookmarks)
-        yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
-      return;
-    }
-    if (time >= nextBookmark) {
-      nextBookmark = time + BOOKMARK_EVERY_MS;
-      yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
-      continue;
-    }
-    await bell.rung(Math.min(endsAt, nextBookmark) - time);
-  }
 }
 
 /** What one change is to this watcher: objects come into and go out of its selection. */
@@ -161,37 +154,43 @@ const FRAME_END = Buffer.from("}\n");
 class Bell implements Disposable {
   readonly #deps: WatchDeps;
   readonly #subscription: Disposable;
-  #ring: () => void = () => {};
-  readonly #rung = () => this.#ring();
+  #answer: (() => void) | undefined;
+  readonly #ring = () => this.#answer?.();
+  #timer: NodeJS.Timeout | undefined;
+  #timerMs = Infinity;
 
   constructor(deps: WatchDeps) {
     this.#deps = deps;
-    this.#subscription = deps.kindCache.onChange(this.#rung);
-    deps.signal.addEventListener("abort", this.#rung);
-    deps.stopping.addEventListener("abort", this.#rung);
+    // Whoever stops the server notifies all caches.
+    this.#subscription = deps.kindCache.onChange(this.#ring);
+    deps.signal.addEventListener("abort", this.#ring);
   }
 
-  async rung(withinMs: number): Promise<void> {
-    const { promise, resolve } = deferred();
-    this.#ring = resolve;
-    // Node cuts longer timers to 1 ms.
-    const timer = setTimeout(resolve, Math.min(withinMs, 0x7fffffff));
-    await promise;
-    clearTimeout(timer);
-    this.#ring = () => {};
+  /** Resolves at the next ring, or at that time. The timer is kept from wait to wait: waits are many. */
+  async rungBy(timeMs: number): Promise<void> {
+    if (timeMs !== this.#timerMs) {
+      clearTimeout(this.#timer);
+      // Node cuts longer timers to 1 ms.
+      this.#timer = setTimeout(
+        () => {
+          this.#timerMs = Infinity;
+          this.#ring();
+        },
+        Math.min(timeMs - this.#deps.now(), 0x7fffffff),
+      );
+      // A reader that just stops reading must not keep the process alive.
+      this.#timer.unref();
+      this.#timerMs = timeMs;
+    }
+    await new Promise<void>((resolve) => {
+      this.#answer = resolve;
+    });
+    this.#answer = undefined;
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
     this.#subscription[Symbol.dispose]();
-    this.#deps.signal.removeEventListener("abort", this.#rung);
-    this.#deps.stopping.removeEventListener("abort", this.#rung);
+    this.#deps.signal.removeEventListener("abort", this.#ring);
   }
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve: () => void = () => {};
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }
