@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { servedKinds } from "../api/kinds.ts";
+import { KINDS } from "../api/kinds.ts";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
@@ -47,7 +47,7 @@ export interface Cluster extends AsyncDisposable {
 }
 
 /** The one node of loopback mode. */
-export const NODE_NAME = "local";
+const NODE_NAME = "local";
 /** The parts of this process as one user: they meet in the API like any other client. */
 const PARTS: User = { name: "system:portolan", groups: ["system:masters", "system:authenticated"] };
 
@@ -93,7 +93,7 @@ async function start(
   const server = opened.add(
     await createApiServer({
       store,
-      kinds: servedKinds({ podCidrs: [ranges.podCidr] }),
+      kinds: KINDS,
       log: log.with({ component: "apiserver" }),
       serviceCidrs: [ranges.serviceCidr],
       nodePortRange: config.nodePortRange,
@@ -132,7 +132,7 @@ async function start(
   const kubeconfig = config.kubeconfig ?? join(dataDir.path, "admin.kubeconfig");
   await writeKubeconfig(kubeconfig, api, certificates);
   const applied = await applyManifests(
-    { client, kinds: servedKinds({ podCidrs: [] }) },
+    { client, kinds: KINDS },
     await manifests,
   );
   return {

@@ -1,0 +1,54 @@
+// What the benches share: conditions of the run, percentiles, a started `portolan up`.
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { cpus, loadavg, release } from "node:os";
+import { createInterface } from "node:readline";
+
+export function conditions() {
+  const load = loadavg().map((l) => l.toFixed(1)).join(" ");
+  return `${cpus().length} x ${cpus()[0]?.model.trim()}, kernel ${release()}, Node ${process.version}, load ${load}, ${new Date().toISOString().slice(0, 10)}`;
+}
+
+/** The value at the p-th percentile (nearest rank), 0 < p <= 100. */
+export function percentile(values, p) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil((p / 100) * sorted.length) - 1)];
+}
+
+export const median = (values) => percentile(values, 50);
+
+/** Starts `portolan up` and waits for its ready line; `spawnedAt` and `readyAt` are performance.now() times. */
+export async function startUp(args = []) {
+  const spawnedAt = performance.now();
+  const child = spawn(
+    process.execPath,
+    ["dist/portolan.js", "up", "--ephemeral", "--api-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0", "-o", "json", ...args],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const ready = JSON.parse(line);
+    return {
+      ...ready,
+      spawnedAt,
+      readyAt: performance.now(),
+      residentMb: () => residentMb(child.pid),
+      async stop() {
+        child.kill("SIGTERM");
+        await exited;
+      },
+    };
+  }
+  throw new Error("portolan up ended before it was ready");
+}
+
+export function residentMb(pid) {
+  const kb = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kb) / 1024;
+}
+
+/** A process's user and system time so far, in milliseconds. */
+export function cpuMs(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
