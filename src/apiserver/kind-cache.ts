@@ -113,11 +113,6 @@ export class KindCache {
     return this.#first + low;
   }
 
-  /** Whether reading from the cursor gives anything but "nothing yet". */
-  hasMore(cursor: number): boolean {
-    return cursor < this.#first + this.#ring.length;
-  }
-
   /** At most `max` changes from the cursor on. */
   readFrom(cursor: number, max: number): EventsRead {
     if (cursor < this.#first) return { kind: "lost" };

@@ -90,11 +90,13 @@ export class WatchCache implements AsyncDisposable {
 
   /**
    * Resolves when the cache shows `revision`.
-   * @throws StatusError 504 when that takes longer than 3 seconds; the signal's reason when it aborts.
+   * @throws StatusError 504 when that takes longer than 3 seconds; the signal's reason when it aborts, and
+   * Error when the cache is closed.
    */
   async reached(revision: number, signal?: AbortSignal): Promise<void> {
     if (this.#applied >= revision) return;
     signal?.throwIfAborted();
+    this.#stop.signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       const end = (settle: () => void) => {
         clearTimeout(timer);
@@ -102,7 +104,11 @@ export class WatchCache implements AsyncDisposable {
         this.#waiting.delete(waiter);
         settle();
       };
-      const waiter = { revision, arrived: () => end(resolve) };
+      const waiter = {
+        revision,
+        arrived: () => end(resolve),
+        closed: (reason: Error) => end(() => reject(reason)),
+      };
       // The reason is whatever the caller aborted with, as fetch does it.
       const aborted = () => end(() => reject(signal?.reason as Error));
       const timer = setTimeout(
@@ -115,8 +121,11 @@ export class WatchCache implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort(new Error("the watch cache is closed"));
+    const reason = new Error("the watch cache is closed");
+    this.#stop.abort(reason);
     await this.#following;
+    // Nothing arrives any more; a timer that waits for it would hold up the end of the process.
+    for (const waiter of this.#waiting) waiter.closed(reason);
   }
 
   async #follow(): Promise<void> {

@@ -96,9 +96,10 @@ async function* stream(
     if (query.allowWatchBookmarks && (isOver || time >= nextBookmark)) {
       nextBookmark = time + BOOKMARK_EVERY_MS;
       yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
+      // Whatever rang while the reader had the frame was not heard: look again before waiting.
+      if (!isOver) continue;
     }
     if (isOver) return;
-    if (kindCache.hasMore(cursor)) continue;
     await bell.rungBy(Math.min(endsAt, nextBookmark));
   }
 }
