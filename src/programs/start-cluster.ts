@@ -14,6 +14,19 @@ export interface StartClusterOptions extends RawConfig {
 
 export type { Cluster };
 
+// What `cluster.client` is told which objects are meant by.
+export { leaseKind } from "../api/coordination/lease.kind.ts";
+export { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
+export { configMapKind } from "../api/v1/configmap.kind.ts";
+export { endpointsKind } from "../api/v1/endpoints.kind.ts";
+export { eventKind } from "../api/v1/event.kind.ts";
+export { namespaceKind } from "../api/v1/namespace.kind.ts";
+export { nodeKind } from "../api/v1/node.kind.ts";
+export { podKind } from "../api/v1/pod.kind.ts";
+export { secretKind } from "../api/v1/secret.kind.ts";
+export { serviceKind } from "../api/v1/service.kind.ts";
+export { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
+
 /**
  * Starts Kubernetes Services in this process: API, EndpointSlices, DNS, load balancing, and Pods as local
  * processes. By default everything is temporary and every port is a free one, so that many run side by side.
