@@ -22,6 +22,12 @@ export interface WatchCacheDeps {
   readonly bounds?: RingBounds | undefined;
 }
 
+interface Waiter {
+  readonly revision: number;
+  readonly arrived: () => void;
+  readonly closed: (reason: Error) => void;
+}
+
 /**
  * The present state of all kinds and their recent changes, kept by following the store. All reads are
  * answered from here; writers wait until their own commit has arrived before they answer, so that whoever
@@ -35,7 +41,7 @@ export class WatchCache implements AsyncDisposable {
     string,
     { readonly text: string; readonly object: KubernetesObject }
   >();
-  readonly #waiting = new Set<{ readonly revision: number; readonly arrived: () => void }>();
+  readonly #waiting = new Set<Waiter>();
   #applied: number;
   #following: Promise<void> = Promise.resolve();
   #problem: string | undefined;
@@ -104,10 +110,10 @@ export class WatchCache implements AsyncDisposable {
         this.#waiting.delete(waiter);
         settle();
       };
-      const waiter = {
+      const waiter: Waiter = {
         revision,
         arrived: () => end(resolve),
-        closed: (reason: Error) => end(() => reject(reason)),
+        closed: (reason) => end(() => reject(reason)),
       };
       // The reason is whatever the caller aborted with, as fetch does it.
       const aborted = () => end(() => reject(signal?.reason as Error));
