@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Service } from "../api/v1/service.ts";
+import { podKind } from "../api/v1/pod.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
 import { startAllInOne } from "../programs/all-in-one.ts";
 import type { Cluster } from "../programs/all-in-one.ts";
@@ -70,7 +71,8 @@ async function firstAnswers(
   const deadline = performance.now() + ANSWER_TIMEOUT_MS;
   for (;;) {
     const checks = await checkAll(cluster);
-    const isDone = checks.length > 0 && checks.every(({ problem }) => problem === undefined);
+    const isAnswered = checks.length > 0 && checks.every(({ problem }) => problem === undefined);
+    const isDone = isAnswered && (await arePodsReady(cluster));
     if (isDone || performance.now() > deadline || context.signal.aborted) return checks;
     await wait(RETRY_MS);
   }
@@ -80,6 +82,16 @@ async function checkAll(cluster: Cluster): Promise<readonly ServiceCheck[]> {
   const { items } = await cluster.client.list(serviceKind, { namespace: "default" });
   const services = items.filter(({ metadata }) => metadata.name !== "kubernetes").sort(byType);
   return Promise.all(services.map((service) => checkService(cluster, service)));
+}
+
+/** Before that the table would show fewer Pods than there are. */
+async function arePodsReady(cluster: Cluster): Promise<boolean> {
+  const { items } = await cluster.client.list(podKind, { namespace: "default" });
+  return items.every(({ status }) =>
+    (status?.conditions ?? []).some(
+      ({ type, status: value }) => type === "Ready" && value === "True",
+    ),
+  );
 }
 
 const ORDER = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "Headless"];

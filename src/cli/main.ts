@@ -82,11 +82,12 @@ function stopSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** One line: what failed, and what lay beneath it. */
+/** One line: what failed and, where the message does not say it already, what lay beneath. */
 function reasonText(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error && !error.message.includes(error.cause.message);
-  return cause ? `${error.message}: ${reasonText(error.cause)}` : error.message;
+  // Errors with a code of their own are written to be complete.
+  const isComplete = "code" in error || !(error.cause instanceof Error);
+  return isComplete ? error.message : `${error.message}: ${reasonText(error.cause)}`;
 }
 
 function fail(code: 1 | 2, message: string): ExitCode {

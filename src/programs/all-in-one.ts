@@ -23,6 +23,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import type { ClusterConfig } from "./config.ts";
 import { startControllers } from "./controllers.ts";
+import { AGENT_FOLDER, occupiedRanges, sweepAbandoned } from "./abandoned.ts";
 import { agreedRanges, openDataDir, readRanges, writeRanges } from "./data-dir.ts";
 import { Disposables } from "./disposables.ts";
 import { claimRanges } from "./loopback-ranges.ts";
@@ -76,6 +77,7 @@ async function start(
   opened: Disposables,
 ): Promise<Cluster> {
   const dataDir = opened.add(await openDataDir(config.dataDir));
+  if (config.dataDir === undefined) opened.add(sweepAbandoned(log));
   const manifests = readManifests(config.manifests);
   const ranges = await holdRanges(config, dataDir.path, opened);
   const nodeAddress = cidrAddress(ranges.podCidr, 1n);
@@ -131,10 +133,7 @@ async function start(
   const api = `https://${formatHostPort(config.apiListen.address, listener.port)}`;
   const kubeconfig = config.kubeconfig ?? join(dataDir.path, "admin.kubeconfig");
   await writeKubeconfig(kubeconfig, api, certificates);
-  const applied = await applyManifests(
-    { client, kinds: KINDS },
-    await manifests,
-  );
+  const applied = await applyManifests({ client, kinds: KINDS }, await manifests);
   return {
     kubeconfig,
     api,
@@ -158,7 +157,8 @@ async function holdRanges(
     ...(podCidr === undefined ? {} : { podCidr }),
   };
   const fixed = agreedRanges(dataDir, await readRanges(dataDir), asked);
-  const { ranges, claim } = await claimRanges(fixed, { pid: process.pid, dataDir });
+  const holder = { pid: process.pid, dataDir };
+  const { ranges, claim } = await claimRanges(fixed, holder, await occupiedRanges(dataDir));
   opened.add(claim);
   await writeRanges(dataDir, ranges);
   return ranges;
@@ -187,7 +187,7 @@ async function startParts(
     await startAgent(parts, {
       nodeName: NODE_NAME,
       podCidr: ranges.podCidr,
-      dataDir: join(dataDir, "pods"),
+      dataDir: join(dataDir, AGENT_FOLDER),
       tls: {
         key: certificates.agent.key,
         cert: certificates.agent.certificate,

@@ -3,7 +3,8 @@ import type { Server } from "node:net";
 
 /** Who holds something that only one process may hold. */
 export interface Holder {
-  readonly pid: number;
+  /** Undefined when only processes that it started live on. */
+  readonly pid: number | undefined;
   readonly dataDir: string;
 }
 

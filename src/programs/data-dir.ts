@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseCidr } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { claim } from "./claims.ts";
@@ -18,6 +18,9 @@ export class DataDirError extends Error {
   }
 }
 
+/** Temporary data dirs are folders of the system's temporary folder whose names begin so. */
+export const TEMPORARY_PREFIX = "portolan-up-";
+
 /** The folder in which an instance keeps everything, held by one process at a time. */
 export interface DataDir extends AsyncDisposable {
   readonly path: string;
@@ -29,10 +32,10 @@ export interface DataDir extends AsyncDisposable {
  * @throws DataDirError when it cannot be written, or another process holds it.
  */
 export async function openDataDir(path: string | undefined): Promise<DataDir> {
-  const dir = path === undefined ? await mkdtemp(join(tmpdir(), "portolan-")) : resolve(path);
+  const dir = path === undefined ? await mkdtemp(join(tmpdir(), TEMPORARY_PREFIX)) : resolve(path);
   const holder = { pid: process.pid, dataDir: dir };
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir);
     await access(dir, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new DataDirError(
@@ -40,8 +43,7 @@ export async function openDataDir(path: string | undefined): Promise<DataDir> {
       { cause: error },
     );
   }
-  const { dev, ino } = await stat(dir);
-  const held = await claim([`data-dir/${String(dev)}:${String(ino)}`], holder);
+  const held = await claim([await claimName(dir)], holder);
   if (held.kind === "taken") {
     const who = held.holder === undefined ? "another process" : `pid ${String(held.holder.pid)}`;
     throw new DataDirError(
@@ -58,7 +60,25 @@ export async function openDataDir(path: string | undefined): Promise<DataDir> {
   };
 }
 
-const INSTANCE_FILE = "instance.json";
+/** Each missing folder by itself: Node's recursive mkdir never ends where a folder refuses with ENOENT, as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return;
+    if (codeOf(error) !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+  }
+}
+
+/** What a data dir is claimed by: the folder itself, whatever path leads to it. */
+export async function claimName(dir: string): Promise<string> {
+  const { dev, ino } = await stat(dir);
+  return `data-dir/${String(dev)}:${String(ino)}`;
+}
+
+export const INSTANCE_FILE = "instance.json";
 
 /** The ranges that this data dir was used with, since stored Services and Pods hold addresses of them. */
 export async function readRanges(dir: string): Promise<Partial<LoopbackRanges>> {

@@ -35,7 +35,13 @@ export function startLoopbackProxy(
   const opened = new Disposables();
   const dataPlane = opened.add(new UserspaceDataPlane({ log, metrics, node }));
   const events = opened.add(
-    createEventRecorder({ client, component: "portolan-proxy", host: nodeName, now: Date.now, log }),
+    createEventRecorder({
+      client,
+      component: "portolan-proxy",
+      host: nodeName,
+      now: Date.now,
+      log,
+    }),
   );
   const proxy = opened.add(
     startProxy(
@@ -47,5 +53,8 @@ export function startLoopbackProxy(
       },
     ),
   );
-  return { ready: (signal) => proxy.ready(signal), [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+  return {
+    ready: (signal) => proxy.ready(signal),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
 }

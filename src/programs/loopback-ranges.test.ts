@@ -36,3 +36,16 @@ it("claimRanges() refuses a fixed range that another instance uses a part of, by
   });
   await first.claim[Symbol.asyncDispose]();
 });
+
+it("claimRanges() leaves out ranges in which Pods of a killed instance still listen", async () => {
+  const first = await claimRanges({}, HOLDER);
+  await first.claim[Symbol.asyncDispose]();
+  const occupied = [{ dataDir: "/killed", ranges: first.ranges }];
+  const second = await claimRanges({}, HOLDER, occupied);
+  assert.notEqual(second.ranges.podCidr, first.ranges.podCidr);
+  await second.claim[Symbol.asyncDispose]();
+  await assert.rejects(
+    claimRanges({ podCidr: first.ranges.podCidr }, HOLDER, occupied),
+    /are in use by Pods that the killed instance with data dir \/killed left/,
+  );
+});

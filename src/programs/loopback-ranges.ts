@@ -1,7 +1,7 @@
 import { cidrAddress, cidrBits, cidrSize, parseCidr } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { claim } from "./claims.ts";
-import type { Claim, Holder } from "./claims.ts";
+import type { Claim, Holder, Taken } from "./claims.ts";
 
 /** The addresses of one instance in loopback mode. */
 export interface LoopbackRanges {
@@ -18,15 +18,18 @@ export class RangeCollisionError extends Error {
   readonly code = "RANGE_COLLISION";
 
   constructor(range: string, holder: Holder | undefined) {
-    const who =
-      holder === undefined
-        ? "another instance"
-        : `the instance with data dir ${holder.dataDir} (pid ${String(holder.pid)})`;
     super(
-      `the addresses ${range} are in use by ${who}; end it, or give this one ranges of its own with --service-cidr and --pod-cidr`,
+      `the addresses ${range} are in use by ${nameOf(holder)}; end it, or give this one ranges of its own with --service-cidr and --pod-cidr`,
     );
     this.name = "RangeCollisionError";
   }
+}
+
+function nameOf(holder: Holder | undefined): string {
+  if (holder === undefined) return "another instance";
+  return holder.pid === undefined
+    ? `Pods that the killed instance with data dir ${holder.dataDir} left (start it again to take them over)`
+    : `the instance with data dir ${holder.dataDir} (pid ${String(holder.pid)})`;
 }
 
 /** Ranges of instance `slot` (0..15): /16 for Services and Pods, /20 for load balancers. */
@@ -38,27 +41,46 @@ export function rangesOfSlot(slot: number): LoopbackRanges {
   };
 }
 
+/** Ranges in which Pods of a killed instance still listen. */
+export interface OccupiedRanges {
+  readonly dataDir: string;
+  readonly ranges: Partial<LoopbackRanges>;
+}
+
 /**
  * Claims ranges against every other instance on this machine. `fixed` are ranges that must be these (named by
- * the user, or used before by this data dir); the rest comes from the first slot whose ranges are all free.
+ * the user, or used before by this data dir); the rest comes from the first slot whose ranges are all free and
+ * not `occupied`.
  * @throws RangeCollisionError when a fixed range is in use, or all slots are.
  */
 export async function claimRanges(
   fixed: Partial<LoopbackRanges>,
   holder: Holder,
+  occupied: readonly OccupiedRanges[] = [],
 ): Promise<{ readonly ranges: LoopbackRanges; readonly claim: Claim }> {
   let collision: RangeCollisionError | undefined;
   for (let slot = 0; slot < SLOTS; slot++) {
     const ranges = { ...rangesOfSlot(slot), ...fixed };
     const names = Object.values(ranges).flatMap(blocksOf);
     if (new Set(names).size < names.length) continue;
-    const result = await claim(names, holder);
+    const left = leftIn(names, occupied);
+    const result = left ?? (await claim(names, holder));
     if (result.kind === "claimed") return { ranges, claim: result };
     collision = new RangeCollisionError(result.name, result.holder);
     const fixedBlocks = Object.values(fixed).flatMap(blocksOf);
     if (fixedBlocks.includes(result.name)) throw collision;
   }
   throw collision ?? new Error(`no slot fits beside the ranges ${Object.values(fixed).join(", ")}`);
+}
+
+/** The first block that Pods of a killed instance occupy, as if that instance still held it. */
+function leftIn(names: readonly string[], occupied: readonly OccupiedRanges[]): Taken | undefined {
+  for (const { dataDir, ranges } of occupied) {
+    const blocks = new Set(Object.values(ranges).flatMap(blocksOf));
+    const name = names.find((candidate) => blocks.has(candidate));
+    if (name !== undefined) return { kind: "taken", name, holder: { pid: undefined, dataDir } };
+  }
+  return undefined;
 }
 
 /** The /20 blocks that cover a range: ranges overlap only if they share one. */
