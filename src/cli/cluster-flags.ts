@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { parse } from "yaml";
 import { bundledImages } from "../programs/bundled.ts";
 import { ConfigError, parseClusterConfig } from "../programs/config.ts";
@@ -92,7 +92,9 @@ export async function clusterConfigOf(
   const { dataDir, ephemeral } =
     [fromFlags, fromFile].find((c) => c.dataDir !== undefined || c.ephemeral !== undefined) ??
     preset;
-  const stateHome = context.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state");
+  const xdgStateHome = context.env["XDG_STATE_HOME"] ?? "";
+  // The XDG specification: empty is as good as unset, and a relative path is to be ignored.
+  const stateHome = isAbsolute(xdgStateHome) ? xdgStateHome : join(homedir(), ".local", "state");
   return parseClusterConfig(
     { ...preset, ...fromFile, ...fromFlags, dataDir, ephemeral },
     { dataDir: join(stateHome, "portolan"), images: bundledImages() },
