@@ -107,6 +107,7 @@ async function start(
         key: certificates.agentClient.key,
       },
       version: programVersion(),
+      metrics,
       renderMetrics: () => metrics.render(),
     }),
   );
