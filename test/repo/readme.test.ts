@@ -25,7 +25,9 @@ describe("README", () => {
       assert.ok(commands.length > 10);
       // The reader takes a while to get from one terminal to the other.
       const script = ["kubectl wait pod --all --for=condition=Ready --timeout=30s", ...commands];
-      const { code, output } = await bash(script, home, cluster.kubeconfig);
+      // One shell for all, as the reader's: variables go from one command to the next.
+      const bash = ["bash", "-eu", "-o", "pipefail", "-c", script.join("\n")];
+      const { code, output } = await run(bash, { HOME: home, KUBECONFIG: cluster.kubeconfig });
       assert.equal(code, 0, output);
       // The last two commands say that what was deleted is back.
       assert.match(output, /\{"pod":"web-\d",[^\n]*\n[^]*web-3 listens on 127\.[\d.]+:8080\s*$/);
@@ -34,7 +36,21 @@ describe("README", () => {
       rmSync(home, { recursive: true, force: true });
     }
   });
+
+  it("the example of startCluster() runs, and names the cluster's addresses", async () => {
+    const node = [process.execPath, "--input-type=module", "--eval", libraryExample()];
+    const { code, output } = await run(node, {});
+    assert.equal(code, 0, output);
+    assert.match(output, /^127\.[\d.]+ 127\.0\.0\.1:\d+ https:\/\/127\.0\.0\.1:\d+ \S+\n$/);
+  });
 });
+
+/** The first block of JavaScript. */
+function libraryExample(): string {
+  const block = /^```js\n([\s\S]*?)^```/m.exec(readFileSync("README.md", "utf8"));
+  assert.ok(block?.[1] !== undefined);
+  return block[1];
+}
 
 /** Lines after a prompt in console blocks; the others show what came of them. */
 function tourCommands(): readonly string[] {
@@ -44,14 +60,13 @@ function tourCommands(): readonly string[] {
   );
 }
 
-/** One shell for all, as the reader's: variables go from one command to the next. */
-function bash(
-  lines: readonly string[],
-  home: string,
-  kubeconfig: string,
+/** Runs a program to its end, which has two minutes. */
+function run(
+  [program = "", ...args]: readonly string[],
+  env: Readonly<Record<string, string>>,
 ): Promise<{ code: number | null; output: string }> {
-  const child = spawn("bash", ["-eu", "-o", "pipefail", "-c", lines.join("\n")], {
-    env: { ...process.env, HOME: home, KUBECONFIG: kubeconfig },
+  const child = spawn(program, args, {
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     timeout: 120_000,
     killSignal: "SIGKILL",
