@@ -63,14 +63,26 @@ export async function claimRanges(
     const ranges = { ...rangesOfSlot(slot), ...fixed };
     const names = Object.values(ranges).flatMap(blocksOf);
     if (new Set(names).size < names.length) continue;
-    const left = leftIn(names, occupied);
-    const result = left ?? (await claim(names, holder));
+    const result = await claimFree(names, holder, occupied);
     if (result.kind === "claimed") return { ranges, claim: result };
     collision = new RangeCollisionError(result.name, result.holder);
     const fixedBlocks = Object.values(fixed).flatMap(blocksOf);
     if (fixedBlocks.includes(result.name)) throw collision;
   }
   throw collision ?? new Error(`no slot fits beside the ranges ${Object.values(fixed).join(", ")}`);
+}
+
+/** Claims first: only what no living instance holds can have been left by a killed one. */
+async function claimFree(
+  names: readonly string[],
+  holder: Holder,
+  occupied: readonly OccupiedRanges[],
+): Promise<Claim | Taken> {
+  const result = await claim(names, holder);
+  const left = leftIn(names, occupied);
+  if (result.kind === "taken" || left === undefined) return result;
+  await result[Symbol.asyncDispose]();
+  return left;
 }
 
 /** The first block that Pods of a killed instance occupy, as if that instance still held it. */
