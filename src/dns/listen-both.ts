@@ -1,3 +1,4 @@
+import { formatHostPort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ListenAddress, Listener, Respond } from "./listener.ts";
 import { listenTcp } from "./tcp.ts";
@@ -6,16 +7,43 @@ import { listenUdp } from "./udp.ts";
 /** A free TCP port is hardly ever taken on UDP; so often it is not by chance. */
 const MAX_ATTEMPTS = 10;
 
+/** DNS cannot listen; the message names the address and the way out, `code` is the socket's. */
+class DnsListenError extends Error {
+  readonly code: string;
+
+  constructor(listen: ListenAddress, code: string, cause: unknown) {
+    const where = formatHostPort(listen.address, listen.port);
+    super(`cannot serve DNS on ${where}: ${whyNot(listen, code, cause)}`, { cause });
+    this.name = "DnsListenError";
+    this.code = code;
+  }
+}
+
+function whyNot({ address, port }: ListenAddress, code: string, cause: unknown): string {
+  switch (code) {
+    case "EADDRINUSE":
+      return "the port is in use; end what uses it, or choose another port (0 takes a free one)";
+    case "EACCES":
+      return `this user may not bind port ${String(port)}; choose a port above 1023`;
+    case "EADDRNOTAVAIL":
+      return `no interface of this machine has the address ${address}`;
+    default:
+      return cause instanceof Error ? cause.message : String(cause);
+  }
+}
+
 /**
- * Listens on UDP and TCP, on one port (DNS-017). @throws Error with the socket's code when the address cannot
- * be bound.
+ * Listens on UDP and TCP, on one port (DNS-017).
+ * @throws DnsListenError when the address cannot be bound.
  */
 export async function listenBoth(
   deps: { readonly respond: Respond; readonly log: Logger },
   listen: ListenAddress,
 ): Promise<Listener> {
   for (let attempt = 1; ; attempt++) {
-    const tcp = await listenTcp(deps, listen);
+    const tcp = await listenTcp(deps, listen).catch((error: unknown) => {
+      throw new DnsListenError(listen, codeOf(error), error);
+    });
     try {
       const udp = await listenUdp(deps, { address: listen.address, port: tcp.port });
       return {
@@ -27,8 +55,13 @@ export async function listenBoth(
       };
     } catch (error) {
       await tcp[Symbol.asyncDispose]();
-      const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-      if (listen.port !== 0 || !isTaken || attempt === MAX_ATTEMPTS) throw error;
+      const code = codeOf(error);
+      if (listen.port !== 0 || code !== "EADDRINUSE" || attempt === MAX_ATTEMPTS)
+        throw new DnsListenError({ ...listen, port: tcp.port }, code, error);
     }
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

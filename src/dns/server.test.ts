@@ -333,6 +333,9 @@ describe("startDns()", () => {
     const taken = { address: ip("127.0.0.1"), port: cluster.server.port };
     const options = { listen: taken, reverseCidrs: [], upstreams: [] };
     const deps = { informers: cluster.informers, log: silent };
-    await assert.rejects(startDns(deps, options), { code: "EADDRINUSE" });
+    await assert.rejects(startDns(deps, options), {
+      code: "EADDRINUSE",
+      message: /^cannot serve DNS on 127\.0\.0\.1:\d+: the port is in use;/,
+    });
   });
 });

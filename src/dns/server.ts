@@ -50,8 +50,8 @@ export interface DnsServer extends AsyncDisposable {
  * Serves the cluster's names from what informers hold, and has the host's resolvers answer all others. It
  * answers as soon as it listens: SERVFAIL for cluster names until the informers have synced (DNS-028).
  * Disposing closes the sockets and gives up questions that wait; the informers are the caller's.
- * @throws Error when the cluster domain is no domain name, or with the socket's code (EADDRINUSE, EACCES)
- * when the address cannot be bound.
+ * @throws Error when the cluster domain is no domain name, DnsListenError with the socket's code (EADDRINUSE,
+ * EACCES) when the address cannot be bound.
  */
 export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsServer> {
   const log = deps.log.with({ component: "dns" });
