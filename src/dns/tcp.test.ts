@@ -103,10 +103,19 @@ describe("listenTcp()", () => {
         resolve();
       });
     });
-    // A byte now and then must not put the end off.
-    const trickle = setInterval(() => socket.write(Uint8Array.of(0)), 5);
+    // A byte now and then, of a question announced as long, must not put the end off.
+    const trickle = setInterval(() => socket.write(Uint8Array.of(0xff)), 5);
     await closed;
     clearInterval(trickle);
+  });
+
+  it("closes a connection on which an empty message comes", async () => {
+    await using server = await start(echo);
+    const socket = await open(server);
+    const ended = once(socket, "close");
+    socket.resume();
+    socket.write(Uint8Array.of(0, 0));
+    await ended;
   });
 
   it("gives up the connection that was silent longest when one too many comes", async () => {

@@ -81,6 +81,11 @@ function serve(socket: Socket, respond: Respond, idleMs: number, onActive: () =>
     while (open < MAX_PIPELINED && !socket.writableNeedDrain) {
       const message = framing.next();
       if (message === undefined) break;
+      if (message.length === 0) {
+        // No DNS client sends that, and it must not count as a question that keeps the connection.
+        socket.destroy();
+        return;
+      }
       open += 1;
       deadline.refresh();
       onActive();
