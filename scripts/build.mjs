@@ -20,5 +20,6 @@ const { metafile } = await build({
 
 // Older files go last, so that a program that runs from dist/ meanwhile always finds its parts.
 for (const name of readdirSync("dist")) {
-  if (!(`dist/${name}` in metafile.outputs)) rmSync(`dist/${name}`, { recursive: true });
+  // dist/types is made by build:types.
+  if (name !== "types" && !(`dist/${name}` in metafile.outputs)) rmSync(`dist/${name}`, { recursive: true });
 }

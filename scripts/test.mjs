@@ -2,7 +2,7 @@
 // Installs the tools that tests drive where it may (root on Debian), says so, and names what is skipped.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { run } from "node:test";
 
 const TOOLS = { dig: "dnsutils", curl: "curl", unshare: "util-linux" };
@@ -21,6 +21,7 @@ const files = ["src", "test"]
   .sort()
   .map((name) => resolve(name));
 
+const slowest = [];
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped = [];
 for await (const event of run({ files, concurrency: 2, timeout: 300_000 })) {
@@ -28,6 +29,7 @@ for await (const event of run({ files, concurrency: 2, timeout: 300_000 })) {
   if (type === "test:stderr") process.stderr.write(data.message);
   if (type !== "test:pass" && type !== "test:fail") continue;
   // A suite, and the entry that stands for a whole file, only sum up their tests; but a file can fail as a whole.
+  if (files.includes(data.name)) slowest.push([data.details.duration_ms, data.name]);
   const isContainer = data.details.type === "suite" || files.includes(data.name);
   if (isContainer && (type === "test:pass" || isFailureOfChildren(data))) continue;
   if (data.skip !== undefined) {
@@ -41,6 +43,8 @@ for await (const event of run({ files, concurrency: 2, timeout: 300_000 })) {
     console.log(error?.stack ?? String(error));
   }
 }
+slowest.sort(([a], [b]) => b - a);
+for (const [ms, file] of slowest.slice(0, 5)) console.log(`${(ms / 1000).toFixed(1)} s ${relative(".", file)}`);
 for (const line of skipped) console.log(`SKIPPED ${line}`);
 console.log(
   `${String(counts.passed)} passed, ${String(counts.failed)} failed, ${String(counts.skipped)} skipped`,
