@@ -21,5 +21,6 @@ const { metafile } = await build({
 // Older files go last, so that a program that runs from dist/ meanwhile always finds its parts.
 for (const name of readdirSync("dist")) {
   // dist/types is made by build:types.
-  if (name !== "types" && !(`dist/${name}` in metafile.outputs)) rmSync(`dist/${name}`, { recursive: true });
+  if (name !== "types" && !(`dist/${name}` in metafile.outputs))
+    rmSync(`dist/${name}`, { recursive: true });
 }

@@ -44,7 +44,8 @@ for await (const event of run({ files, concurrency: 2, timeout: 300_000 })) {
   }
 }
 slowest.sort(([a], [b]) => b - a);
-for (const [ms, file] of slowest.slice(0, 5)) console.log(`${(ms / 1000).toFixed(1)} s ${relative(".", file)}`);
+for (const [ms, file] of slowest.slice(0, 5))
+  console.log(`${(ms / 1000).toFixed(1)} s ${relative(".", file)}`);
 for (const line of skipped) console.log(`SKIPPED ${line}`);
 console.log(
   `${String(counts.passed)} passed, ${String(counts.failed)} failed, ${String(counts.skipped)} skipped`,
