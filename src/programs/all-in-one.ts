@@ -159,7 +159,9 @@ async function holdRanges(
   };
   const fixed = agreedRanges(dataDir, await readRanges(dataDir), asked);
   const holder = { pid: process.pid, dataDir };
-  const { ranges, claim } = await claimRanges(fixed, holder, await occupiedRanges(dataDir));
+  const occupied = await occupiedRanges(dataDir);
+  const from = config.dataDir === undefined ? "first" : "last";
+  const { ranges, claim } = await claimRanges(fixed, holder, occupied, from);
   opened.add(claim);
   await writeRanges(dataDir, ranges);
   return ranges;

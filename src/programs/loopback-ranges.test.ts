@@ -49,3 +49,13 @@ it("claimRanges() leaves out ranges in which Pods of a killed instance still lis
     /are in use by Pods that the killed instance with data dir \/killed left/,
   );
 });
+
+it("claimRanges() finds ranges for a kept data dir where no temporary instance looks first", async () => {
+  const kept = await claimRanges({}, HOLDER, [], "last");
+  await kept.claim[Symbol.asyncDispose]();
+  const temporary = await claimRanges({}, HOLDER);
+  const again = await claimRanges(kept.ranges, HOLDER, [], "last");
+  assert.deepEqual(again.ranges, kept.ranges);
+  await temporary.claim[Symbol.asyncDispose]();
+  await again.claim[Symbol.asyncDispose]();
+});

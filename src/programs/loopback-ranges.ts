@@ -49,17 +49,20 @@ export interface OccupiedRanges {
 
 /**
  * Claims ranges against every other instance on this machine. `fixed` are ranges that must be these (named by
- * the user, or used before by this data dir); the rest comes from the first slot whose ranges are all free and
- * not `occupied`.
+ * the user, or used before by this data dir); the rest comes from the first slot, or the `last`, whose ranges
+ * are all free and not `occupied`. Whoever needs the same ranges again some day takes the last, so that those
+ * who come and go do not sit there in the meantime.
  * @throws RangeCollisionError when a fixed range is in use, or all slots are.
  */
 export async function claimRanges(
   fixed: Partial<LoopbackRanges>,
   holder: Holder,
   occupied: readonly OccupiedRanges[] = [],
+  from: "first" | "last" = "first",
 ): Promise<{ readonly ranges: LoopbackRanges; readonly claim: Claim }> {
   let collision: RangeCollisionError | undefined;
-  for (let slot = 0; slot < SLOTS; slot++) {
+  for (let i = 0; i < SLOTS; i++) {
+    const slot = from === "first" ? i : SLOTS - 1 - i;
     const ranges = { ...rangesOfSlot(slot), ...fixed };
     const names = Object.values(ranges).flatMap(blocksOf);
     if (new Set(names).size < names.length) continue;
