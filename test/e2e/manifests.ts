@@ -62,13 +62,13 @@ export function namePod(
   );
 }
 
-/** A Service over port 80 (HTTP) of the Pods with this label `app`. */
+/** A Service over port 8000 (HTTP) of the Pods with this label `app`; anybody may bind that port. */
 export function service(name: string, app: string, spec: Fields = {}): string {
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Service",
     metadata: { name },
-    spec: { selector: { app }, ports: [{ name: "http", port: 80, targetPort: "http" }], ...spec },
+    spec: { selector: { app }, ports: [{ name: "http", port: 8000, targetPort: "http" }], ...spec },
   });
 }
 

@@ -143,7 +143,7 @@ describe("Pods as local processes", {
     const address = await up.kubectl("get svc gate -o jsonpath={.spec.clusterIP}");
     const answering = async () => {
       const answers = await Promise.all(
-        Array.from({ length: 12 }, () => run("curl", ["-s", "-m", "5", `http://${address}/`])),
+        Array.from({ length: 12 }, () => run("curl", ["-s", "-m", "5", `http://${address}:8000/`])),
       );
       return [...new Set(answers.map(({ stdout }) => stdout.trim()))].sort();
     };

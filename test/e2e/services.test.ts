@@ -29,7 +29,7 @@ describe("Services by their traffic", { skip: missing("kubectl", "dig", "curl") 
         service("peers", "web", { clusterIP: "None" }),
         service("sticky", "web", { sessionAffinity: "ClientIP" }),
         service("echo", "web", {
-          ports: [{ name: "echo", port: 81, targetPort: "echo", protocol: "UDP" }],
+          ports: [{ name: "echo", port: 8001, targetPort: "echo", protocol: "UDP" }],
         }),
         service("nobody", "nobody"),
       ),
@@ -47,21 +47,21 @@ describe("Services by their traffic", { skip: missing("kubectl", "dig", "curl") 
   const create = (manifest: string) => up.kubectl("create -f -", manifest);
   const field = (name: string, path: string) =>
     up.kubectl(["get", "svc", name, "-o", `jsonpath={${path}}`]);
-  const at = async (name: string, port = 80) =>
+  const at = async (name: string, port = 8000) =>
     `${await field(name, ".spec.clusterIP")}:${String(port)}`;
   const short = async (name: string) => (await up.dig(`+short ${name}`)).trim().split("\n").sort();
 
   it("ClusterIP: the name's address is answered by all Pods", async () => {
     const address = await field("shop", ".spec.clusterIP");
     assert.deepEqual(await short(`shop.${DOMAIN}`), [address]);
-    assert.deepEqual(await whoAnswers(`${address}:80`), WEB);
+    assert.deepEqual(await whoAnswers(`${address}:8000`), WEB);
   });
 
   it("NodePort: answers on localhost and on the node's address", async () => {
     const port = await field("shop-node", ".spec.ports[0].nodePort");
     const node = await up.kubectl("get node local -o jsonpath={.status.addresses[0].address}");
     for (const host of ["127.0.0.1", node, await field("shop-node", ".spec.clusterIP")]) {
-      const target = `${host}:${host === "127.0.0.1" || host === node ? port : "80"}`;
+      const target = `${host}:${host === "127.0.0.1" || host === node ? port : "8000"}`;
       assert.deepEqual(await whoAnswers(target), WEB);
     }
   });
@@ -79,9 +79,9 @@ describe("Services by their traffic", { skip: missing("kubectl", "dig", "curl") 
     );
     assert.match(address, /^127\.128\./);
     assert.notEqual(address, await field("shop-public", ip));
-    await eventually("it answers", async () => (await whoAnswers(`${address}:80`)).length === 3);
+    await eventually("it answers", async () => (await whoAnswers(`${address}:8000`)).length === 3);
     await up.kubectl("delete svc late");
-    await eventually("it is refused", () => isRefused(`${address}:80`));
+    await eventually("it is refused", () => isRefused(`${address}:8000`));
   });
 
   it("ExternalName: is another name", async () => {
@@ -102,7 +102,7 @@ describe("Services by their traffic", { skip: missing("kubectl", "dig", "curl") 
   });
 
   it("UDP: the Service's port is answered by Pods", async () => {
-    const [host = "", port = ""] = (await at("echo", 81)).split(":");
+    const [host = "", port = ""] = (await at("echo", 8001)).split(":");
     await eventually("an answer comes", async () =>
       /^(web-\d|third) hello$/.test(await askUdp(host, Number(port), "hello")),
     );
@@ -144,7 +144,10 @@ describe("Services by their traffic", { skip: missing("kubectl", "dig", "curl") 
     const address = await field("shop", ".spec.clusterIP");
     for (const transport of ["+notcp", "+tcp"]) {
       const dig = (args: string) => up.dig(`${transport} ${args}`);
-      assert.equal(await dig(`+short SRV _http._tcp.shop.${DOMAIN}`), `0 100 80 shop.${DOMAIN}.\n`);
+      assert.equal(
+        await dig(`+short SRV _http._tcp.shop.${DOMAIN}`),
+        `0 100 8000 shop.${DOMAIN}.\n`,
+      );
       assert.equal(await dig(`+short -x ${address}`), `shop.${DOMAIN}.\n`);
       assert.match(await dig(`none.${DOMAIN}`), /status: NXDOMAIN.*\n.* aa /);
       assert.match(await dig(`AAAA shop.${DOMAIN}`), /status: NOERROR.*\n.*ANSWER: 0,/);
@@ -207,9 +210,9 @@ describe("Services by their traffic", { skip: missing("kubectl", "dig", "curl") 
       "moving",
       "--type=json",
       "-p",
-      '[{"op":"replace","path":"/spec/ports/0/port","value":8000}]',
+      '[{"op":"replace","path":"/spec/ports/0/port","value":8002}]',
     ]);
-    const now = await at("moving", 8000);
+    const now = await at("moving", 8002);
     await eventually("the new port answers", async () => (await whoAnswers(now)).length === 3);
     await eventually("the old port is refused", () => isRefused(before));
     await up.kubectl(["patch", "svc", "moving", "-p", '{"spec":{"type":"NodePort"}}']);

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
+import { open, readdir } from "node:fs/promises";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { all, namePod, service, shellPod } from "./manifests.ts";
-import { makeHome, podProcesses, startUp } from "./portolan.ts";
+import { makeHome, podProcesses, runPortolan, startUp } from "./portolan.ts";
 import type { Home, Up } from "./portolan.ts";
 import { eventually, missing, pidsWith, run } from "./tools.ts";
 
+const LISTEN = ["--api-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0"];
 const MARK = "PORTOLAN_E2E_MARK";
 
+// Nothing else that is tested starts a data dir twice: two of them may need the same addresses.
 describe("the state of portolan up", { skip: missing("kubectl", "curl", "dig") }, () => {
   let home: Home;
   before(async () => {
@@ -51,10 +55,34 @@ describe("the state of portolan up", { skip: missing("kubectl", "curl", "dig") }
       "10",
       "-H",
       "connection: close",
-      `http://${address}/[1-40]`,
+      `http://${address}:8000/[1-40]`,
     ]);
     return [...new Set(stdout.trim().split("\n"))].sort().join(" ");
   };
+
+  it("on a data dir in use exits 1 and says who uses it", async () => {
+    const dataDir = join(home.path, "used");
+    await using up = await startUp(home, { dataDir });
+    const { code, stderr } = await runPortolan(home, ["up", "--data-dir", dataDir, ...LISTEN]);
+    assert.equal(code, 1);
+    assert.ok(stderr.includes(`data dir ${dataDir} is in use by pid ${String(up.pid)}`), stderr);
+  });
+
+  it("names a store that is corrupt and the way out, and leaves it as it is", async () => {
+    const dataDir = join(home.path, "corrupt");
+    await (await startUp(home, { dataDir })).stop();
+    const store = join(dataDir, "store");
+    const names = await readdir(store);
+    const data = names.find((name) => name.endsWith(".mdb") && !name.includes("lock"));
+    assert.ok(data !== undefined, names.join(", "));
+    const file = await open(join(store, data), "r+");
+    await file.truncate(5000);
+    await file.close();
+    const { code, stderr } = await runPortolan(home, ["up", "--data-dir", dataDir, ...LISTEN]);
+    assert.equal(code, 1);
+    assert.ok(stderr.includes(store), stderr);
+    assert.equal(statSync(join(store, data)).size, 5000);
+  });
 
   it("outlives a restart: objects, addresses, and Pods run again", async () => {
     const dataDir = join(home.path, "restart");
