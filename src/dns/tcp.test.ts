@@ -112,10 +112,11 @@ describe("listenTcp()", () => {
   it("closes a connection on which an empty message comes", async () => {
     await using server = await start(echo);
     const socket = await open(server);
-    const ended = once(socket, "close");
+    const ended = once(socket, "end");
     socket.resume();
     socket.write(Uint8Array.of(0, 0));
     await ended;
+    socket.destroy();
   });
 
   it("gives up the connection that was silent longest when one too many comes", async () => {
