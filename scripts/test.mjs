@@ -24,7 +24,7 @@ const files = ["src", "test"]
 const slowest = [];
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped = [];
-for await (const event of run({ files, concurrency: 2, timeout: 300_000 })) {
+for await (const event of run({ files, concurrency: 2, timeout: 120_000 })) {
   const { type, data } = event;
   if (type === "test:stderr") process.stderr.write(data.message);
   if (type !== "test:pass" && type !== "test:fail") continue;
