@@ -18,6 +18,7 @@ export interface ApplyResult {
   readonly problems: readonly string[];
 }
 
+const LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration";
 const EXTENSIONS = [".yaml", ".yml", ".json"];
 /** A file larger than this is no manifest. */
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
@@ -134,10 +135,16 @@ async function applyObject(
   }
   const namespace = kind.namespaced ? (object.metadata.namespace ?? "default") : undefined;
   const ref = { namespace, name: object.metadata.name };
-  const draft = {
+  const located = {
     ...object,
     metadata: { ...object.metadata, ...(namespace === undefined ? {} : { namespace }) },
   };
+  const annotations = {
+    ...object.metadata.annotations,
+    // What `kubectl apply` compares with when it is used on the object later.
+    [LAST_APPLIED]: lastApplied(located),
+  };
+  const draft = { ...located, metadata: { ...located.metadata, annotations } };
   const what = `${kind.singular}/${ref.name}`;
   try {
     await deps.client.create(kind, draft);
@@ -147,6 +154,19 @@ async function applyObject(
   }
   await deps.client.patch(kind, ref, { kind: "strategic", body: draft });
   return `${what} configured`;
+}
+
+/** The object as kubectl writes it there: keys in order, annotations never absent. */
+function lastApplied(object: KubernetesObject): string {
+  const { annotations = {} } = object.metadata;
+  const text = JSON.stringify(
+    { ...object, metadata: { ...object.metadata, annotations } },
+    (_key, value: unknown) =>
+      typeof value === "object" && value !== null && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : value,
+  );
+  return `${text}\n`;
 }
 
 function messageOf(error: unknown): string {
