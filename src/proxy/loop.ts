@@ -280,7 +280,9 @@ export class Proxy implements AsyncDisposable {
       // One line however many there are: with ports below 1024 it may be every Service.
       const { service, message } = first;
       const fields = { reason, service, message, more: more.length };
-      this.#deps.log.warn("frontends are not served as asked", fields);
+      // Ports below 1024 stand in by rule for a user without privileges: the Service itself says it.
+      const level = reason === "PrivilegedPort" ? "info" : "warn";
+      this.#deps.log[level]("frontends are not served as asked", fields);
     }
     for (const service of news.services) this.#conditions.enqueue(service);
   }

@@ -3,13 +3,7 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { describe, it } from "node:test";
-import {
-  makeHome,
-  podProcesses,
-  startedOf,
-  startPortolan,
-  withoutPortWarning,
-} from "./portolan.ts";
+import { makeHome, podProcesses, startedOf, startPortolan } from "./portolan.ts";
 
 import { eventually, isAlive, missing, run } from "./tools.ts";
 import type { Output } from "./tools.ts";
@@ -30,7 +24,7 @@ describe("portolan demo", () => {
     await using demo = startPortolan(home, "demo --once");
     const output = await demo.exited();
     assertFiveServices(output);
-    assert.equal(withoutPortWarning(output.stderr), "");
+    assert.equal(output.stderr, "");
     assert.deepEqual(podProcesses(home.path), []);
     assert.deepEqual(readdirSync(home.env["TMPDIR"] ?? ""), []);
   });

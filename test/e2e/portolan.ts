@@ -220,11 +220,6 @@ function endsOf(started: Started): Pick<Up, "stop" | "kill9"> {
   };
 }
 
-/** What was said, without the line that says why Service kubernetes has no port 443 where root has it. */
-export function withoutPortWarning(stderr: string): string {
-  return stderr.replace(/^.*reason=PrivilegedPort service=default\/kubernetes .*\n/gm, "");
-}
-
 function words(args: Args): readonly string[] {
   return typeof args === "string" ? args.split(" ").filter((word) => word !== "") : args;
 }

@@ -4,7 +4,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { makeHome, runPortolan, startPortolan, startUp, withoutPortWarning } from "./portolan.ts";
+import { makeHome, runPortolan, startPortolan, startUp } from "./portolan.ts";
 import type { Home, Up } from "./portolan.ts";
 import { eventually, missing } from "./tools.ts";
 
@@ -37,7 +37,7 @@ describe("portolan up", () => {
     assert.equal(up.pid, "pid" in ready && ready.pid);
     assert.equal(statSync(up.kubeconfig).mode & 0o777, 0o600);
     await up.stop();
-    assert.equal(withoutPortWarning(up.stderr()), "");
+    assert.equal(up.stderr(), "");
     assert.equal(up.stdout().split("\n").length, 2);
     assert.deepEqual(readdirSync(home.env["TMPDIR"] ?? ""), []);
   });
@@ -187,7 +187,7 @@ images:
         await up.kubectl("get cm one two three -o name"),
         "configmap/one\nconfigmap/two\nconfigmap/three\n",
       );
-      const problems = withoutPortWarning(up.stderr()).trimEnd().split("\n");
+      const problems = up.stderr().trimEnd().split("\n");
       assert.match(
         problems[0] ?? "",
         /not applied: .*a\.yaml, document 2 \(Service bad\): .*ports\[0\]\.port/,
