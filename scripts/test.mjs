@@ -21,7 +21,7 @@ const files = ["src", "test"]
   .sort()
   .map((name) => resolve(name));
 
-const slowest = [];
+const durations = new Map();
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped = [];
 for await (const event of run({ files, concurrency: 2, timeout: 120_000 })) {
@@ -29,7 +29,8 @@ for await (const event of run({ files, concurrency: 2, timeout: 120_000 })) {
   if (type === "test:stderr") process.stderr.write(data.message);
   if (type !== "test:pass" && type !== "test:fail") continue;
   // A suite, and the entry that stands for a whole file, only sum up their tests; but a file can fail as a whole.
-  if (files.includes(data.name)) slowest.push([data.details.duration_ms, data.name]);
+  if (data.nesting === 0)
+    durations.set(data.file, (durations.get(data.file) ?? 0) + data.details.duration_ms);
   const isContainer = data.details.type === "suite" || files.includes(data.name);
   if (isContainer && (type === "test:pass" || isFailureOfChildren(data))) continue;
   if (data.skip !== undefined) {
@@ -43,9 +44,8 @@ for await (const event of run({ files, concurrency: 2, timeout: 120_000 })) {
     console.log(error?.stack ?? String(error));
   }
 }
-slowest.sort(([a], [b]) => b - a);
-for (const [ms, file] of slowest.slice(0, 5))
-  console.log(`${(ms / 1000).toFixed(1)} s ${relative(".", file)}`);
+const slowest = [...durations].sort(([, a], [, b]) => b - a).slice(0, 5);
+for (const [file, ms] of slowest) console.log(`${(ms / 1000).toFixed(1)} s ${relative(".", file)}`);
 for (const line of skipped) console.log(`SKIPPED ${line}`);
 console.log(
   `${String(counts.passed)} passed, ${String(counts.failed)} failed, ${String(counts.skipped)} skipped`,
