@@ -61,6 +61,15 @@ for (let flip = 0; flip < flips; flip++) {
     until(async () => (await listed(i)) === 0).then((t) => lost.dns.push(t - acknowledged)),
   ]);
 }
+const balanced = [];
+for (let i = 0; i < 50; i++) {
+  const path = "/api/v1/namespaces/default/services";
+  await api.post(path, { metadata: { name: `lb${String(i)}` }, spec: { type: "LoadBalancer", ports: [{ port: 8080 }] } });
+  const acknowledged = performance.now();
+  const hasAddress = async () =>
+    (await api.get(`${path}/lb${String(i)}`)).status?.loadBalancer?.ingress?.length > 0;
+  balanced.push((await until(hasAddress)) - acknowledged);
+}
 console.log(`${conditions()}; ${String(services)} Services (and as many headless), ${String(flips)} flips`);
 const row = (name, values) =>
   console.log(
@@ -70,6 +79,7 @@ row("ready -> address carries traffic to the Pod", gained.traffic);
 row("ready -> DNS lists the Pod", gained.dns);
 row("not ready -> new connections refused", lost.traffic);
 row("not ready -> DNS lists the Pod no more", lost.dns);
+row("LoadBalancer created -> it has an address", balanced);
 clearInterval(heart);
 for (const server of servers) server.close();
 await cluster.stop();
