@@ -14,10 +14,16 @@ import { bodyTypeOf, decodeParsed } from "./body.ts";
 import type { User } from "./exchange.ts";
 import type { Registry } from "./registry.ts";
 import type { WatchCache } from "./watch-cache.ts";
-import type { Writer } from "./writer.ts";
+import type { WriteOptions, Writer } from "./writer.ts";
 
 /** The API server itself, where it writes objects. */
 export const SERVER_USER: User = { name: "system:apiserver", groups: ["system:masters"] };
+
+const SERVER_WRITES: WriteOptions = {
+  dryRun: false,
+  user: SERVER_USER,
+  ownership: { kind: "updater", manager: "kube-apiserver" },
+};
 
 const NAMESPACES = ["default", "kube-system", "kube-public", "kube-node-lease"];
 /** How often the objects are compared with what they should be, beside on each change of them. */
@@ -174,12 +180,8 @@ async function reconcile({ writer, registry }: ClusterObjectsDeps, wanted: reado
       continue;
     }
     if (holds(current.object, object)) continue;
-    await writer.modify(
-      kind,
-      object.metadata,
-      "main",
-      { dryRun: false, user: SERVER_USER },
-      ({ object: old }) => kind.strategy.defaults(overlay(old, object)),
+    await writer.modify(kind, object.metadata, "main", SERVER_WRITES, ({ object: old }) =>
+      kind.strategy.defaults(overlay(old, object)),
     );
   }
 }
@@ -219,7 +221,7 @@ async function createOne(
   try {
     const { object: decoded } = decodeParsed({ ...content, metadata }, bodyTypeOf(kind), "Strict");
     const object = kind.strategy.defaults(decoded);
-    await writer.create(kind, object, { dryRun: false, user: SERVER_USER });
+    await writer.create(kind, object, SERVER_WRITES);
   } catch (error) {
     // Another server of the same cluster was faster.
     if (!hasReason(error, "AlreadyExists")) throw error;

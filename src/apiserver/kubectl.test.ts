@@ -66,7 +66,6 @@ describe("kubectl against the API server", () => {
       (await server.kubectl(["diff", "-f", "-"], { stdin: serviceYaml(82) })).stdout,
       /\+ {4}port: 82/,
     );
-    assert.match(await fails("apply --server-side -f -", serviceYaml(81)), /client-side apply/);
   });
 
   it("says what is wrong with a manifest, and applies the good ones beside it", async () => {

@@ -17,27 +17,25 @@ const STRATEGIC_PATCH = "application/strategic-merge-patch+json";
 const APPLY_PATCH = "application/apply-patch+yaml";
 const PATCH_TYPES = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH] as const;
 
+/** Whether the patch is a configuration for server-side apply (apply.ts). */
+export function isApply(request: ApiRequest): boolean {
+  return mediaTypeOf(request) === APPLY_PATCH;
+}
+
 /** Gives the object that a patch makes of the current one; not yet decoded. */
 export type PatchFunction = (current: KubernetesObject) => unknown;
 
 /**
- * Reads a patch of one of the three kinds.
- * @throws StatusError 400 for a malformed patch, 415 for another kind; server-side apply by name.
+ * Reads a patch of one of the three kinds that say what to change; for the fourth see {@link isApply}.
+ * @throws StatusError 400 for a malformed patch, 415 for another kind.
  */
 export async function parsePatch(
   request: ApiRequest,
   kind: KindDefinition,
 ): Promise<PatchFunction> {
   const mediaType = mediaTypeOf(request);
-  if (mediaType === APPLY_PATCH) {
-    throw failure(
-      415,
-      "UnsupportedMediaType",
-      "server-side apply (application/apply-patch+yaml) is not served yet; use client-side apply: kubectl apply without --server-side",
-    );
-  }
   const type = PATCH_TYPES.find((one) => one === mediaType);
-  if (type === undefined) throw unsupportedMediaType(PATCH_TYPES);
+  if (type === undefined) throw unsupportedMediaType([...PATCH_TYPES, APPLY_PATCH]);
   const patch = await parsePatchBody(request);
   switch (type) {
     case JSON_PATCH:

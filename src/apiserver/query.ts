@@ -1,3 +1,5 @@
+import { forbidden as fieldForbidden, invalid, required } from "../api/machinery/field-error.ts";
+import type { FieldError } from "../api/machinery/field-error.ts";
 import { failure } from "../api/machinery/status.ts";
 import { badRequest, invalidObject } from "./failures.ts";
 
@@ -84,34 +86,81 @@ function invalidOption(field: string, detail: string) {
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
 
 /** Options of a write, read from the query; a body of DeleteOptions may say more. */
+/** As upstream bounds the names of field managers. */
+const MAX_MANAGER_BYTES = 128;
+
 export interface WriteQuery {
   readonly dryRun: boolean;
   readonly fieldValidation: FieldValidation;
   readonly fieldManager: string;
 }
 
+export interface ApplyQuery extends WriteQuery {
+  /** Takes fields from their owners instead of failing. */
+  readonly force: boolean;
+}
+
 export function parseWriteQuery(query: URLSearchParams): WriteQuery {
+  return parseOptions(query, "CreateOptions", []);
+}
+
+/** Options of a patch that is not an apply. */
+export function parsePatchQuery(query: URLSearchParams): WriteQuery {
+  const errors = query.has("force")
+    ? [fieldForbidden("force", "may not be specified for non-apply patch")]
+    : [];
+  return parseOptions(query, "PatchOptions", errors);
+}
+
+/** Options of server-side apply, for which a name of the applier is a must. */
+export function parseApplyQuery(query: URLSearchParams): ApplyQuery {
+  const isNamed = (query.get("fieldManager") ?? "") !== "";
+  const errors = isNamed ? [] : [required("fieldManager", "is required for apply patch")];
+  const options = parseOptions(query, "PatchOptions", errors);
+  const force = query.get("force");
+  return { ...options, force: force !== null && !/^(0|false)$/i.test(force) };
+}
+
+function parseOptions(
+  query: URLSearchParams,
+  kind: "CreateOptions" | "PatchOptions",
+  before: readonly FieldError[],
+): WriteQuery {
   const validation = query.get("fieldValidation") ?? "Warn";
-  if (validation !== "Strict" && validation !== "Warn" && validation !== "Ignore") {
-    throw invalidObject({ kind: "CreateOptions", group: "meta.k8s.io" }, "", [
-      {
-        type: "FieldValueNotSupported",
-        field: "fieldValidation",
-        message: `Unsupported value: ${JSON.stringify(validation)}: supported values: "Ignore", "Strict", "Warn"`,
-      },
-    ]);
-  }
   const fieldManager = query.get("fieldManager") ?? "";
-  if (fieldManager.length > 128) {
-    throw invalidObject({ kind: "CreateOptions", group: "meta.k8s.io" }, "", [
-      {
-        type: "FieldValueTooLong",
-        field: "fieldManager",
-        message: "Too long: may not be more than 128 bytes",
-      },
-    ]);
+  const errors: FieldError[] = [...before, ...fieldManagerErrors(fieldManager)];
+  const isKnown = validation === "Strict" || validation === "Warn" || validation === "Ignore";
+  if (!isKnown) {
+    errors.push({
+      type: "FieldValueNotSupported",
+      field: "fieldValidation",
+      message: `Unsupported value: ${JSON.stringify(validation)}: supported values: "Ignore", "Strict", "Warn"`,
+    });
+  }
+  if (errors.length > 0 || !isKnown) {
+    throw invalidObject({ kind, group: "meta.k8s.io" }, "", errors);
   }
   return { dryRun: parseDryRun(query.getAll("dryRun")), fieldValidation: validation, fieldManager };
+}
+
+function fieldManagerErrors(manager: string): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  if (Buffer.byteLength(manager) > MAX_MANAGER_BYTES) {
+    errors.push({
+      type: "FieldValueTooLong",
+      field: "fieldManager",
+      message: `Too long: may not be more than ${String(MAX_MANAGER_BYTES)} bytes`,
+    });
+  }
+  const bad = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.exec(manager);
+  if (bad !== null) {
+    const code = (bad[0].codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+    const at = Buffer.byteLength(manager.slice(0, bad.index));
+    errors.push(
+      invalid("fieldManager", manager, `invalid character U+${code} (at position ${String(at)})`),
+    );
+  }
+  return errors;
 }
 
 /** `dryRun` may only be `All`. */

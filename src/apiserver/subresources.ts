@@ -14,7 +14,7 @@ import { relayLog } from "./logs.ts";
 import { placeObject, timestamp } from "./object-identity.ts";
 import { parseWriteQuery } from "./query.ts";
 import { currentOf } from "./read-verbs.ts";
-import { writtenResponse } from "./write-verbs.ts";
+import { writtenResponse } from "./write-response.ts";
 
 const binding = message("io.k8s.api.core.v1.Binding", "Puts a Pod on a node.", {
   ...typeFields,
@@ -47,7 +47,7 @@ export async function bindPod(call: ResourceCall): Promise<ApiResponse> {
     }
     return boundPod(pod, nodeName, metadata.annotations, timestamp(context.now()));
   };
-  const writeOptions = { dryRun: options.dryRun, user };
+  const writeOptions = { dryRun: options.dryRun, user, ownership: { kind: "recorded" } } as const;
   await context.writer.modify(kind, { namespace, name }, "whole", writeOptions, (current) =>
     bind(current.object),
   );
@@ -102,7 +102,7 @@ export async function finalizeNamespace(call: ResourceCall): Promise<ApiResponse
   const wanted = placeObject(kind, decoded.object, "", name) as Namespace;
   const finalizers = wanted.spec?.finalizers ?? [];
   const { resourceVersion } = wanted.metadata;
-  const writeOptions = { dryRun: options.dryRun, user };
+  const writeOptions = { dryRun: options.dryRun, user, ownership: { kind: "recorded" } } as const;
   const written = await context.writer.modify(kind, { name }, "whole", writeOptions, (current) => {
     const namespace = current.object as Namespace;
     return {

@@ -276,7 +276,7 @@ describe("patch", () => {
     assert.deepEqual(edited.json["metadata"]?.["labels"], { l: "1", m: "2" });
   });
 
-  it("refuses what is no patch, and server-side apply by name", async () => {
+  it("refuses what is no patch", async () => {
     await api.call("POST", MAPS, map("a"));
     const type = (text: string) => ({ headers: { "content-type": text } });
     refused(
@@ -284,12 +284,6 @@ describe("patch", () => {
       415,
       "UnsupportedMediaType",
       /application\/json-patch\+json/,
-    );
-    refused(
-      await api.call("PATCH", `${MAPS}/a`, {}, type("application/apply-patch+yaml")),
-      415,
-      "UnsupportedMediaType",
-      /server-side apply/,
     );
     refused(
       await api.call("PATCH", `${MAPS}/a`, "{", MERGE),

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import { applyObject } from "./apply.ts";
 import { bodyTypeOf, decodeBody, decodeParsed } from "./body.ts";
 import type { ResourceCall } from "./context.ts";
 import { deleteOptions } from "../api/machinery/delete-options.ts";
@@ -7,19 +8,22 @@ import type { Deletion } from "./deleter.ts";
 import { bytesResponse, jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { badRequest } from "./failures.ts";
+import { managerOf } from "./field-owners.ts";
 import { listPage } from "./list.ts";
 import { negotiateForm } from "./negotiate.ts";
 import { placeObject } from "./object-identity.ts";
-import { parsePatch } from "./patch.ts";
-import { parseDryRun, parseListQuery, parseWriteQuery } from "./query.ts";
+import { isApply, parsePatch } from "./patch.ts";
+import { parseDryRun, parseListQuery, parsePatchQuery, parseWriteQuery } from "./query.ts";
 import { renderItem, renderList } from "./representation.ts";
 import { selectionOf } from "./selection.ts";
+import type { WriteQuery } from "./query.ts";
 import type { Served } from "./stored.ts";
-import type { Written } from "./writer.ts";
+import { writtenResponse } from "./write-response.ts";
+import type { WriteOptions } from "./writer.ts";
 
 /** POST to a collection. */
 export async function createObject(call: ResourceCall): Promise<ApiResponse> {
-  const { context, request, user, route, query } = call;
+  const { context, request, route, query } = call;
   const { definition: kind, namespace } = route;
   const options = parseWriteQuery(query);
   const decoded = await decodeBody(request, bodyTypeOf(kind), options.fieldValidation);
@@ -27,7 +31,8 @@ export async function createObject(call: ResourceCall): Promise<ApiResponse> {
     throw badRequest("an empty namespace may not be set during creation");
   }
   const object = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, undefined));
-  const written = await context.writer.create(kind, object, { dryRun: options.dryRun, user });
+  const writeOptions = writeOptionsOf(call, options);
+  const written = await context.writer.create(kind, object, writeOptions);
   return writtenResponse(call, written, decoded.warnings);
 }
 
@@ -36,13 +41,13 @@ export async function updateObject(
   call: ResourceCall,
   part: "main" | "status",
 ): Promise<ApiResponse> {
-  const { context, request, user, route, query } = call;
+  const { context, request, route, query } = call;
   const { definition: kind, namespace, name = "" } = route;
   const options = parseWriteQuery(query);
   const decoded = await decodeBody(request, bodyTypeOf(kind), options.fieldValidation);
   const object = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, name));
   const { writer, registry } = context;
-  const writeOptions = { dryRun: options.dryRun, user };
+  const writeOptions = writeOptionsOf(call, options);
   const isNew = registry.get(kind, object.metadata) === undefined;
   const written =
     isNew && part === "main" && kind.strategy.createOnUpdate
@@ -56,9 +61,10 @@ export async function patchObject(
   call: ResourceCall,
   part: "main" | "status",
 ): Promise<ApiResponse> {
-  const { context, request, user, route, query } = call;
+  const { context, request, route, query } = call;
   const { definition: kind, namespace, name = "" } = route;
-  const options = parseWriteQuery(query);
+  if (isApply(request)) return applyObject(call, part);
+  const options = parsePatchQuery(query);
   const patch = await parsePatch(request, kind);
   let warnings: readonly string[] = [];
   const change = (current: Served): KubernetesObject => {
@@ -68,14 +74,15 @@ export async function patchObject(
     return kind.strategy.defaults(placeObject(kind, decoded.object, namespace, name));
   };
   const ref = { namespace, name };
-  const written = await context.writer.modify(
-    kind,
-    ref,
-    part,
-    { dryRun: options.dryRun, user },
-    change,
-  );
+  const writeOptions = writeOptionsOf(call, options);
+  const written = await context.writer.modify(kind, ref, part, writeOptions, change);
   return writtenResponse(call, written, warnings);
+}
+
+/** Whoever changes a field comes to own it. */
+function writeOptionsOf({ request, user }: ResourceCall, query: WriteQuery): WriteOptions {
+  const manager = managerOf(query.fieldManager, request.headers["user-agent"]);
+  return { dryRun: query.dryRun, user, ownership: { kind: "updater", manager } };
 }
 
 /** DELETE of one object. */
@@ -165,26 +172,4 @@ function deletionResponse(call: ResourceCall, { kind: outcome, item }: Deletion)
       uid,
     },
   });
-}
-
-export function writtenResponse(
-  call: ResourceCall,
-  written: Written,
-  bodyWarnings: readonly string[],
-): ApiResponse {
-  const { context, request, route, query } = call;
-  const form = negotiateForm(request.headers["accept"]);
-  const view = { form, kind: route.definition, nowMs: context.now(), query };
-  const warnings = [...bodyWarnings, ...written.warnings];
-  return bytesResponse(
-    written.created ? 201 : 200,
-    renderItem(view, written.item),
-    warnings.length === 0 ? {} : { warning: warnings.map(warningValue).join(", ") },
-  );
-}
-
-/** One value of a `Warning` header (RFC 7234 5.5); characters that a header may not carry become "?". */
-function warningValue(text: string): string {
-  const quoted = text.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "\\$&");
-  return `299 - "${quoted}"`;
 }

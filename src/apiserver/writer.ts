@@ -9,6 +9,8 @@ import { validateMetadata, validateMetadataUpdate } from "../api/machinery/metad
 import { failure } from "../api/machinery/status.ts";
 import type { User } from "./exchange.ts";
 import { alreadyExists, conflict, forbidden, invalidObject, notFound } from "./failures.ts";
+import { isUnchanged, managedFieldsOf } from "./field-owners.ts";
+import type { Ownership, Part } from "./field-owners.ts";
 import { createdMetadata, generateName, updatedMetadata } from "./object-identity.ts";
 import { unsaved } from "./registry.ts";
 import type { Registry, Step, Unchanged } from "./registry.ts";
@@ -28,6 +30,7 @@ export interface WriterDeps {
 export interface WriteOptions {
   readonly dryRun: boolean;
   readonly user: User;
+  readonly ownership: Ownership;
 }
 
 export interface Written {
@@ -38,9 +41,6 @@ export interface Written {
 
 /** How often a write without a resourceVersion starts over when others are faster. */
 const MAX_ATTEMPTS = 8;
-
-/** Which part of an object a write may change. */
-export type Part = "main" | "status" | "whole";
 
 /** The general course of creates and updates; see `Strategy` for the order of steps. */
 export class Writer {
@@ -84,12 +84,14 @@ export class Writer {
     if (draft.metadata.name !== "" && registry.get(kind, draft.metadata) !== undefined) {
       return undefined;
     }
+    const nowMs = now();
     const metadata = createdMetadata(draft.metadata, {
       uid: newUid(),
-      nowMs: now(),
+      nowMs,
       hasGeneration: strategy.generation !== "none",
     });
-    const admitted = this.#admit(kind, { ...draft, metadata }, undefined, options.dryRun);
+    const owned = this.#owned(kind, "main", { ...draft, metadata }, undefined, options, draft);
+    const admitted = this.#admit(kind, owned, undefined, options.dryRun);
     try {
       const object = strategy.prepareForCreate(admitted.object);
       this.#refuse(kind, object, undefined, options, [
@@ -144,7 +146,8 @@ export class Writer {
     const { registry } = this.#deps;
     const old = current.object;
     this.#checkVersion(kind, current, wanted);
-    const draft = { ...wanted, metadata: updatedMetadata(wanted.metadata, old.metadata) };
+    const metadata = updatedMetadata(wanted.metadata, old.metadata);
+    const draft = this.#owned(kind, part, { ...wanted, metadata }, old, options, wanted);
     const admitted =
       part === "main"
         ? this.#admit(kind, draft, old, options.dryRun)
@@ -153,9 +156,8 @@ export class Writer {
       const object = withGeneration(kind, prepare(kind, part, admitted.object, old), old);
       this.#refuse(kind, object, old, options, updateErrors(kind, part, object, old));
       const warnings = kind.strategy.warnings?.(object, old) ?? [];
-      const isSame = deepEqual(object, { ...old, metadata: withoutVersion(old) });
       // A write that changes nothing makes no revision and no event.
-      if (isSame) return { item: current, created: false, warnings };
+      if (isUnchanged(object, old)) return { item: current, created: false, warnings };
       if (options.dryRun) return { item: unsaved(kind, object, current), created: false, warnings };
       const next = isFinished(object) ? undefined : object;
       const ref = object.metadata;
@@ -214,6 +216,28 @@ export class Writer {
   ): Admitted {
     const hook = this.#deps.hooks.get(resourceNameOf(kind));
     return hook?.admit?.(object, old, dryRun) ?? { object, release: () => {} };
+  }
+
+  /** `next` with managedFields that say whose its fields are, as far as the request itself sets them. */
+  #owned(
+    kind: KindDefinition,
+    part: Part,
+    next: KubernetesObject,
+    old: KubernetesObject | undefined,
+    { ownership }: WriteOptions,
+    { metadata: { managedFields: given } }: KubernetesObject,
+  ): KubernetesObject {
+    const managedFields = managedFieldsOf(
+      kind,
+      part,
+      next,
+      old,
+      given,
+      ownership,
+      this.#deps.now(),
+    );
+    if (managedFields === undefined) return next;
+    return { ...next, metadata: { ...next.metadata, managedFields } };
   }
 
   #refuse(
@@ -289,11 +313,6 @@ function updateErrors(
     case "whole":
       return errors;
   }
-}
-
-function withoutVersion({ metadata }: KubernetesObject): KubernetesObject["metadata"] {
-  const { resourceVersion: _, ...kept } = metadata;
-  return kept;
 }
 
 /** Counts changes of what is wanted, as the kind defines it. */

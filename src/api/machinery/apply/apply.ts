@@ -6,7 +6,15 @@ import { isSameOwner } from "./owners.ts";
 import type { Owner } from "./owners.ts";
 import { compareFor, dispossessed, recordUpdate, withoutNobodys } from "./ownership.ts";
 import type { Writing } from "./ownership.ts";
-import { EMPTY_SET, difference, differenceBelow, intersection, isEmptySet, pathsOf, union } from "./path-set.ts";
+import {
+  EMPTY_SET,
+  difference,
+  differenceBelow,
+  intersection,
+  isEmptySet,
+  pathsOf,
+  union,
+} from "./path-set.ts";
 import type { PathSet } from "./path-set.ts";
 import type { Shape } from "./shape.ts";
 
@@ -51,7 +59,8 @@ export function applyConfig(
   const { shape, manager, apiVersion, subresource, ignored, time } = request;
   const set = differenceBelow(fieldSetOf(shape, config), ignored);
   const own: Owner = { manager, operation: "Apply", apiVersion, subresource, time, fields: set };
-  if (live === undefined) return { kind: "applied", object: config, owners: [stripped(own)].flat() };
+  if (live === undefined)
+    return { kind: "applied", object: config, owners: [stripped(own)].flat() };
   const known =
     owners.length > 0
       ? owners

@@ -20,7 +20,11 @@ export function isSame({ added, modified, removed }: Comparison): boolean {
 export function compareValues(shape: Shape, a: unknown, b: unknown): Comparison {
   const walk = new Compare();
   walk.values(shape, a, b);
-  return { added: walk.added.build(), modified: walk.modified.build(), removed: walk.removed.build() };
+  return {
+    added: walk.added.build(),
+    modified: walk.modified.build(),
+    removed: walk.removed.build(),
+  };
 }
 
 class Compare {

@@ -21,7 +21,9 @@ export function readConfig(shape: Shape, value: unknown): Config {
   const [first] = read.problems;
   if (first === undefined) return { kind: "config", value: result };
   const message =
-    read.problems.length === 1 ? first : ["errors:", ...read.problems.map((one) => `  ${one}`)].join("\n");
+    read.problems.length === 1
+      ? first
+      : ["errors:", ...read.problems.map((one) => `  ${one}`)].join("\n");
   return { kind: "malformed", message };
 }
 
@@ -64,7 +66,9 @@ class Reading {
   #items(shape: ListShape, items: readonly unknown[], path: readonly string[]): unknown {
     const seen = new Set<string>();
     return items.map((item, i) => {
-      const at = shape.atomic ? { kind: "element" as const, element: `i:${String(i)}` } : itemElement(shape, item);
+      const at = shape.atomic
+        ? { kind: "element" as const, element: `i:${String(i)}` }
+        : itemElement(shape, item);
       if (at.kind === "nameless") return this.#problem(path, `element ${String(i)}: ${at.why}`);
       if (seen.has(at.element)) {
         this.#problem(path, `duplicate entries for key ${pathText([at.element])}`);
@@ -139,5 +143,5 @@ function inner(value: unknown): string {
     const pairs = Object.keys(value).toSorted();
     return `map[${pairs.map((key) => `${key}:${inner(value[key])}`).join(" ")}]`;
   }
-  return value === null ? "<nil>" : String(value);
+  return typeof value === "string" ? value : value === null ? "<nil>" : JSON.stringify(value);
 }

@@ -55,8 +55,7 @@ function lastAppliedText(config: JsonObject): string {
   const { [LAST_APPLIED]: _, ...annotations } = isJsonObject(metadata["annotations"])
     ? metadata["annotations"]
     : {};
-  const noted =
-    "annotations" in metadata ? { ...metadata, annotations } : metadata;
+  const noted = "annotations" in metadata ? { ...metadata, annotations } : metadata;
   return `${goJson({ ...config, metadata: noted })}\n`;
 }
 
@@ -66,5 +65,8 @@ function goJson(value: unknown): string {
     isJsonObject(inner)
       ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
       : inner,
-  ).replaceAll(/[<>&\u2028\u2029]/g, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  ).replaceAll(
+    /[<>&\u2028\u2029]/g,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -66,9 +66,7 @@ function identityOf(entry: ManagedFieldsEntry): Omit<Owner, "fields"> {
 }
 
 /** Appliers first, then by time; undefined when there are none. */
-export function encodeOwners(
-  owners: readonly Owner[],
-): readonly ManagedFieldsEntry[] | undefined {
+export function encodeOwners(owners: readonly Owner[]): readonly ManagedFieldsEntry[] | undefined {
   if (owners.length === 0) return undefined;
   return owners.toSorted(byOperationAndTime).map((owner) => ({
     ...(owner.manager === "" ? {} : { manager: owner.manager }),
@@ -104,9 +102,7 @@ export function capUpdaters(owners: readonly Owner[]): readonly Owner[] {
   const updaters = owners.filter(({ operation }) => operation === "Update");
   if (updaters.length <= MAX_UPDATERS) return owners;
   // One more than is over, since the joined entry counts too.
-  const oldest = updaters
-    .toSorted(byOperationAndTime)
-    .slice(0, updaters.length - MAX_UPDATERS + 1);
+  const oldest = updaters.toSorted(byOperationAndTime).slice(0, updaters.length - MAX_UPDATERS + 1);
   const rest = owners.filter((owner) => !oldest.includes(owner));
   const joined = new Map<string, Owner>();
   for (const { apiVersion, fields, time } of oldest) {
