@@ -7,7 +7,7 @@ import {
   lastAppliedFields,
   withLastApplied,
 } from "../api/machinery/apply/last-applied.ts";
-import { encodeOwners, storedOwners } from "../api/machinery/apply/owners.ts";
+import { storedOwners } from "../api/machinery/apply/owners.ts";
 import { shapeOf } from "../api/machinery/apply/shape.ts";
 import { findDuplicateKeys, parseJson } from "../api/machinery/json-text.ts";
 import { isJsonObject } from "../api/machinery/json.ts";
@@ -20,7 +20,7 @@ import { bodyTypeOf, decodeParsed, parseYamlText, textOf } from "./body.ts";
 import type { ResourceCall } from "./context.ts";
 import type { ApiRequest, ApiResponse } from "./exchange.ts";
 import { badRequest, conflict } from "./failures.ts";
-import { writingOf } from "./field-owners.ts";
+import { managedFieldsFor, writingOf } from "./field-owners.ts";
 import { placeObject } from "./object-identity.ts";
 import { parseApplyQuery } from "./query.ts";
 import type { ApplyQuery } from "./query.ts";
@@ -45,7 +45,7 @@ export async function applyObject(
   const place = (object: unknown, owners: Extract<Applied, { kind: "applied" }>["owners"]) => {
     const decoded = decodeParsed(object, bodyTypeOf(kind), "Ignore");
     const placed = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, name));
-    const managedFields = encodeOwners(owners);
+    const managedFields = managedFieldsFor(owners);
     const { managedFields: _, ...metadata } = placed.metadata;
     return { ...placed, metadata: { ...metadata, ...(managedFields && { managedFields }) } };
   };

@@ -10,6 +10,7 @@ import { apiVersionOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { timestamp } from "./object-identity.ts";
+import { withSharedSets } from "./shared-sets.ts";
 
 /** Which part of an object a write may change. */
 export type Part = "main" | "status" | "whole";
@@ -93,7 +94,15 @@ export function managedFieldsOf(
   const writing = writingOf(kind, part, ownership.manager, nowMs);
   const live = old && withoutBookkeeping(old);
   const recorded = recordUpdate(writing, live, withoutBookkeeping(next), owners);
-  return recorded === owners && !isGiven ? stored : encodeOwners(recorded);
+  return recorded === owners && !isGiven ? stored : managedFieldsFor(recorded);
+}
+
+/** The metadata.managedFields that tell of these owners; undefined when there are none. */
+export function managedFieldsFor(
+  owners: readonly Owner[],
+): readonly ManagedFieldsEntry[] | undefined {
+  const entries = encodeOwners(owners);
+  return entries && withSharedSets(entries);
 }
 
 function ownersSent(

@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import type { ObjectKey, ObjectRef } from "../api/machinery/object-key.ts";
 import type { Entry } from "../store/store.ts";
+import { withSharedSets } from "./shared-sets.ts";
 
 /**
  * How objects lie in the store: `/registry/GROUP/PLURAL/[NAMESPACE/]NAME` ("core" for the core group) holds
@@ -55,10 +56,20 @@ function atRevision(object: KubernetesObject, revision: number): KubernetesObjec
  */
 export function decodeStored(kind: KindDefinition, key: ObjectKey, entry: Entry): Served {
   // Only this server writes below REGISTRY, and only validated objects.
-  const parsed = JSON.parse(entry.value) as KubernetesObject;
+  const parsed = sharing(JSON.parse(entry.value) as KubernetesObject);
   const object = kind.strategy.defaults(parsed);
   const text = object === parsed ? entry.value : encodeStored(object);
   return served(kind, key, object, text, entry.modRevision);
+}
+
+/** As it is, with the big part of its managedFields kept once for all objects that have the same. */
+function sharing(object: KubernetesObject): KubernetesObject {
+  const { managedFields } = object.metadata;
+  if (managedFields === undefined) return object;
+  return {
+    ...object,
+    metadata: { ...object.metadata, managedFields: withSharedSets(managedFields) },
+  };
 }
 
 /** Joins an object with its stored text, so that it is serialized only once on its way to readers. */

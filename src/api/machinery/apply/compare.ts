@@ -1,5 +1,7 @@
 import { deepEqual, getOwn, isJsonObject } from "../json.ts";
-import { isEmptySet, PathSetBuilder } from "./path-set.ts";
+import type { JsonObject } from "../json.ts";
+import { wholeNodeOf } from "./field-set.ts";
+import { EMPTY_SET, isEmptySet } from "./path-set.ts";
 import type { PathSet } from "./path-set.ts";
 import { itemElementOf, memberOf, shapeFor } from "./shape.ts";
 import type { ListShape, RecordShape, Shape } from "./shape.ts";
@@ -16,112 +18,121 @@ export function isSame({ added, modified, removed }: Comparison): boolean {
   return isEmptySet(added) && isEmptySet(modified) && isEmptySet(removed);
 }
 
-/** Compares two values of one shape (structured-merge-diff `typed/compare.go`). */
+/** Compares two objects of one shape (structured-merge-diff `typed/compare.go`). */
 export function compareValues(shape: Shape, a: unknown, b: unknown): Comparison {
-  const walk = new Compare();
-  walk.values(shape, a, b);
+  const found = compare(shape, a, b);
   return {
-    added: walk.added.build(),
-    modified: walk.modified.build(),
-    removed: walk.removed.build(),
+    added: found?.added ?? EMPTY_SET,
+    modified: found?.modified ?? EMPTY_SET,
+    removed: found?.removed ?? EMPTY_SET,
   };
 }
 
-class Compare {
-  readonly added = new PathSetBuilder();
-  readonly modified = new PathSetBuilder();
-  readonly removed = new PathSetBuilder();
-  readonly #path: string[] = [];
+/** The nodes of a comparison at one place; absent: nothing there or below. */
+type Difference = Partial<Comparison>;
 
-  /** `undefined` is absence; null is there, as an empty value. */
-  values(type: Shape, a: unknown, b: unknown): void {
-    if (Object.is(a, b)) return;
-    const shape = shapeFor(type, a, b);
-    switch (shape.kind) {
-      case "scalar":
-        return this.#leaf(a, b);
-      case "list": {
-        const left = Array.isArray(a) ? (a as readonly unknown[]) : [];
-        const right = Array.isArray(b) ? (b as readonly unknown[]) : [];
-        if (shape.atomic || left.length + right.length === 0) return this.#leaf(a, b);
-        // Most lists are as they were, and telling so is cheaper than naming their items.
-        if (deepEqual(left, right)) return;
-        this.#items(shape, left, right);
-        return this.#container(a, b);
-      }
-      case "record": {
-        const left = isJsonObject(a) ? a : {};
-        const right = isJsonObject(b) ? b : {};
-        if (shape.atomic || (isEmpty(left) && isEmpty(right))) return this.#leaf(a, b);
-        this.#members(shape, left, right);
-        return this.#container(a, b);
-      }
-    }
+/** `undefined` is absence; null is there, as an empty value. Most values are as they were: undefined. */
+function compare(type: Shape, a: unknown, b: unknown): Difference | undefined {
+  if (Object.is(a, b)) return undefined;
+  if (a === undefined) return { added: wholeNodeOf(type, b) };
+  if (b === undefined) return { removed: wholeNodeOf(type, a) };
+  const shape = shapeFor(type, a, b);
+  if (shape.kind === "list" && !shape.atomic) {
+    const left = Array.isArray(a) ? (a as readonly unknown[]) : [];
+    const right = Array.isArray(b) ? (b as readonly unknown[]) : [];
+    if (left.length + right.length === 0) return compareLeaves(a, b);
+    // Telling that lists are equal is cheaper than naming their items.
+    return deepEqual(left, right) ? undefined : compareItems(shape, left, right);
+  }
+  if (shape.kind === "record" && !shape.atomic) {
+    const left = isJsonObject(a) ? a : EMPTY_SET;
+    const right = isJsonObject(b) ? b : EMPTY_SET;
+    // Nothing and an empty object are told apart.
+    if (isEmpty(left) && isEmpty(right)) return compareLeaves(a, b);
+    return compareMembers(shape, left, right);
+  }
+  return compareLeaves(a, b);
+}
+
+function compareLeaves(a: unknown, b: unknown): Difference | undefined {
+  return deepEqual(a, b) ? undefined : { modified: EMPTY_SET };
+}
+
+function isEmpty(object: JsonObject): boolean {
+  for (const _ in object) return false;
+  return true;
+}
+
+/** Gathers what is below one place. */
+class Gathered {
+  added: Record<string, PathSet> | undefined;
+  modified: Record<string, PathSet> | undefined;
+  removed: Record<string, PathSet> | undefined;
+
+  join(element: string, { added, modified, removed }: Difference): void {
+    if (added !== undefined) (this.added ??= {})[element] = added;
+    if (modified !== undefined) (this.modified ??= {})[element] = modified;
+    if (removed !== undefined) (this.removed ??= {})[element] = removed;
   }
 
-  #members(
-    shape: RecordShape,
-    a: Readonly<Record<string, unknown>>,
-    b: Readonly<Record<string, unknown>>,
-  ): void {
-    for (const key of Object.keys(a)) this.#member(shape, key, a[key], getOwn(b, key));
-    for (const key of Object.keys(b)) {
-      if (!Object.hasOwn(a, key)) this.#member(shape, key, undefined, b[key]);
-    }
-  }
-
-  #member(shape: RecordShape, key: string, a: unknown, b: unknown): void {
-    if (Object.is(a, b)) return;
-    const member = memberOf(shape, key);
-    if (member !== undefined) this.#below(member.element, member.shape, a, b);
-  }
-
-  #items(shape: ListShape, a: readonly unknown[], b: readonly unknown[]): void {
-    const left = itemsByElement(shape, a);
-    const right = itemsByElement(shape, b);
-    for (const element of new Set([...left.keys(), ...right.keys()])) {
-      const before = left.get(element) ?? [];
-      const after = right.get(element) ?? [];
-      if (before.length <= 1 && after.length <= 1) {
-        this.#below(element, shape.element, before[0], after[0]);
-      } else if (before.length > 1 && after.length > 1) {
-        if (!deepEqual(before, after)) this.#mark(this.modified, element);
-      } else if (before.length > 1) {
-        // Items of one name were a value of their own; now there is at most one, told apart again.
-        if (after.length > 0) this.#below(element, shape.element, undefined, after[0]);
-        this.#mark(this.removed, element);
-      } else {
-        if (before.length > 0) this.#below(element, shape.element, before[0], undefined);
-        this.#mark(this.added, element);
-      }
-    }
-  }
-
-  #below(element: string, shape: Shape, a: unknown, b: unknown): void {
-    this.#path.push(element);
-    this.values(shape, a, b);
-    this.#path.pop();
-  }
-
-  #mark(set: PathSetBuilder, element: string): void {
-    set.insert([...this.#path, element]);
-  }
-
-  #leaf(a: unknown, b: unknown): void {
-    if (a === undefined) this.added.insert(this.#path);
-    else if (b === undefined) this.removed.insert(this.#path);
-    else if (!deepEqual(a, b)) this.modified.insert(this.#path);
-  }
-
-  #container(a: unknown, b: unknown): void {
-    if (a === undefined) this.added.insert(this.#path);
-    else if (b === undefined) this.removed.insert(this.#path);
+  get difference(): Difference | undefined {
+    const { added, modified, removed } = this;
+    if (added === undefined && modified === undefined && removed === undefined) return undefined;
+    return {
+      ...(added && { added }),
+      ...(modified && { modified }),
+      ...(removed && { removed }),
+    };
   }
 }
 
-function isEmpty(object: Readonly<Record<string, unknown>>): boolean {
-  for (const _ in object) return false;
-  return true;
+function compareMembers(shape: RecordShape, a: JsonObject, b: JsonObject): Difference | undefined {
+  const gathered = new Gathered();
+  const one = (key: string, left: unknown, right: unknown) => {
+    if (Object.is(left, right)) return;
+    const member = memberOf(shape, key);
+    const difference = member && compare(member.shape, left, right);
+    if (difference !== undefined) gathered.join(member?.element ?? "", difference);
+  };
+  for (const key of Object.keys(a)) one(key, a[key], getOwn(b, key));
+  for (const key of Object.keys(b)) {
+    if (!Object.hasOwn(a, key)) one(key, undefined, b[key]);
+  }
+  return gathered.difference;
+}
+
+function compareItems(
+  shape: ListShape,
+  a: readonly unknown[],
+  b: readonly unknown[],
+): Difference | undefined {
+  const gathered = new Gathered();
+  const left = itemsByElement(shape, a);
+  const right = itemsByElement(shape, b);
+  for (const element of new Set([...left.keys(), ...right.keys()])) {
+    const difference = compareNamesakes(
+      shape.element,
+      left.get(element) ?? [],
+      right.get(element) ?? [],
+    );
+    if (difference !== undefined) gathered.join(element, difference);
+  }
+  return gathered.difference;
+}
+
+/** Compares the items of one name: rarely more than one, and then they are one value together. */
+function compareNamesakes(
+  shape: Shape,
+  before: readonly unknown[],
+  after: readonly unknown[],
+): Difference | undefined {
+  if (before.length <= 1 && after.length <= 1) return compare(shape, before[0], after[0]);
+  if (before.length > 1 && after.length > 1) {
+    return deepEqual(before, after) ? undefined : { modified: EMPTY_SET };
+  }
+  return before.length > 1
+    ? { ...compare(shape, undefined, after[0]), removed: EMPTY_SET }
+    : { ...compare(shape, before[0], undefined), added: EMPTY_SET };
 }
 
 function itemsByElement(

@@ -1,53 +1,75 @@
 import { isJsonObject } from "../json.ts";
-import { EMPTY_SET, PathSetBuilder, isEmptySet } from "./path-set.ts";
+import { EMPTY_SET, asMember, isEmptySet, isMember } from "./path-set.ts";
 import type { PathSet } from "./path-set.ts";
 import { itemElementOf, memberOf, shapeFor } from "./shape.ts";
-import type { RecordShape, Shape } from "./shape.ts";
+import type { ListShape, RecordShape, Shape } from "./shape.ts";
 
 /**
  * The paths that an object sets, as an applier owns them: leaves, atomic values, empty objects, and items of
  * lists; not the objects and lists around them (structured-merge-diff `typed/tofieldset.go`).
  */
 export function fieldSetOf(shape: Shape, value: unknown): PathSet {
-  const set = new PathSetBuilder();
-  collect(shape, value, [], set);
-  return set.build();
+  return nodeOf(shape, value) ?? EMPTY_SET;
 }
 
-function collect(type: Shape, value: unknown, path: string[], set: PathSetBuilder): void {
+/** What is at and below a value; undefined: nothing. */
+function nodeOf(type: Shape, value: unknown): PathSet | undefined {
   const shape = shapeFor(type, value);
-  if (shape.kind === "scalar" || shape.atomic) {
-    set.insert(path);
-    return;
-  }
-  if (shape.kind === "list") {
-    for (const item of Array.isArray(value) ? value : []) {
-      path.push(itemElementOf(shape, item));
-      collect(shape.element, item, path, set);
-      set.insert(path);
-      path.pop();
-    }
-    return;
-  }
-  if (isJsonObject(value)) collectMembers(shape, value, path, set);
+  if (shape.kind === "scalar" || shape.atomic) return EMPTY_SET;
+  if (shape.kind === "list") return Array.isArray(value) ? nodeOfItems(shape, value) : undefined;
+  return isJsonObject(value) ? nodeOfMembers(shape, value) : undefined;
 }
 
-function collectMembers(
+function nodeOfItems(shape: ListShape, items: readonly unknown[]): PathSet | undefined {
+  if (items.length === 0) return undefined;
+  const result: Record<string, PathSet> = {};
+  for (const item of items) {
+    result[itemElementOf(shape, item)] = asMember(nodeOf(shape.element, item) ?? EMPTY_SET);
+  }
+  return result;
+}
+
+function nodeOfMembers(
   shape: RecordShape,
   object: Readonly<Record<string, unknown>>,
-  path: string[],
-  set: PathSetBuilder,
-): void {
+): PathSet | undefined {
+  let result: Record<string, PathSet> | undefined;
   for (const key of Object.keys(object)) {
     const value = object[key];
     const member = memberOf(shape, key);
     if (member === undefined || value === undefined) continue;
-    path.push(member.element);
-    collect(member.shape, value, path, set);
+    const node = nodeOf(member.shape, value);
     const isBare = value === null || (isJsonObject(value) && Object.keys(value).length === 0);
-    if (isBare || !shape.members.has(key)) set.insert(path);
-    path.pop();
+    const isOwned = isBare || !shape.members.has(key);
+    const next = isOwned ? asMember(node ?? EMPTY_SET) : node;
+    if (next !== undefined) (result ??= {})[member.element] = next;
   }
+  return result;
+}
+
+/**
+ * A value and all that is in it, as whoever brings or takes it does: each object and each list too. Items of one
+ * name count as one value.
+ */
+export function wholeNodeOf(type: Shape, value: unknown): PathSet {
+  const shape = shapeFor(type, value);
+  if (shape.kind === "scalar" || shape.atomic) return EMPTY_SET;
+  const result: Record<string, PathSet> = {};
+  if (shape.kind === "list") {
+    for (const item of Array.isArray(value) ? value : []) {
+      const element = itemElementOf(shape, item);
+      const isDouble = element in result;
+      result[element] = isDouble ? EMPTY_SET : wholeNodeOf(shape.element, item);
+    }
+  } else if (isJsonObject(value)) {
+    for (const key of Object.keys(value)) {
+      const member = memberOf(shape, key);
+      const inner = value[key];
+      if (member === undefined || inner === undefined) continue;
+      result[member.element] = wholeNodeOf(member.shape, inner);
+    }
+  }
+  return isEmptySet(result) ? EMPTY_SET : asMember(result);
 }
 
 /**
@@ -64,7 +86,7 @@ export function withNamedFields(type: Shape | undefined, set: PathSet): PathSet 
     }
     const { shape, isNamed } = belowElement(type, element);
     const deeper = withNamedFields(shape, child);
-    result[element] = isNamed && !("." in deeper) ? { ".": EMPTY_SET, ...deeper } : deeper;
+    result[element] = isNamed ? asMember(deeper) : deeper;
   }
   return result;
 }
@@ -105,5 +127,5 @@ export function withoutPaths(type: Shape, value: unknown, set: PathSet): unknown
 
 function withoutMember(shape: Shape, value: unknown, node: PathSet | undefined): unknown {
   if (node === undefined) return value;
-  return isEmptySet(node) || "." in node ? undefined : withoutPaths(shape, value, node);
+  return isMember(node) ? undefined : withoutPaths(shape, value, node);
 }

@@ -24,43 +24,6 @@ export function isMember(node: PathSet | undefined): boolean {
   return node !== undefined && (isEmptySet(node) || SELF in node);
 }
 
-/** The node for what is below `element`; undefined where the set has nothing there. */
-export function nodeAt(set: PathSet | undefined, element: string): PathSet | undefined {
-  return set?.[element];
-}
-
-/** Collects paths; the result is fit for {@link PathSet} once nobody inserts any more. */
-export class PathSetBuilder {
-  readonly #root: MutableSet = {};
-
-  /** Adds the path of these elements; of an empty path, nothing. */
-  insert(path: readonly string[]): void {
-    let node = this.#root;
-    for (let i = 0; i < path.length; i++) {
-      const element = path[i] ?? "";
-      const known = node[element];
-      if (i === path.length - 1) {
-        if (known === undefined) node[element] = {};
-        else if (!isEmptySet(known)) known[SELF] = {};
-      } else if (known === undefined) {
-        node = node[element] = {};
-      } else {
-        // A member that gets something below it must say that it is one.
-        if (isEmptySet(known)) known[SELF] = {};
-        node = known;
-      }
-    }
-  }
-
-  build(): PathSet {
-    return this.#root;
-  }
-}
-
-interface MutableSet {
-  [element: string]: MutableSet;
-}
-
 export function union(a: PathSet, b: PathSet): PathSet {
   if (a === b || isEmptySet(b)) return a;
   if (isEmptySet(a)) return b;
@@ -81,7 +44,8 @@ function unionOfNodes(a: PathSet, b: PathSet): PathSet {
   return union(a, b);
 }
 
-function asMember(node: PathSet): PathSet {
+/** The node made a member, whatever is below it. */
+export function asMember(node: PathSet): PathSet {
   return isMember(node) ? node : { [SELF]: EMPTY_SET, ...node };
 }
 
@@ -158,16 +122,20 @@ export function pathsOf(set: PathSet): readonly (readonly string[])[] {
 /** The set with its keys in order at every level, so that equal sets have equal JSON. */
 export function sortedSet(set: PathSet): PathSet {
   const elements = Object.keys(set);
-  let isSame = true;
-  const children = new Map<string, PathSet>();
-  for (let i = 0; i < elements.length; i++) {
-    const element = elements[i] ?? "";
+  let isSorted = isInOrder(elements);
+  const result: Record<string, PathSet> = {};
+  for (const element of isSorted ? elements : elements.toSorted()) {
     const child = set[element] ?? EMPTY_SET;
-    const sorted = sortedSet(child);
-    children.set(element, sorted);
-    const before = elements[i - 1];
-    if (sorted !== child || (before !== undefined && before > element)) isSame = false;
+    const sorted = child === EMPTY_SET ? child : sortedSet(child);
+    if (sorted !== child) isSorted = false;
+    result[element] = sorted;
   }
-  if (isSame) return set;
-  return Object.fromEntries([...children].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return isSorted ? set : result;
+}
+
+function isInOrder(elements: readonly string[]): boolean {
+  for (let i = 1; i < elements.length; i++) {
+    if ((elements[i - 1] ?? "") > (elements[i] ?? "")) return false;
+  }
+  return true;
 }
