@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import fc from "fast-check";
 import { startTestServer, textAt } from "../../test/apiserver/test-server.ts";
 import type { Answer, Json, TestServer } from "../../test/apiserver/test-server.ts";
 
@@ -204,6 +205,65 @@ describe("apply", () => {
     assert.deepEqual((await api.call("GET", MAPS)).json["items"], []);
   });
 
+  for (const [what, body] of [
+    ["lists that nest without end", "[".repeat(100_000)],
+    ["maps that nest without end", "{".repeat(100_000)],
+    ["blocks that nest without end", "- ".repeat(100_000)],
+    ["an alias within its own value", "a: &a [*a]"],
+    ["an alias without an anchor", "a: *a"],
+    [
+      "aliases that nest without end",
+      Array.from(
+        { length: 90 },
+        (_, i) =>
+          `a${i}: &a${i} ${"[".repeat(400)}${i === 0 ? "" : `*a${i - 1}`}${"]".repeat(400)}`,
+      ).join("\n"),
+    ],
+  ] as const) {
+    it(`refuses YAML with ${what}`, async () => {
+      const answer = await apply(`${MAPS}/a`, body);
+      assert.equal(answer.status, 400, answer.text);
+      assert.match(textAt(answer.json, "message"), /^error converting YAML to JSON|nest|depth/);
+    });
+  }
+
+  it("answers any JSON with a Status or with the object (fuzz)", async () => {
+    const good = {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "a", labels: { x: "1" }, finalizers: ["a/b"] },
+      spec: {
+        type: "LoadBalancer",
+        selector: { x: "1" },
+        ports: [{ name: "a", port: 80, targetPort: 1 }],
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 1 } },
+      },
+      status: { conditions: [{ type: "X" }] },
+    };
+    const places = placesIn(good);
+    const change = fc.tuple(fc.constantFrom(...places), fc.jsonValue({ maxDepth: 3 }));
+    const property = fc.asyncProperty(
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      fc.constantFrom("", "/status"),
+      async (changes, subresource) => {
+        const body = changes.reduce<unknown>(
+          (object, [place, value]) => replaced(object, place, value),
+          good,
+        );
+        const answer = await apply(
+          `${SERVICES}/a${subresource}`,
+          body,
+          "fieldManager=f&force=true",
+        );
+        assert.ok([200, 201, 400, 404, 409, 422, 500].includes(answer.status));
+        if (answer.status === 500) assert.match(answer.text, /failed to create typed patch object/);
+        if (answer.status < 300) assert.equal(textAt(answer.json, "kind"), "Service");
+        else assert.equal(textAt(answer.json, "kind"), "Status");
+      },
+    );
+    await fc.assert(property, { numRuns: 200 });
+  });
+
   it("is judged as any write", async () => {
     const { status, json } = await apply(`${SERVICES}/a`, service({ ports: [{ port: 0 }] }));
     assert.equal(status, 422);
@@ -322,6 +382,18 @@ describe("managedFields", () => {
     ]);
   });
 
+  it("do not count a status that a write of the object carries and does not reach", async () => {
+    await api.call("POST", `${SERVICES}?fieldManager=a`, service({ ports: [{ port: 80 }] }));
+    const status = { loadBalancer: { ingress: [{ ip: "10.0.0.1", ipMode: "VIP" }] } };
+    const put = { ...service({ type: "NodePort", ports: [{ port: 80 }] }), status };
+    await api.call("PUT", `${SERVICES}/a?fieldManager=b`, put);
+    await apply(`${SERVICES}/a`, put);
+    for (const { fieldsV1 } of await entries(`${SERVICES}/a`)) {
+      assert.equal(fieldsV1["f:status"], undefined);
+    }
+    assert.deepEqual(await managers(`${SERVICES}/a`), ["m Apply", "a Update", "b Update"]);
+  });
+
   it("are cleared by a list with one empty entry, until the next apply", async () => {
     await api.call("POST", MAPS, map({ k: "v" }));
     const cleared = await api.call(
@@ -383,3 +455,29 @@ describe("managedFields", () => {
     assert.deepEqual(await managers("/api/v1/namespaces/default"), ["kube-apiserver Update"]);
   });
 });
+
+type Place = readonly (string | number)[];
+
+/** The places of all values in a JSON value, its own among them. */
+function placesIn(value: unknown, place: Place = []): readonly Place[] {
+  if (typeof value !== "object" || value === null) return [place];
+  const inner = Array.isArray(value)
+    ? value.flatMap((item: unknown, i) => placesIn(item, [...place, i]))
+    : Object.entries(value).flatMap(([key, item]) => placesIn(item, [...place, key]));
+  return [place, ...inner];
+}
+
+/** A copy with another value at one place, where that place is still there. */
+function replaced(value: unknown, [first, ...rest]: Place, other: unknown): unknown {
+  if (first === undefined) return other;
+  if (Array.isArray(value)) {
+    return value.map((item: unknown, i) => (i === first ? replaced(item, rest, other) : item));
+  }
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [
+      key,
+      key === first ? replaced(item, rest, other) : (item as unknown),
+    ]),
+  );
+}

@@ -137,15 +137,19 @@ async function readBody(
   return { config: config.value as JsonObject, warnings: duplicates };
 }
 
-function checkType(kind: KindDefinition, { apiVersion = "", kind: name = "" }: JsonObject): void {
+function checkType(kind: KindDefinition, body: JsonObject): void {
+  const textOfField = (value: unknown) => (typeof value === "string" ? value : "");
+  const apiVersion = textOfField(body["apiVersion"]);
+  const name = textOfField(body["kind"]);
   if (apiVersion === apiVersionOf(kind) && name === kind.kind) return;
-  const [version, group] = String(apiVersion).split("/", 2).toReversed();
-  throw badRequest(`invalid object type: ${group ?? ""}/${version ?? ""}, Kind=${String(name)}`);
+  const [version = "", group = ""] = apiVersion.split("/", 2).toReversed();
+  throw badRequest(`invalid object type: ${group}/${version}, Kind=${name}`);
 }
 
 function objectText(kind: KindDefinition, metadata: JsonObject): string {
-  const { namespace = "", name = "" } = metadata;
-  return `${String(namespace)}/${String(name)}; ${kind.group}/${kind.version}, Kind=${kind.kind}`;
+  const { namespace, name } = metadata;
+  const [inNamespace, named] = [namespace, name].map((one) => (typeof one === "string" ? one : ""));
+  return `${inNamespace ?? ""}/${named ?? ""}; ${kind.group}/${kind.version}, Kind=${kind.kind}`;
 }
 
 /** A failure that upstream gives no reason: clients see the message as it is. */

@@ -10,6 +10,7 @@ import type { MessageType } from "../api/machinery/schema.ts";
 import type { ApiRequest } from "./exchange.ts";
 import { badRequest, unsupportedMediaType } from "./failures.ts";
 import type { FieldValidation } from "./query.ts";
+import { nestsTooDeep } from "./yaml-depth.ts";
 
 const JSON_TYPE = "application/json";
 const YAML_TYPE = "application/yaml";
@@ -123,7 +124,10 @@ function parseJsonText(text: string, type: BodyType): ParsedBody {
 /** One YAML document, with keys that occur twice refused. */
 export async function parseYamlText(text: string): Promise<unknown> {
   // Loaded on first use: few bodies are YAML, and the package costs start-up time.
-  const { parseDocument } = await import("yaml");
+  const { Lexer, Parser, parseDocument } = await import("yaml");
+  if (nestsTooDeep(text, new Lexer(), new Parser())) {
+    throw badRequest("error converting YAML to JSON: the text nests too deep");
+  }
   const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
   const [error] = document.errors;
   if (error !== undefined) throw badRequest(`error converting YAML to JSON: ${error.message}`);
@@ -134,8 +138,13 @@ export async function parseYamlText(text: string): Promise<unknown> {
     if (parsed.kind === "malformed") throw badRequest(parsed.message);
     return parsed.value;
   } catch (failure) {
-    if (!(failure instanceof ReferenceError)) throw failure;
-    throw badRequest(`error converting YAML to JSON: ${failure.message}`);
+    // Aliases: one without an anchor, a value within itself, or a nest of them that is too deep.
+    const isOfText =
+      failure instanceof ReferenceError ||
+      failure instanceof TypeError ||
+      failure instanceof RangeError;
+    if (!isOfText) throw failure;
+    throw badRequest(`error converting YAML to JSON: ${failure.message.split("\n", 1)[0] ?? ""}`);
   }
 }
 

@@ -6,6 +6,8 @@ import type { ManagedFieldsEntry } from "../api/machinery/apply/owners.ts";
  * Sets never change, so nothing but memory tells that they are shared.
  */
 const MAX_SETS = 1024;
+/** In characters. Bigger sets are rarely the same, and together they bound what is kept for nothing. */
+const MAX_TEXT = 4096;
 
 const byText = new Map<string, object>();
 const shared = new WeakSet<object>();
@@ -23,6 +25,7 @@ export function withSharedSets(
 
 function sharedSet(set: object): object {
   const text = JSON.stringify(set);
+  if (text.length > MAX_TEXT) return set;
   const known = byText.get(text);
   if (known !== undefined) return known;
   // Which sets are common shows again soon enough.

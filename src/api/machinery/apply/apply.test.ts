@@ -68,6 +68,12 @@ describe("applyConfig()", () => {
     ]);
   });
 
+  it("owns keys of maps with what is in them", () => {
+    const story = new Story();
+    story.apply("a", { open: { k: { x: 1 } } });
+    assert.deepEqual(story.owns("a"), [".open.k", ".open.k.x"]);
+  });
+
   it("refuses to change what another applier set, and says whose it is", () => {
     const story = new Story();
     story.apply("a", { replicas: 1, inner: { a: "1" } });
@@ -189,6 +195,20 @@ describe("applyConfig()", () => {
     });
     story.apply("a", { ports: [{ port: 2 }] });
     assert.deepEqual(story.object?.spec, { ports: [{ port: 2, protocol: "TCP" }] });
+  });
+
+  it("takes a whole message with what nobody owned in it, and only its own from one that it keeps", () => {
+    const story = new Story();
+    story.apply("a", { replicas: 1, inner: { a: "1" } });
+    story.object = thingOf({ replicas: 1, inner: { a: "1", b: "default" } });
+    story.apply("a", { replicas: 1 });
+    assert.deepEqual(story.object?.spec, { replicas: 1 });
+
+    const ports = [{ port: 1, name: "x" }];
+    story.apply("a", { replicas: 1, ports });
+    story.object = thingOf({ replicas: 1, ports: [{ port: 1, name: "x", protocol: "TCP" }] });
+    story.apply("a", { replicas: 1, ports: [{ port: 1 }] });
+    assert.deepEqual(story.object?.spec, { replicas: 1, ports: [{ port: 1, protocol: "TCP" }] });
   });
 
   it("keeps its entry, with its time, when it says the same again", () => {

@@ -24,7 +24,9 @@ function messageOf(conflicts: readonly Conflict[]): string {
   const byOwner = new Map<string, string[]>();
   for (const { owner, path } of conflicts) {
     const text = ownerText(owner);
-    byOwner.set(text, [...(byOwner.get(text) ?? []), `- ${pathText(path)}`]);
+    const paths = byOwner.get(text) ?? [];
+    paths.push(`- ${pathText(path)}`);
+    byOwner.set(text, paths);
   }
   const groups = [...byOwner].toSorted(([a], [b]) => (a < b ? -1 : 1));
   const lines = groups.flatMap(([owner, paths]) => [`conflicts with ${owner}:`, ...paths]);

@@ -54,17 +54,19 @@ function mergeItems(
 ): readonly unknown[] {
   const left = live.map((item) => itemElementOf(shape, item));
   const right = config.map((item) => itemElementOf(shape, item));
-  const inLive = countOf(left);
+  const inLive = placesOf(left);
   const inConfig = new Set(right);
   const shared = right.filter((element) => inLive.has(element));
+  let nextShared = 0;
   const done = new Set<string>();
   const result: unknown[] = [];
   const take = (element: string, item: unknown): void => {
     // Of items that bear one name none is the one to merge with.
-    const partner = inLive.get(element) === 1 ? live[left.indexOf(element)] : undefined;
+    const place = inLive.get(element);
+    const partner = place === undefined || place === DOUBLE ? undefined : live[place];
     result.push(mergeValues(shape.element, partner, item));
     done.add(element);
-    if (shared[0] === element) shared.shift();
+    if (shared[nextShared] === element) nextShared++;
   };
   let i = 0;
   let j = 0;
@@ -76,7 +78,8 @@ function mergeItems(
         result.push(live[i++]);
         continue;
       }
-      if (theirs !== undefined && mine !== theirs && shared.length > 0 && shared[0] !== mine) {
+      const next = shared[nextShared];
+      if (theirs !== undefined && mine !== theirs && next !== undefined && next !== mine) {
         // It comes later, at its place in the configuration.
         i++;
         continue;
@@ -88,8 +91,13 @@ function mergeItems(
   return result;
 }
 
-function countOf(elements: readonly string[]): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const element of elements) counts.set(element, (counts.get(element) ?? 0) + 1);
-  return counts;
+/** Stands for the place of a name that several items bear. */
+const DOUBLE = -1;
+
+function placesOf(elements: readonly string[]): ReadonlyMap<string, number> {
+  const places = new Map<string, number>();
+  for (const [i, element] of elements.entries()) {
+    places.set(element, places.has(element) ? DOUBLE : i);
+  }
+  return places;
 }

@@ -17,6 +17,10 @@ export interface Owner {
   readonly fields: PathSet;
 }
 
+/** Longest names, as upstream bounds them. */
+const MAX_MANAGER = 128;
+const MAX_SUBRESOURCE = 256;
+
 /** Entries of one identity are one: an applier is itself in whatever version it applies. */
 export function isSameOwner(a: Owner, b: Omit<Owner, "time" | "fields">): boolean {
   return (
@@ -43,7 +47,8 @@ export function storedOwners(entries: readonly ManagedFieldsEntry[] = []): reado
 export function readOwners(entries: readonly ManagedFieldsEntry[]): readonly Owner[] | undefined {
   const owners: Owner[] = [];
   for (const entry of entries) {
-    const { operation, apiVersion = "", fieldsType } = entry;
+    const { operation, apiVersion = "", fieldsType, manager = "", subresource = "" } = entry;
+    if (manager.length > MAX_MANAGER || subresource.length > MAX_SUBRESOURCE) return undefined;
     const fields = parseFieldsV1(entry.fieldsV1 ?? {});
     if (operation !== "Apply" && operation !== "Update") return undefined;
     if (apiVersion === "" || fieldsType !== "FieldsV1" || fields === undefined) return undefined;
@@ -102,7 +107,11 @@ export function capUpdaters(owners: readonly Owner[]): readonly Owner[] {
   const updaters = owners.filter(({ operation }) => operation === "Update");
   if (updaters.length <= MAX_UPDATERS) return owners;
   // One more than is over, since the joined entry counts too.
-  const oldest = updaters.toSorted(byOperationAndTime).slice(0, updaters.length - MAX_UPDATERS + 1);
+  // What was joined before is older than all else, even if it has the time of a later write.
+  const rank = ({ manager }: Owner) => (manager === ANCIENT ? 0 : 1);
+  const oldest = updaters
+    .toSorted((a, b) => rank(a) - rank(b) || byOperationAndTime(a, b))
+    .slice(0, updaters.length - MAX_UPDATERS + 1);
   const rest = owners.filter((owner) => !oldest.includes(owner));
   const joined = new Map<string, Owner>();
   for (const { apiVersion, fields, time } of oldest) {

@@ -170,6 +170,8 @@ describe("managedFields", () => {
     { fieldsType: undefined },
     { fieldsV1: { x: {} } },
     { fieldsV1: "f:a" },
+    { manager: "x".repeat(129) },
+    { subresource: "x".repeat(257) },
   ]) {
     it(`are not read with ${JSON.stringify(bad)}`, () => {
       const [entry] = encodeOwners([apply]) ?? [];
