@@ -84,15 +84,16 @@ export function recordUpdate(
 ): readonly Owner[] {
   if (live !== undefined && owners.length === 0) return owners;
   const change = compareFor(writing, live ?? emptyObject(writing.shape), next);
-  const others = dispossessed(owners, change);
   const fields = withoutNobodys(union(change.added, change.modified));
-  if (isEmptySet(fields)) return others;
+  if (isEmptySet(fields)) return dispossessed(owners, change);
   const { manager, apiVersion, subresource, time } = writing;
   const own: Owner = { manager, operation: "Update", apiVersion, subresource, time, fields };
-  const before = others.find((one) => isSameOwner(one, own));
-  if (before === undefined) return capUpdaters([...others, own]);
-  const joined = { ...own, fields: union(before.fields, fields) };
-  return others.map((one) => (one === before ? joined : one));
+  const before = owners.find((one) => isSameOwner(one, own));
+  if (before === undefined) return capUpdaters([...dispossessed(owners, change), own]);
+  // Who writes the same fields again and again keeps the very same set.
+  const joined = { ...own, fields: union(difference(before.fields, change.removed), fields) };
+  const others = owners.filter((one) => one !== before);
+  return [...dispossessed(others, change), joined];
 }
 
 // Derived from schemas, which never change, and held only as long as they are: not state, only haste.

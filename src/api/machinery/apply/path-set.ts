@@ -119,14 +119,24 @@ export function pathsOf(set: PathSet): readonly (readonly string[])[] {
   return found;
 }
 
+// What is known of sets that never change, and held only as long as they are: not state, only haste.
+const known = new WeakSet<PathSet>();
+
 /** The set with its keys in order at every level, so that equal sets have equal JSON. */
 export function sortedSet(set: PathSet): PathSet {
+  if (known.has(set)) return set;
+  const sorted = sortedNode(set);
+  known.add(sorted);
+  return sorted;
+}
+
+function sortedNode(set: PathSet): PathSet {
   const elements = Object.keys(set);
   let isSorted = isInOrder(elements);
   const result: Record<string, PathSet> = {};
   for (const element of isSorted ? elements : elements.toSorted()) {
     const child = set[element] ?? EMPTY_SET;
-    const sorted = child === EMPTY_SET ? child : sortedSet(child);
+    const sorted = child === EMPTY_SET ? child : sortedNode(child);
     if (sorted !== child) isSorted = false;
     result[element] = sorted;
   }
