@@ -215,8 +215,7 @@ describe("apply", () => {
       "aliases that nest without end",
       Array.from(
         { length: 90 },
-        (_, i) =>
-          `a${i}: &a${i} ${"[".repeat(400)}${i === 0 ? "" : `*a${i - 1}`}${"]".repeat(400)}`,
+        (_, i) => `a${i}: &a${i} ${"[".repeat(55)}${i === 0 ? "" : `*a${i - 1}`}${"]".repeat(55)}`,
       ).join("\n"),
     ],
   ] as const) {
