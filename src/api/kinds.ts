@@ -2,6 +2,8 @@ import type { Cidr } from "../net/cidr.ts";
 import { leaseKind } from "./coordination/lease.kind.ts";
 import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
 import type { KindDefinition } from "./machinery/kind.ts";
+import { ipAddressKind } from "./networking/ipaddress.kind.ts";
+import { serviceCidrKind } from "./networking/servicecidr.kind.ts";
 import { configMapKind } from "./v1/configmap.kind.ts";
 import { endpointsKindFor } from "./v1/endpoints.kind.ts";
 import { eventKind } from "./v1/event.kind.ts";
@@ -32,6 +34,8 @@ export function servedKinds(options: {
     serviceKind,
     leaseKind,
     endpointSliceKindFor(options.podCidrs),
+    ipAddressKind,
+    serviceCidrKind,
   ];
 }
 

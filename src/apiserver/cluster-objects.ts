@@ -212,7 +212,7 @@ function overlay(old: KubernetesObject, wanted: Wanted["object"]): KubernetesObj
   };
 }
 
-async function createOne(
+export async function createOne(
   writer: Writer,
   kind: KindDefinition,
   metadata: KubernetesObject["metadata"],

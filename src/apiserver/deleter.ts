@@ -7,6 +7,7 @@ import { preconditionFailure, timestamp } from "./object-identity.ts";
 import { unsaved } from "./registry.ts";
 import type { Registry } from "./registry.ts";
 import type { Served } from "./stored.ts";
+import { NO_COMPANIONS } from "./write-hook.ts";
 import { isFinished } from "./writer.ts";
 import type { Writer } from "./writer.ts";
 
@@ -72,8 +73,8 @@ export class Deleter {
         ? { kind: "deleted", item: current }
         : { kind: "marked", item: unsaved(kind, marked, current) };
     }
-    const also = isGone ? writer.alsoDeleted(kind, current.object) : [];
-    const result = await registry.commit([{ kind, ref, current, next }, ...also]);
+    const also = isGone ? writer.alsoDeleted(kind, current.object) : NO_COMPANIONS;
+    const result = await registry.commit([{ kind, ref, current, next }, ...also.steps], [], also);
     if (result.kind === "conflict") return undefined;
     if (isGone) return { kind: "deleted", item: current };
     return {

@@ -155,6 +155,7 @@ export class KindCache {
 
   /** Takes a whole new state when the way to it is not known; every reader of changes has lost. */
   reset(items: readonly Served[], revision: number): void {
+    const old = new Map(this.#items);
     this.#items.clear();
     this.#keys.length = 0;
     for (const item of items) this.#put(item);
@@ -163,7 +164,19 @@ export class KindCache {
     this.#ring = [];
     this.#ringBytes = 0;
     this.#startRevision = revision;
+    this.#observeReset(old, revision);
     this.notify();
+  }
+
+  /** Indexes inside the server follow a whole new state as they follow single changes. */
+  #observeReset(old: ReadonlyMap<ObjectKey, Served>, revision: number): void {
+    if (this.#observers.size === 0) return;
+    for (const key of new Set([...old.keys(), ...this.#items.keys()])) {
+      const [before, after] = [old.get(key), this.#items.get(key)];
+      if (before !== undefined && before.revision === after?.revision) continue;
+      const event = { revision, before, after, frames: new Map<string, Uint8Array>() };
+      for (const observer of this.#observers) observer(event);
+    }
   }
 
   #put(item: Served): void {

@@ -25,6 +25,13 @@ export interface Unchanged {
   readonly item: Served;
 }
 
+/** Something that one object at most may hold, and that is no object itself: its place in the store. */
+export interface Claim {
+  readonly storeKey: string;
+  /** Who holds it; for people who look into the store. */
+  readonly holder: string;
+}
+
 export type StepsResult =
   | { readonly kind: "committed"; readonly revision: number }
   /** Somebody was faster; the cache has caught up with them. */
@@ -53,7 +60,14 @@ export class Registry {
    * All steps or none, durably.
    * @throws StatusError 503 when the store refuses writes.
    */
-  async commit(steps: readonly Step[], unchanged: readonly Unchanged[] = []): Promise<StepsResult> {
+  async commit(
+    steps: readonly Step[],
+    unchanged: readonly Unchanged[] = [],
+    { takes, frees }: { readonly takes: readonly Claim[]; readonly frees: readonly Claim[] } = {
+      takes: [],
+      frees: [],
+    },
+  ): Promise<StepsResult> {
     const compare: Compare[] = unchanged.map(({ kind, item }) => ({
       key: storageKey(kind, item.object.metadata),
       modRevision: item.revision,
@@ -69,6 +83,12 @@ export class Registry {
         writes.push({ kind: "put", key, value });
       }
     }
+    for (const { storeKey: key, holder } of takes) {
+      compare.push({ key, modRevision: 0 });
+      writes.push({ kind: "put", key, value: holder });
+    }
+    // Only the holder frees, and that it still is the holder says its own step.
+    for (const { storeKey: key } of frees) writes.push({ kind: "delete", key });
     const result = await this.#tryCommit(compare, writes);
     if (result.kind === "committed") {
       await this.#cache.reached(result.revision);

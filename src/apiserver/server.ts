@@ -12,6 +12,7 @@ import { createNamespaces, publishServer } from "./cluster-objects.ts";
 import type { ClusterObjectsDeps, PublishedAddress } from "./cluster-objects.ts";
 import { compressed } from "./compression.ts";
 import type { ApiContext } from "./context.ts";
+import { publishServiceCidr } from "./default-service-cidr.ts";
 import { Deleter } from "./deleter.ts";
 import { Documents } from "./documents.ts";
 import { expireEvents } from "./event-expiry.ts";
@@ -27,31 +28,37 @@ import {
 import { HEALTH_PATHS, answerHealth } from "./health.ts";
 import type { RingBounds } from "./kind-cache.ts";
 import type { AgentTls } from "./logs.ts";
-import { loopbackHook } from "./loopback-writers.ts";
 import { Registry } from "./registry.ts";
 import { answerResource } from "./resource.ts";
 import { requestMetrics } from "./metrics.ts";
 import type { RequestMetrics } from "./metrics.ts";
 import { parseRoute, routeTable } from "./routes.ts";
 import type { Route, RouteTable } from "./routes.ts";
-import { ServicePools } from "./service-pools.ts";
 import { WatchCache } from "./watch-cache.ts";
-import type { WriteHook } from "./write-hook.ts";
+import { writeHooks } from "./write-hooks.ts";
 import { Writer } from "./writer.ts";
 
 export interface ApiServerDeps {
   /** Outlives the server; the caller disposes it. */
   readonly store: Store;
-  /** With loopback addresses refused, as in `KINDS`: {@link loopbackPodCidrs} says who may write which. */
+  /**
+   * From `servedKinds()`, made for the ranges of {@link loopbackPodCidrs} and for the address at which the server
+   * listens where that is a loopback address.
+   */
   readonly kinds: readonly KindDefinition[];
   readonly log: Logger;
-  /** Where cluster IPs come from; the first is of the primary family. */
+  /**
+   * One range of cluster IPs for each family that the cluster has, the primary one first; they become the
+   * ServiceCIDR `kubernetes`.
+   */
   readonly serviceCidrs: readonly Cidr[];
   readonly nodePortRange: NodePortRange;
   /** Loopback ranges of Pods, whose addresses {@link loopbackWriters} may put into slices; usually none. */
   readonly loopbackPodCidrs?: readonly Cidr[] | undefined;
   /** Users who may; by default nobody but the server itself. */
   readonly loopbackWriters?: ((user: User) => boolean) | undefined;
+  /** Admission plug-in DenyServiceExternalIPs: nobody adds external IPs to Services; off by default. */
+  readonly denyServiceExternalIps?: boolean | undefined;
   /** How to reach node agents for logs; undefined: logs are not served. */
   readonly agentTls?: AgentTls | undefined;
   /** Our own version, e.g. "0.1.0". */
@@ -75,8 +82,6 @@ export interface ApiServer extends AsyncDisposable {
   publish(address: PublishedAddress): Promise<void>;
 }
 
-/** As upstream's NamespaceLifecycle. */
-const IMMORTAL_NAMESPACES = ["default", "kube-system", "kube-public"];
 /** Requests under way at once, watches and logs not counted; more are answered 429 with a Retry-After. */
 const MAX_IN_FLIGHT = 1000;
 /** Store history is kept so long, for other servers that follow it. */
@@ -90,7 +95,7 @@ export async function createApiServer(deps: ApiServerDeps): Promise<ApiServer> {
   const cache = await WatchCache.start(deps);
   try {
     const server = new Server(deps, cache);
-    await createNamespaces(server.clusterObjects);
+    await Promise.all([createNamespaces(server.clusterObjects), server.publishServiceCidr()]);
     return server;
   } catch (error) {
     await cache[Symbol.asyncDispose]();
@@ -112,6 +117,7 @@ class Server implements ApiServer {
   constructor(deps: ApiServerDeps, cache: WatchCache) {
     const { store, kinds, log } = deps;
     const now = deps.now ?? Date.now;
+    const sources = { now, random: deps.random ?? Math.random, newUid: randomUUID };
     const byResource = new Map(kinds.map((kind) => [resourceNameOf(kind), kind]));
     const namespaceKind = byResource.get("namespaces");
     if (namespaceKind === undefined) throw new Error("an API server must serve namespaces");
@@ -119,10 +125,8 @@ class Server implements ApiServer {
     const writer = new Writer({
       registry,
       namespaceKind,
-      hooks: hooksOf(deps, cache, byResource, registry),
-      now,
-      random: deps.random ?? Math.random,
-      newUid: randomUUID,
+      hooks: writeHooks({ ...deps, ...sources, cache, registry }),
+      ...sources,
     });
     this.#deps = deps;
     this.#context = {
@@ -146,6 +150,14 @@ class Server implements ApiServer {
       const expiry = { cache, registry, eventKind, log, now };
       this.#loops.push(expireEvents(expiry, this.#stop.signal));
     }
+  }
+
+  /** Writes the ServiceCIDR `kubernetes` and keeps it (ALLOC-015). */
+  async publishServiceCidr(): Promise<void> {
+    const { serviceCidrs } = this.#deps;
+    const signal = this.#stop.signal;
+    const { done } = await publishServiceCidr(this.clusterObjects, serviceCidrs, signal);
+    this.#loops.push(done);
   }
 
   async publish(address: PublishedAddress): Promise<void> {
@@ -253,39 +265,6 @@ class Server implements ApiServer {
       }
     }
   }
-}
-
-function hooksOf(
-  deps: ApiServerDeps,
-  cache: WatchCache,
-  kinds: ReadonlyMap<string, KindDefinition>,
-  registry: Registry,
-): ReadonlyMap<string, WriteHook> {
-  const hooks = new Map<string, WriteHook>();
-  const { loopbackPodCidrs = [], loopbackWriters = () => false } = deps;
-  const loopback = loopbackHook(loopbackPodCidrs, loopbackWriters);
-  hooks.set("endpoints", loopback);
-  hooks.set("endpointslices.discovery.k8s.io", loopback);
-  hooks.set("namespaces", {
-    refuseDeletion: ({ metadata }) =>
-      IMMORTAL_NAMESPACES.includes(metadata.name) ? "this namespace may not be deleted" : undefined,
-  });
-  const services = kinds.get("services");
-  if (services === undefined) return hooks;
-  const { serviceCidrs, nodePortRange, random = Math.random } = deps;
-  const pools = new ServicePools(cache.of(services), { serviceCidrs, nodePortRange, random });
-  const endpoints = kinds.get("endpoints");
-  hooks.set("services", {
-    admit: (object, old, dryRun) => pools.admit(object, old, dryRun),
-    // SVC-018: Endpoints go with the Service of their name.
-    alsoDeleted: ({ metadata }) => {
-      const current = endpoints && registry.get(endpoints, metadata);
-      return current === undefined
-        ? []
-        : [{ kind: endpoints as KindDefinition, ref: metadata, current, next: undefined }];
-    },
-  });
-  return hooks;
 }
 
 function versionInfo(version: string): object {

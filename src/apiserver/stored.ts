@@ -21,6 +21,11 @@ export function storageKey(kind: Pick<KindDefinition, "group" | "plural">, ref: 
   return storagePrefix(kind) + objectKey(ref);
 }
 
+/** Where it is noted that a node port is taken, so that no two API servers of one store give it away. */
+export function nodePortKey(port: number): string {
+  return `/ranges/nodeports/${String(port)}`;
+}
+
 /** An object as it is served, with its serialized form beside it. */
 export interface Served {
   readonly key: ObjectKey;
@@ -57,7 +62,9 @@ function atRevision(object: KubernetesObject, revision: number): KubernetesObjec
 export function decodeStored(kind: KindDefinition, key: ObjectKey, entry: Entry): Served {
   // Only this server writes below REGISTRY, and only validated objects.
   const parsed = sharing(JSON.parse(entry.value) as KubernetesObject);
-  const object = kind.strategy.defaults(parsed);
+  const { strategy } = kind;
+  const defaulted = strategy.defaults(parsed);
+  const object = strategy.completeStored?.(defaulted) ?? defaulted;
   const text = object === parsed ? entry.value : encodeStored(object);
   return served(kind, key, object, text, entry.modRevision);
 }

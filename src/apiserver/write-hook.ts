@@ -1,11 +1,24 @@
 import type { FieldError } from "../api/machinery/field-error.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import type { User } from "./exchange.ts";
-import type { Step } from "./registry.ts";
+import type { Claim, Step } from "./registry.ts";
+
+/** What goes into the same commit as a write: all of it or none. */
+export interface Companions {
+  /** Changes of other objects. */
+  readonly steps: readonly Step[];
+  /** Things without objects, such as node ports, that the write takes; somebody else's makes a conflict. */
+  readonly takes: readonly Claim[];
+  /** Such things that it gives back. */
+  readonly frees: readonly Claim[];
+}
+
+export const NO_COMPANIONS: Companions = { steps: [], takes: [], frees: [] };
 
 /** What a hook reserved for a write; ends with the write. */
 export interface Admitted {
   readonly object: KubernetesObject;
+  readonly companions: Companions;
   /** Frees what was reserved; what was committed is in the cache by then. Called once, on every way out. */
   release(): void;
 }
@@ -19,12 +32,12 @@ export interface WriteHook {
   admit?(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Admitted;
   /** Why this object may not be deleted at all; undefined: it may. */
   refuseDeletion?(object: KubernetesObject): string | undefined;
-  /** Objects that go in the same commit when this one does. */
-  alsoDeleted?(object: KubernetesObject): readonly Step[];
-  /** Takes back errors that do not hold for this user, or for what was there before. */
-  filterErrors?(
-    errors: readonly FieldError[],
-    user: User,
+  /** What changes in the same commit when this object, as it was stored, goes. */
+  alsoDeleted?(object: KubernetesObject): Companions;
+  /** What is wrong beside what the kind's own validation finds, since it depends on the user. */
+  validate?(
+    object: KubernetesObject,
     old: KubernetesObject | undefined,
+    user: User,
   ): readonly FieldError[];
 }

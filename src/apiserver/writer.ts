@@ -13,9 +13,10 @@ import { isUnchanged, managedFieldsOf } from "./field-owners.ts";
 import type { Ownership, Part } from "./field-owners.ts";
 import { createdMetadata, generateName, updatedMetadata } from "./object-identity.ts";
 import { unsaved } from "./registry.ts";
-import type { Registry, Step, Unchanged } from "./registry.ts";
+import type { Registry, Unchanged } from "./registry.ts";
 import type { Served } from "./stored.ts";
-import type { Admitted, WriteHook } from "./write-hook.ts";
+import { NO_COMPANIONS } from "./write-hook.ts";
+import type { Admitted, Companions, WriteHook } from "./write-hook.ts";
 
 export interface WriterDeps {
   readonly registry: Registry;
@@ -94,12 +95,13 @@ export class Writer {
     const admitted = this.#admit(kind, owned, undefined, options.dryRun);
     try {
       const object = strategy.prepareForCreate(admitted.object);
-      this.#refuse(kind, object, undefined, options, [
+      this.#refuse(kind, object, [
         ...validateMetadata(object.metadata, {
           namespaced: kind.namespaced,
           nameProblems: (name, isPrefix) => strategy.nameProblems(name, isPrefix),
         }),
         ...strategy.validateCreate(object),
+        ...this.#hookErrors(kind, object, undefined, options),
       ]);
       const warnings = strategy.warnings?.(object) ?? [];
       if (options.dryRun) {
@@ -107,7 +109,8 @@ export class Writer {
       }
       const ref = object.metadata;
       const step = { kind, ref, current: undefined, next: object };
-      const result = await registry.commit([step], unchanged);
+      const { companions } = admitted;
+      const result = await registry.commit([step, ...companions.steps], unchanged, companions);
       if (result.kind === "conflict") return undefined;
       return { item: this.#written(kind, object, result.revision), created: true, warnings };
     } finally {
@@ -151,18 +154,22 @@ export class Writer {
     const admitted =
       part === "main"
         ? this.#admit(kind, draft, old, options.dryRun)
-        : { object: draft, release: () => {} };
+        : { object: draft, companions: NO_COMPANIONS, release: () => {} };
     try {
       const object = withGeneration(kind, prepare(kind, part, admitted.object, old), old);
-      this.#refuse(kind, object, old, options, updateErrors(kind, part, object, old));
+      this.#refuse(kind, object, [
+        ...updateErrors(kind, part, object, old),
+        ...this.#hookErrors(kind, object, old, options),
+      ]);
       const warnings = kind.strategy.warnings?.(object, old) ?? [];
       // A write that changes nothing makes no revision and no event.
       if (isUnchanged(object, old)) return { item: current, created: false, warnings };
       if (options.dryRun) return { item: unsaved(kind, object, current), created: false, warnings };
       const next = isFinished(object) ? undefined : object;
       const ref = object.metadata;
-      const also = next === undefined ? this.alsoDeleted(kind, object) : [];
-      const result = await registry.commit([{ kind, ref, current, next }, ...also]);
+      // What goes gives back what it held; what this write would have changed of that no longer counts.
+      const also = next === undefined ? this.alsoDeleted(kind, old) : admitted.companions;
+      const result = await registry.commit([{ kind, ref, current, next }, ...also.steps], [], also);
       if (result.kind === "conflict") return undefined;
       return { item: this.#written(kind, object, result.revision), created: false, warnings };
     } finally {
@@ -176,9 +183,9 @@ export class Writer {
     if (why !== undefined) throw forbidden(kind, object.metadata.name, why);
   }
 
-  /** What goes in the same commit when an object goes. */
-  alsoDeleted(kind: KindDefinition, object: KubernetesObject): readonly Step[] {
-    return this.#deps.hooks.get(resourceNameOf(kind))?.alsoDeleted?.(object) ?? [];
+  /** What changes in the same commit when an object, as it was stored, goes. */
+  alsoDeleted(kind: KindDefinition, object: KubernetesObject): Companions {
+    return this.#deps.hooks.get(resourceNameOf(kind))?.alsoDeleted?.(object) ?? NO_COMPANIONS;
   }
 
   /** A resourceVersion in the body says which state the caller has seen. */
@@ -215,7 +222,13 @@ export class Writer {
     dryRun: boolean,
   ): Admitted {
     const hook = this.#deps.hooks.get(resourceNameOf(kind));
-    return hook?.admit?.(object, old, dryRun) ?? { object, release: () => {} };
+    return (
+      hook?.admit?.(object, old, dryRun) ?? {
+        object,
+        companions: NO_COMPANIONS,
+        release: () => {},
+      }
+    );
   }
 
   /** `next` with managedFields that say whose its fields are, as far as the request itself sets them. */
@@ -240,17 +253,17 @@ export class Writer {
     return { ...next, metadata: { ...next.metadata, managedFields } };
   }
 
-  #refuse(
+  #hookErrors(
     kind: KindDefinition,
     object: KubernetesObject,
     old: KubernetesObject | undefined,
-    options: WriteOptions,
-    errors: readonly FieldError[],
-  ): void {
-    if (errors.length === 0) return;
-    const hook = this.#deps.hooks.get(resourceNameOf(kind));
-    const kept = hook?.filterErrors?.(errors, options.user, old) ?? errors;
-    if (kept.length > 0) throw invalidObject(kind, object.metadata.name, kept);
+    { user }: WriteOptions,
+  ): readonly FieldError[] {
+    return this.#deps.hooks.get(resourceNameOf(kind))?.validate?.(object, old, user) ?? [];
+  }
+
+  #refuse(kind: KindDefinition, object: KubernetesObject, errors: readonly FieldError[]): void {
+    if (errors.length > 0) throw invalidObject(kind, object.metadata.name, errors);
   }
 
   /** The namespace must be there and stay open until the commit, so that its deletion misses nothing. */

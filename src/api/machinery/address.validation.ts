@@ -11,6 +11,9 @@ import type { Cidr } from "../../net/cidr.ts";
 import { invalid } from "./field-error.ts";
 import type { FieldError } from "./field-error.ts";
 
+/** Why a loopback address is refused where traffic would be led to it. */
+export const LOOPBACK_REFUSED = "may not be in the loopback range (127.0.0.0/8, ::1/128)";
+
 export function validateIp(text: string, path: string): readonly FieldError[] {
   return parseIpAddress(text) === undefined
     ? [invalid(path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")]
@@ -36,7 +39,7 @@ export function validateNonSpecialIp(
     return [invalid(path, address, `may not be unspecified (${address})`)];
   }
   if (isLoopback(address) && !loopbackAllowed.some((cidr) => cidrContains(cidr, address))) {
-    return [invalid(path, address, "may not be in the loopback range (127.0.0.0/8, ::1/128)")];
+    return [invalid(path, address, LOOPBACK_REFUSED)];
   }
   if (isLinkLocalUnicast(address)) {
     return [

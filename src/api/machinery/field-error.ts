@@ -78,9 +78,32 @@ export function tooMany(field: string, actual: number, max: number): FieldError 
   };
 }
 
-/** A value as upstream prints it in a field error: strings quoted, lists and objects as JSON. */
+/** A list whose Go type upstream names in its messages, e.g. `[]core.IPFamily{"IPv4"}`. */
+export interface TypedList {
+  readonly goType: string;
+  readonly values: readonly string[];
+}
+
+/**
+ * A value as upstream prints it in a field error (Go's %#v): strings quoted, lists of strings as
+ * `[]string{"a", "b"}`; other lists and objects as JSON, since no reader gains from Go's way with them.
+ */
 function formatValue(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (isTextList(value)) return formatList("string", value);
+  if (isTypedList(value)) return formatList(value.goType, value.values);
   return JSON.stringify(value);
+}
+
+function formatList(goType: string, values: readonly string[]): string {
+  return `[]${goType}{${values.map((text) => JSON.stringify(text)).join(", ")}}`;
+}
+
+function isTextList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
+}
+
+function isTypedList(value: unknown): value is TypedList {
+  return typeof value === "object" && value !== null && "goType" in value;
 }

@@ -29,6 +29,8 @@ export interface SelectableField<T> {
 export interface Strategy<T extends KubernetesObject> {
   /** Fills in static defaults; applied to every decoded body, and on read of what is stored. */
   defaults(object: T): T;
+  /** Derives, on read of what is stored, what an older version did not store (SVC-010). */
+  completeStored?(object: T): T;
   /** Clears what a create may not set (status), sets what the server owns. */
   prepareForCreate(object: T): T;
   /** Clears what an update of the main resource may not change; wipes fields that the new type lacks. */

@@ -31,6 +31,7 @@ function validateAddressChange(spec: ServiceSpec, old: ServiceSpec): readonly Fi
   return validateListChange(spec.clusterIPs ?? [], old.clusterIPs ?? [], spec, {
     path: "spec.clusterIPs",
     word: "clusterIP",
+    goType: "string",
   });
 }
 
@@ -39,6 +40,7 @@ function validateFamilyChange(spec: ServiceSpec, old: ServiceSpec): readonly Fie
   return validateListChange(spec.ipFamilies ?? [], old.ipFamilies ?? [], spec, {
     path: "spec.ipFamilies",
     word: "ipFamily",
+    goType: "core.IPFamily",
   });
 }
 
@@ -47,21 +49,22 @@ function validateListChange(
   list: readonly string[],
   old: readonly string[],
   spec: ServiceSpec,
-  names: { readonly path: string; readonly word: string },
+  names: { readonly path: string; readonly word: string; readonly goType: string },
 ): readonly FieldError[] {
+  const value = { goType: names.goType, values: list };
   const first = `${names.path}[0]`;
   if (list.length === old.length) {
     return list.flatMap((value, i) =>
       value === old[i]
         ? []
-        : [invalid(`${names.path}[${String(i)}]`, list, "may not change once set")],
+        : [invalid(`${names.path}[${String(i)}]`, value, "may not change once set")],
     );
   }
   const errors: FieldError[] = [];
   if (list.length === 0) {
-    errors.push(invalid(first, list, `primary ${names.word} can not be unset`));
+    errors.push(invalid(first, value, `primary ${names.word} can not be unset`));
   } else if (old.length > 0 && list[0] !== old[0]) {
-    errors.push(invalid(first, list, "may not change once set"));
+    errors.push(invalid(first, value, "may not change once set"));
   }
   if (list.length === 1 && old.length > 1 && spec.ipFamilyPolicy !== "SingleStack") {
     const text = `must be set to 'SingleStack' when releasing the secondary ${names.word}`;

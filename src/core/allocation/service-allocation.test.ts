@@ -5,7 +5,7 @@ import { prepareServiceForUpdate } from "../../api/v1/service.strategy.ts";
 import type { Service, ServiceSpec } from "../../api/v1/service.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
-import { parseCidr } from "../../net/cidr.ts";
+import { cidrFamily, parseCidr } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import { holdingsOf, planServiceAllocation } from "./service-allocation.ts";
 import type { ServiceAllocation } from "./service-allocation.ts";
@@ -49,6 +49,7 @@ function plan(spec: Partial<ServiceSpec> | Service, given: Given = {}): ServiceA
   return planServiceAllocation({
     service: "metadata" in spec ? spec : service(spec),
     old: given.old,
+    families: (given.cidrs ?? [V4]).map((one) => cidrFamily(one)),
     cidrs: given.cidrs ?? [V4],
     nodePortRange: NODE_PORTS,
     usedIps: new Set<IpAddress>([...ips, ...(held?.ips ?? [])]),
@@ -536,6 +537,7 @@ describe("planServiceAllocation() laws", () => {
           const result = planServiceAllocation({
             service: service(spec),
             old,
+            families: ["IPv4", "IPv6"],
             cidrs: DUAL,
             nodePortRange: NODE_PORTS,
             usedIps,

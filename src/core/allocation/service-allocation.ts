@@ -3,7 +3,7 @@ import type { FieldError } from "../../api/machinery/field-error.ts";
 import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
 import type { Service, ServiceSpec } from "../../api/v1/service.ts";
 import { parseIpAddress } from "../../net/address.ts";
-import type { IpAddress } from "../../net/address.ts";
+import type { IpAddress, IpFamily } from "../../net/address.ts";
 import { cidrFamily } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import { carryOverAllocated, normalizeClusterIps } from "./carry-over.ts";
@@ -33,7 +33,9 @@ export interface ServiceAllocationRequest {
   readonly service: Service;
   /** The stored object of an update. */
   readonly old?: Service | undefined;
-  /** Where cluster IPs come from; the first is of the cluster's primary family. */
+  /** Families that the cluster has service addresses of, the primary one first. */
+  readonly families: readonly IpFamily[];
+  /** Where cluster IPs come from, in the order in which they are tried. */
   readonly cidrs: readonly Cidr[];
   readonly nodePortRange: NodePortRange;
   /** What all Services hold, `old` included. */
@@ -68,11 +70,11 @@ type Step<T> = ({ readonly kind: "planned" } & T) | Exclude<ServiceAllocation, {
  * stay for the Service's strategy to wipe (UPD-006..014); they are released here all the same.
  */
 export function planServiceAllocation(request: ServiceAllocationRequest): ServiceAllocation {
-  const { service, cidrs } = request;
+  const { service } = request;
   const old = request.old?.spec;
   let spec = old === undefined ? service.spec : carryOverAllocated(service.spec, old);
   spec = normalizeClusterIps(spec, old);
-  const families = planIpFamilies(spec, old, [...new Set(cidrs.map((cidr) => cidrFamily(cidr)))]);
+  const families = planIpFamilies(spec, old, request.families);
   if (families.kind === "invalid") return families;
 
   const ips = planClusterIps(families.spec, old, request);
