@@ -1,3 +1,4 @@
+import type { IpFamily } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { leaseKind } from "./coordination/lease.kind.ts";
 import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
@@ -11,16 +12,18 @@ import { namespaceKind } from "./v1/namespace.kind.ts";
 import { nodeKind } from "./v1/node.kind.ts";
 import { podKind } from "./v1/pod.kind.ts";
 import { secretKind } from "./v1/secret.kind.ts";
-import { serviceKind } from "./v1/service.kind.ts";
+import { serviceKindFor } from "./v1/service.kind.ts";
 import { serviceAccountKind } from "./v1/serviceaccount.kind.ts";
 
 /**
  * Every kind, in the order of discovery, which decides who owns a name that two kinds claim.
  * @param options.podCidrs ranges of Pod addresses. Loopback addresses in them may stand in EndpointSlices and
  *   Endpoints; elsewhere they are refused (CVE-2021-25737).
+ * @param options.primaryFamily the first family of the cluster's service addresses; default IPv4.
  */
 export function servedKinds(options: {
   readonly podCidrs: readonly Cidr[];
+  readonly primaryFamily?: IpFamily | undefined;
 }): readonly KindDefinition[] {
   return [
     configMapKind,
@@ -31,7 +34,7 @@ export function servedKinds(options: {
     podKind,
     secretKind,
     serviceAccountKind,
-    serviceKind,
+    serviceKindFor(options.primaryFamily ?? "IPv4"),
     leaseKind,
     endpointSliceKindFor(options.podCidrs),
     ipAddressKind,

@@ -64,14 +64,14 @@ export async function publishServer(
   cidrs: readonly Cidr[],
   signal: AbortSignal,
 ): Promise<{ readonly done: Promise<void> }> {
-  const address = reachableAddress(published.address);
+  const address = publishedAddress(published.address);
   const wanted = wantedObjects(deps, { ...published, address }, cidrs);
   await reconcile(deps, wanted);
   return { done: keep(deps, wanted, signal) };
 }
 
 /** A server that listens on every address publishes the first one of its family that others can reach. */
-function reachableAddress(address: IpAddress): IpAddress {
+export function publishedAddress(address: IpAddress): IpAddress {
   if (!isUnspecified(address)) return address;
   const family = ipFamilyOf(address);
   const candidates = Object.values(networkInterfaces())

@@ -122,7 +122,8 @@ export class ServicePools {
   #taking(kind: KindDefinition, ip: IpAddress, service: ObjectRef): Step {
     const { newUid, now } = this.#options;
     const draft = ipAddressOf(ip, service);
-    const metadata = createdMetadata(draft.metadata, {
+    const given = { ...draft.metadata, name: ip };
+    const metadata = createdMetadata(given, {
       uid: newUid(),
       nowMs: now(),
       hasGeneration: false,

@@ -95,13 +95,12 @@ export class Writer {
     const admitted = this.#admit(kind, owned, undefined, options.dryRun);
     try {
       const object = strategy.prepareForCreate(admitted.object);
-      this.#refuse(kind, object, [
+      this.#refuse(kind, object, undefined, options, [
         ...validateMetadata(object.metadata, {
           namespaced: kind.namespaced,
           nameProblems: (name, isPrefix) => strategy.nameProblems(name, isPrefix),
         }),
         ...strategy.validateCreate(object),
-        ...this.#hookErrors(kind, object, undefined, options),
       ]);
       const warnings = strategy.warnings?.(object) ?? [];
       if (options.dryRun) {
@@ -157,10 +156,7 @@ export class Writer {
         : { object: draft, companions: NO_COMPANIONS, release: () => {} };
     try {
       const object = withGeneration(kind, prepare(kind, part, admitted.object, old), old);
-      this.#refuse(kind, object, [
-        ...updateErrors(kind, part, object, old),
-        ...this.#hookErrors(kind, object, old, options),
-      ]);
+      this.#refuse(kind, object, old, options, updateErrors(kind, part, object, old));
       const warnings = kind.strategy.warnings?.(object, old) ?? [];
       // A write that changes nothing makes no revision and no event.
       if (isUnchanged(object, old)) return { item: current, created: false, warnings };
@@ -253,17 +249,20 @@ export class Writer {
     return { ...next, metadata: { ...next.metadata, managedFields } };
   }
 
-  #hookErrors(
+  /** @throws StatusError 422 unless the kind's own errors and those of its hook are none; each is told once. */
+  #refuse(
     kind: KindDefinition,
     object: KubernetesObject,
     old: KubernetesObject | undefined,
     { user }: WriteOptions,
-  ): readonly FieldError[] {
-    return this.#deps.hooks.get(resourceNameOf(kind))?.validate?.(object, old, user) ?? [];
-  }
-
-  #refuse(kind: KindDefinition, object: KubernetesObject, errors: readonly FieldError[]): void {
-    if (errors.length > 0) throw invalidObject(kind, object.metadata.name, errors);
+    errors: readonly FieldError[],
+  ): void {
+    const hook = this.#deps.hooks.get(resourceNameOf(kind));
+    const more = (hook?.validate?.(object, old, user) ?? []).filter(
+      (one) => !errors.some((error) => deepEqual(error, one)),
+    );
+    const all = [...errors, ...more];
+    if (all.length > 0) throw invalidObject(kind, object.metadata.name, all);
   }
 
   /** The namespace must be there and stay open until the commit, so that its deletion misses nothing. */

@@ -14,8 +14,12 @@ export function parseCidr(text: string): Cidr | undefined {
   const family = ipFamilyOf(address);
   const hostBits = BigInt(widthOf(family) - bits);
   const first = ipFromBigInt(family, (ipToBigInt(address) >> hostBits) << hostBits);
-  // The only cast to Cidr.
-  return `${first}/${String(bits)}` as Cidr;
+  return brand(`${first}/${String(bits)}`);
+}
+
+/** The range that holds this address alone. */
+export function singleAddress(address: IpAddress): Cidr {
+  return brand(`${address}/${String(widthOf(ipFamilyOf(address)))}`);
 }
 
 export function cidrFamily(cidr: Cidr): IpFamily {
@@ -45,6 +49,11 @@ export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
 
 export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
   return cidrContains(a, cidrAddress(b, 0n)) || cidrContains(b, cidrAddress(a, 0n));
+}
+
+// The only cast to Cidr.
+function brand(text: string): Cidr {
+  return text as Cidr;
 }
 
 function firstOf(cidr: Cidr): bigint {

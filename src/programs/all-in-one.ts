@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { KINDS } from "../api/kinds.ts";
+import { KINDS, servedKinds } from "../api/kinds.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
@@ -8,6 +9,7 @@ import { clusterCertificates } from "../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../apiserver/certificates.ts";
 import type { User } from "../apiserver/exchange.ts";
 import { listen } from "../apiserver/http.ts";
+import { publishedAddress } from "../apiserver/cluster-objects.ts";
 import { createApiServer } from "../apiserver/server.ts";
 import { startAgent } from "../agent/agent.ts";
 import type { ApiClient } from "../client/client.ts";
@@ -16,7 +18,8 @@ import { renderKubeconfig } from "../client/kubeconfig.render.ts";
 import { createClient } from "../client/rest.ts";
 import { createInformers } from "../client/shared-informers.ts";
 import { startDns } from "../dns/server.ts";
-import { cidrAddress } from "../net/cidr.ts";
+import { isLoopback } from "../net/address.ts";
+import { cidrAddress, cidrFamily, singleAddress } from "../net/cidr.ts";
 import { formatHostPort } from "../net/host-port.ts";
 import { EmbeddedStore } from "../store/embedded/embedded.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -95,7 +98,7 @@ async function start(
   const server = opened.add(
     await createApiServer({
       store,
-      kinds: KINDS,
+      kinds: kindsOf(config, ranges),
       log: log.with({ component: "apiserver" }),
       serviceCidrs: [ranges.serviceCidr],
       nodePortRange: config.nodePortRange,
@@ -144,6 +147,14 @@ async function start(
     applied,
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
+}
+
+/** Slices may name the loopback addresses of Pods and that of the API server, and the server judges who may. */
+function kindsOf({ apiListen }: ClusterConfig, ranges: LoopbackRanges): readonly KindDefinition[] {
+  const own = publishedAddress(apiListen.address);
+  const ownCidrs = isLoopback(own) ? [singleAddress(own)] : [];
+  const primaryFamily = cidrFamily(ranges.serviceCidr);
+  return servedKinds({ podCidrs: [ranges.podCidr, ...ownCidrs], primaryFamily });
 }
 
 /** Claims the instance's addresses, the same as before for a data dir that was used already. */

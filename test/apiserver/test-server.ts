@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KINDS } from "../../src/api/kinds.ts";
+import { servedKinds } from "../../src/api/kinds.ts";
 import { readAll } from "../../src/apiserver/exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "../../src/apiserver/exchange.ts";
 import { createApiServer } from "../../src/apiserver/server.ts";
@@ -69,7 +69,8 @@ export async function startTestServer(options: Partial<ApiServerDeps> = {}): Pro
   const start = (more: Partial<ApiServerDeps> = {}) =>
     createApiServer({
       store,
-      kinds: KINDS,
+      // The tests' servers listen, if at all, at this address.
+      kinds: servedKinds({ podCidrs: [cidr("127.0.0.1/32")] }),
       log: SILENT,
       serviceCidrs: [cidr("10.96.0.0/16")],
       nodePortRange: DEFAULT_NODE_PORT_RANGE,
