@@ -162,6 +162,8 @@ describe("KINDS", () => {
       "v1 Service svc",
       "coordination.k8s.io/v1 Lease",
       "discovery.k8s.io/v1 EndpointSlice",
+      "networking.k8s.io/v1 IPAddress ip",
+      "networking.k8s.io/v1 ServiceCIDR",
     ]);
     const inAll = KINDS.filter((kind) => kind.categories.includes("all")).map((kind) => kind.kind);
     assert.deepEqual(inAll, ["Pod", "Service"]);

@@ -3,11 +3,13 @@ import type { ApiClient } from "../client/client.ts";
 import { createEventRecorder } from "../client/events.ts";
 import type { EventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
+import { startAllocationRepair } from "../controllers/allocation-repair.ts";
 import { startEndpointsController } from "../controllers/endpoints.ts";
 import { startEndpointSliceController } from "../controllers/endpointslice.ts";
 import { startNamespaceController } from "../controllers/namespace.ts";
 import { startNodeLifecycleController } from "../controllers/node-lifecycle.ts";
 import { startScheduler } from "../controllers/scheduler.ts";
+import { startServiceCidrController } from "../controllers/servicecidr.ts";
 import { startLoadBalancerController } from "../loadbalancer/loop.ts";
 import { createPoolProvider } from "../loadbalancer/pool/provider.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -38,6 +40,8 @@ export function startControllers(
   opened.add(startEndpointsController(as("endpoint-controller")));
   opened.add(startScheduler(as("default-scheduler")));
   opened.add(startNamespaceController(as("namespace-controller")));
+  opened.add(startServiceCidrController(as("service-cidr-controller")));
+  opened.add(startAllocationRepair(as("ipallocator-repair-controller")));
   opened.add(startNodeLifecycleController(as("node-controller")));
   const provider = createPoolProvider(
     { services: informers.of(serviceKind) },

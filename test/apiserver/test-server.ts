@@ -41,6 +41,8 @@ export interface TestServer extends AsyncDisposable {
   /** Ends the server and starts another one over the same store. */
   restart(more?: Partial<ApiServerDeps>): Promise<void>;
   readonly store: EmbeddedStore;
+  /** A second server over the same store. */
+  another(): Promise<Pick<TestServer, "server" | "call"> & AsyncDisposable>;
   call(
     method: ApiRequest["method"],
     url: string,
@@ -91,28 +93,13 @@ export async function startTestServer(options: Partial<ApiServerDeps> = {}): Pro
     },
     store,
     open,
-    async call(method, url, body, { headers = {}, user = ADMIN, signal } = {}) {
-      const bytes =
-        body === undefined
-          ? undefined
-          : body instanceof Uint8Array || typeof body === "string"
-            ? Buffer.from(body)
-            : Buffer.from(JSON.stringify(body));
-      const request = {
-        method,
-        url,
-        headers: { "content-type": "application/json", ...headers },
-        body: bytes,
-        signal: signal ?? never(),
-      };
-      const response = await server.handle(request, user);
-      const text = (await readAll(response.body)).toString();
+    call: callOn(() => server),
+    async another() {
+      const second = await start();
       return {
-        status: response.status,
-        headers: response.headers,
-        text,
-        // Whoever reads it knows that the answer is JSON.
-        json: (text.startsWith("{") ? JSON.parse(text) : {}) as Json,
+        server: second,
+        call: callOn(() => second),
+        [Symbol.asyncDispose]: () => second[Symbol.asyncDispose](),
       };
     },
     async [Symbol.asyncDispose]() {
@@ -120,6 +107,33 @@ export async function startTestServer(options: Partial<ApiServerDeps> = {}): Pro
       await store[Symbol.asyncDispose]();
       await rm(dir, { recursive: true });
     },
+  };
+}
+
+function callOn(server: () => ApiServer): TestServer["call"] {
+  return async (method, url, body, { headers = {}, user = ADMIN, signal } = {}) => {
+    const bytes =
+      body === undefined
+        ? undefined
+        : body instanceof Uint8Array || typeof body === "string"
+          ? Buffer.from(body)
+          : Buffer.from(JSON.stringify(body));
+    const request = {
+      method,
+      url,
+      headers: { "content-type": "application/json", ...headers },
+      body: bytes,
+      signal: signal ?? never(),
+    };
+    const response = await server().handle(request, user);
+    const text = (await readAll(response.body)).toString();
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      // Whoever reads it knows that the answer is JSON.
+      json: (text.startsWith("{") ? JSON.parse(text) : {}) as Json,
+    };
   };
 }
 

@@ -58,7 +58,7 @@ describe("validateMetadata()", () => {
     ],
     [
       meta({ finalizers: ["orphan", "foregroundDeletion"] }),
-      'metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: finalizer orphan and foregroundDeletion cannot be both set',
+      'metadata.finalizers: Invalid value: []string{"orphan", "foregroundDeletion"}: finalizer orphan and foregroundDeletion cannot be both set',
     ],
   ];
   for (const [object, ...expected] of cases) {

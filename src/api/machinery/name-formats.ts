@@ -61,7 +61,9 @@ export function envNameProblems(text: string): readonly string[] {
 /** Text that stands in a URL's path as one segment, as names of objects of any kind must. */
 export function pathSegmentProblems(text: string): readonly string[] {
   if (text === "." || text === "..") return [`may not be '${text}'`];
-  return ["/", "%"].filter((part) => text.includes(part)).map((part) => `may not contain '${part}'`);
+  return ["/", "%"]
+    .filter((part) => text.includes(part))
+    .map((part) => `may not contain '${part}'`);
 }
 
 /** Checks a name, or a generateName, whose trailing dash is followed by characters yet to come. */

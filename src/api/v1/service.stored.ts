@@ -16,8 +16,7 @@ export function completeStoredService(service: Service, primary: IpFamily): Serv
     (spec.ipFamilies ?? []).length > 0 &&
     spec.ipFamilyPolicy !== undefined;
   if (isComplete) return service;
-  const clusterIPs =
-    (spec.clusterIPs ?? []).length > 0 ? spec.clusterIPs : [spec.clusterIP ?? ""];
+  const clusterIPs = (spec.clusterIPs ?? []).length > 0 ? spec.clusterIPs : [spec.clusterIP ?? ""];
   return { ...service, spec: withFamilies({ ...spec, clusterIPs }, primary) };
 }
 

@@ -103,10 +103,10 @@ describe("planServiceAllocation() on create", () => {
 
   it("ALLOC-002: refuses an address that is held or in no range", () => {
     assert.deepEqual(refused({ clusterIP: "10.0.0.7" }, { usedIps: ["10.0.0.7"] }), [
-      'spec.clusterIPs: Invalid value: ["10.0.0.7"]: failed to allocate IP 10.0.0.7: provided IP is already allocated',
+      'spec.clusterIPs: Invalid value: []string{"10.0.0.7"}: failed to allocate IP 10.0.0.7: provided IP is already allocated',
     ]);
     assert.deepEqual(refused({ clusterIP: "10.1.0.7" }), [
-      'spec.clusterIPs: Invalid value: ["10.1.0.7"]: failed to allocate IP 10.1.0.7: the provided IP (10.1.0.7) is not in the valid range. The range of valid IPs is 10.0.0.0/24',
+      'spec.clusterIPs: Invalid value: []string{"10.1.0.7"}: failed to allocate IP 10.1.0.7: the provided IP (10.1.0.7) is not in the valid range. The range of valid IPs is 10.0.0.0/24',
     ]);
   });
 
@@ -133,7 +133,7 @@ describe("planServiceAllocation() on create", () => {
 
   it("UPD-004, VAL-015: refuses the plural without the singular", () => {
     assert.deepEqual(refused({ clusterIPs: ["10.0.0.7"] }), [
-      'spec.clusterIPs: Invalid value: ["10.0.0.7"]: must be empty when `clusterIP` is not specified',
+      'spec.clusterIPs: Invalid value: []string{"10.0.0.7"}: must be empty when `clusterIP` is not specified',
     ]);
   });
 
@@ -142,7 +142,7 @@ describe("planServiceAllocation() on create", () => {
       'spec.clusterIPs[0]: Invalid value: "10.0.0": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
     ]);
     assert.deepEqual(refused({ clusterIP: "None", clusterIPs: ["None", "10.0.0.7"] }), [
-      'spec.clusterIPs: Invalid value: ["None","10.0.0.7"]: \'None\' must be the first and only value',
+      'spec.clusterIPs: Invalid value: []string{"None", "10.0.0.7"}: \'None\' must be the first and only value',
     ]);
   });
 
@@ -244,7 +244,7 @@ describe("planServiceAllocation() and IP families", () => {
       'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster',
     ]);
     assert.deepEqual(refused({ clusterIP: "fd00::7" }), [
-      'spec.clusterIPs[0]: Invalid value: ["fd00::7"]: IPv6 is not configured on this cluster',
+      'spec.clusterIPs[0]: Invalid value: []string{"fd00::7"}: IPv6 is not configured on this cluster',
     ]);
   });
 
