@@ -122,8 +122,7 @@ export class ServicePools {
   #taking(kind: KindDefinition, ip: IpAddress, service: ObjectRef): Step {
     const { newUid, now } = this.#options;
     const draft = ipAddressOf(ip, service);
-    const given = { ...draft.metadata, name: ip };
-    const metadata = createdMetadata(given, {
+    const metadata = createdMetadata(draft.metadata, {
       uid: newUid(),
       nowMs: now(),
       hasGeneration: false,

@@ -1,4 +1,5 @@
 import { parseIpAddress } from "../../net/address.ts";
+import { parseCidr, singleAddress } from "../../net/cidr.ts";
 import { CLUSTER_IP_NONE } from "./service.ts";
 import type { Service } from "./service.ts";
 import { TOPOLOGY_HINTS_ANNOTATION, TOPOLOGY_MODE_ANNOTATION } from "./service.validation.ts";
@@ -38,6 +39,9 @@ export function serviceWarnings(service: Service): readonly string[] {
   if (spec.loadBalancerIP) {
     warnings.push(...addressWarnings(spec.loadBalancerIP, "spec.loadBalancerIP"));
   }
+  (spec.loadBalancerSourceRanges ?? []).forEach((range, i) => {
+    warnings.push(...cidrWarnings(range, `spec.loadBalancerSourceRanges[${String(i)}]`));
+  });
   return warnings;
 }
 
@@ -49,4 +53,30 @@ function addressWarnings(text: string, path: string): readonly string[] {
       ? `${path}: IPv6 address "${text}" should be in RFC 5952 canonical format ("${canonical}")`
       : `${path}: non-standard IP address "${text}" will be considered invalid in a future Kubernetes release: use "${canonical}"`,
   ];
+}
+
+/** Source of the texts: upstream `apimachinery/pkg/util/validation/ip.go:GetWarningsForCIDR`. */
+function cidrWarnings(text: string, path: string): readonly string[] {
+  const cidr = parseCidr(text);
+  const [prefix = "", bits = ""] = text.split("/");
+  const address = parseIpAddress(prefix);
+  if (cidr === undefined || address === undefined) return [];
+  const warnings: string[] = [];
+  if (`${address}/${bits}` !== cidr) {
+    warnings.push(
+      `${path}: CIDR value ${JSON.stringify(text)} is ambiguous in this context (should be "${cidr}" or "${singleAddress(address)}"?)`,
+    );
+  }
+  const isIpv6 = address.includes(":");
+  if (!isIpv6 && address !== prefix) {
+    warnings.push(
+      `${path}: non-standard CIDR value ${JSON.stringify(text)} will be considered invalid in a future Kubernetes release: use "${cidr}"`,
+    );
+  }
+  if (warnings.length === 0 && isIpv6 && cidr !== text) {
+    warnings.push(
+      `${path}: IPv6 CIDR value ${JSON.stringify(text)} should be in RFC 5952 canonical format ("${cidr}")`,
+    );
+  }
+  return warnings;
 }

@@ -1,12 +1,14 @@
 import { IP_ALLOCATOR, IP_FAMILY_LABEL, MANAGED_BY_LABEL } from "../../api/networking/ipaddress.ts";
 import type { IPAddress, ParentReference } from "../../api/networking/ipaddress.ts";
-import type { Draft } from "../../api/machinery/metadata.ts";
 import type { ObjectRef } from "../../api/machinery/object-key.ts";
 import { ipFamilyOf } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 
 /** The object that says who holds a cluster IP (ALLOC-010, ALLOC-011). */
-export function ipAddressOf(ip: IpAddress, service: ObjectRef): Draft<IPAddress> {
+export function ipAddressOf(
+  ip: IpAddress,
+  service: ObjectRef,
+): Pick<IPAddress, "metadata" | "spec"> {
   const { namespace = "", name } = service;
   return {
     metadata: {
