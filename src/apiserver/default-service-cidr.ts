@@ -82,8 +82,8 @@ async function reconcile(
   const isExtended = found.length === 1 && cidrs.length === 2 && found[0] === cidrs[0];
   if (!isExtended || metadata.deletionTimestamp !== undefined) return;
   const options = { dryRun: false, user: SERVER_USER };
-  await writer.modify(kind, REF, "main", options, ({ object }) => ({
-    ...object,
-    ...{ spec: { cidrs } },
-  }));
+  await writer.modify(kind, REF, "main", options, ({ object }) => {
+    const extended = { ...object, spec: { cidrs } };
+    return extended;
+  });
 }

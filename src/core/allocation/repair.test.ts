@@ -9,7 +9,7 @@ import { ipAddressOf } from "./ip-address.ts";
 import { planAddressRepair, planServiceRepair } from "./repair.ts";
 
 const CREATED = "2026-01-01T00:00:00Z";
-const CREATED_MS = Date.parse(CREATED);
+const CREATED_MS = 1_767_225_600_000;
 
 function service(name: string, spec: Partial<ServiceSpec>): Service {
   return {

@@ -12,7 +12,7 @@ import { belongsTo, isAllocated, serviceOfAddress } from "./ip-address.ts";
 import { clusterIpsOf, needsClusterIp } from "./service-needs.ts";
 
 /** An address without a Service may belong to one whose creation was not seen yet, for so long (ALLOC-023). */
-export const ORPHAN_AGE_MS = 60_000;
+const ORPHAN_AGE_MS = 60_000;
 
 /** What to do about one cluster IP of a Service, with the Event that says so. */
 export interface ServiceRepair {
@@ -29,8 +29,8 @@ export interface ServiceRepair {
 export interface Neighbours {
   /** Ranges of all ServiceCIDRs, also of those that go. */
   readonly cidrs: readonly Cidr[];
-  addressOf(ip: IpAddress): IPAddress | undefined;
-  serviceOf(ref: ObjectRef): Service | undefined;
+  readonly addressOf: (ip: IpAddress) => IPAddress | undefined;
+  readonly serviceOf: (ref: ObjectRef) => Service | undefined;
 }
 
 /**

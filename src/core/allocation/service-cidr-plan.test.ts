@@ -5,7 +5,8 @@ import type { ServiceCIDR } from "../../api/networking/servicecidr.ts";
 import { planServiceCidr } from "./service-cidr-plan.ts";
 
 const FINALIZER = "networking.k8s.io/service-cidr-finalizer";
-const DELETED_MS = Date.parse("2026-01-01T00:00:00Z");
+/** 2026-01-01T00:00:00Z. */
+const DELETED_MS = 1_767_225_600_000;
 
 interface Given {
   readonly name?: string;
