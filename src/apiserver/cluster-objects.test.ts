@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { startTestServer, textAt } from "../../test/apiserver/test-server.ts";
+import { cidr, startTestServer, textAt } from "../../test/apiserver/test-server.ts";
 import type { TestServer } from "../../test/apiserver/test-server.ts";
 import { parseIpAddress } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
@@ -37,6 +37,8 @@ describe("publish()", () => {
     assert.equal(textAt(json, "spec.type"), "ClusterIP");
     assert.equal(textAt(json, "spec.ports.0.name"), "https");
     assert.equal(json["spec"]?.["selector"], undefined);
+    const held = await api.call("GET", "/apis/networking.k8s.io/v1/ipaddresses/10.96.0.1");
+    assert.equal(textAt(held.json, "spec.parentRef.name"), "kubernetes");
   });
 
   it("APIS-002, APIS-003: Endpoints and EndpointSlice say the same, and are not mirrored", async () => {
@@ -51,6 +53,13 @@ describe("publish()", () => {
     assert.equal(textAt(slice, "endpoints.0.addresses.0"), "192.0.2.7");
     assert.deepEqual(slice["metadata"]?.["labels"], { "kubernetes.io/service-name": "kubernetes" });
     assert.deepEqual(slice["ports"], endpoints["subsets"]?.["0"]?.["ports"]);
+  });
+
+  it("ALLOC-006: does not start with an IPv6 range wider than /64", async () => {
+    await assert.rejects(
+      startTestServer({ serviceCidrs: [cidr("fd00::/63")] }),
+      /shortest allowed prefix length for service CIDR is 64, got 63/,
+    );
   });
 
   it("may name the loopback address that it listens on", async () => {

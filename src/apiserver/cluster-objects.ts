@@ -19,7 +19,7 @@ import type { WriteOptions, Writer } from "./writer.ts";
 /** The API server itself, where it writes objects. */
 export const SERVER_USER: User = { name: "system:apiserver", groups: ["system:masters"] };
 
-const SERVER_WRITES: WriteOptions = {
+export const SERVER_WRITES: WriteOptions = {
   dryRun: false,
   user: SERVER_USER,
   ownership: { kind: "updater", manager: "kube-apiserver" },

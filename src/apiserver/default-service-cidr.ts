@@ -4,7 +4,7 @@ import type { KindDefinition } from "../api/machinery/kind.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import { sleep } from "../async/sleep.ts";
 import type { Cidr } from "../net/cidr.ts";
-import { SERVER_USER, createOne } from "./cluster-objects.ts";
+import { SERVER_WRITES, createOne } from "./cluster-objects.ts";
 import type { ClusterObjectsDeps } from "./cluster-objects.ts";
 
 const REF = { name: DEFAULT_SERVICE_CIDR };
@@ -81,8 +81,7 @@ async function reconcile(
   const found = spec.cidrs ?? [];
   const isExtended = found.length === 1 && cidrs.length === 2 && found[0] === cidrs[0];
   if (!isExtended || metadata.deletionTimestamp !== undefined) return;
-  const options = { dryRun: false, user: SERVER_USER };
-  await writer.modify(kind, REF, "main", options, ({ object }) => {
+  await writer.modify(kind, REF, "main", SERVER_WRITES, ({ object }) => {
     const extended = { ...object, spec: { cidrs } };
     return extended;
   });

@@ -133,6 +133,30 @@ describe("kubectl against the API server", () => {
     assert.match(await run("describe svc app"), /Because/);
   });
 
+  it("shows addresses and ranges of Services", async () => {
+    assert.match(
+      await run("get ip"),
+      /^NAME +PARENTREF\n10\.96\.0\.1 +services\/default\/kubernetes$/m,
+    );
+    assert.match(
+      await run("get servicecidrs"),
+      /^NAME +CIDRS +AGE\nkubernetes +10\.96\.0\.0\/16 +\d+s$/m,
+    );
+    const range = {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "ServiceCIDR",
+      metadata: { name: "more" },
+      spec: { cidrs: ["10.200.0.0/28"] },
+    };
+    assert.match(await run("apply -f -", JSON.stringify(range)), /more created/);
+    await run("create service clusterip ranged --clusterip=10.200.0.9 --tcp=80");
+    assert.match(await run("get ip 10.200.0.9"), /services\/default\/ranged/);
+    assert.match(await run("explain servicecidr.spec"), /cidrs\t<\[\]string>/);
+    await run("delete svc ranged");
+    assert.match(await fails("get ipaddress 10.200.0.9"), /"10\.200\.0\.9" not found/);
+    await run("delete servicecidr more");
+  });
+
   it("watches", async () => {
     const watching = server.kubectl(["get", "svc", "-w", "-l", "watched=yes"], {
       until: (stdout) => /^watched .*99\/TCP/m.test(stdout),

@@ -93,12 +93,13 @@ const COMPACT_EVERY_MS = 5 * 60_000;
  */
 export async function createApiServer(deps: ApiServerDeps): Promise<ApiServer> {
   const cache = await WatchCache.start(deps);
+  let server: Server | undefined;
   try {
-    const server = new Server(deps, cache);
+    server = new Server(deps, cache);
     await Promise.all([createNamespaces(server.clusterObjects), server.publishServiceCidr()]);
     return server;
   } catch (error) {
-    await cache[Symbol.asyncDispose]();
+    await (server ?? cache)[Symbol.asyncDispose]();
     throw error;
   }
 }

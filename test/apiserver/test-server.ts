@@ -80,7 +80,14 @@ export async function startTestServer(options: Partial<ApiServerDeps> = {}): Pro
       ...options,
       ...more,
     });
-  let server = await start();
+  const close = async () => {
+    await store[Symbol.asyncDispose]();
+    await rm(dir, { recursive: true });
+  };
+  let server = await start().catch(async (error: unknown) => {
+    await close();
+    throw error;
+  });
   const open: TestServer["open"] = (url, { headers = {}, user = ADMIN, signal } = {}) =>
     server.handle({ method: "GET", url, headers, signal: signal ?? never() }, user);
   return {
@@ -104,8 +111,7 @@ export async function startTestServer(options: Partial<ApiServerDeps> = {}): Pro
     },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
-      await store[Symbol.asyncDispose]();
-      await rm(dir, { recursive: true });
+      await close();
     },
   };
 }

@@ -179,6 +179,15 @@ describe("answer() for Services with a cluster IP", () => {
     ["web.default.svc.~", "A", "NOERROR", "web.default.svc.~ A 10.96.0.10"],
     ["plain.default.svc.~", "A", "NOERROR", "plain.default.svc.~ A 10.96.0.11"],
   ]);
+  it("DUAL-019: a Service of two families has an address of each", () => {
+    const addresses = (["A", "AAAA"] as const).map((type) =>
+      outcome(ask("web.default.svc.cluster.local.", type)),
+    );
+    assert.deepEqual(addresses, [
+      ["NOERROR", "web.default.svc.~ A 10.96.0.10"],
+      ["NOERROR", "web.default.svc.~ AAAA fd00:10::a"],
+    ]);
+  });
   holds("DNS-035", [["web.default.svc.~", "AAAA", "NOERROR", "web.default.svc.~ AAAA fd00:10::a"]]);
   holds("DNS-002", [
     [

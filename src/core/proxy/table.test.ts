@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ServiceSpec } from "../../api/v1/service.ts";
-import { HERE, outcome, packet, port, service, slice } from "./fixtures.test.ts";
+import { HERE, ip, outcome, packet, port, service, slice } from "./fixtures.test.ts";
 import { frontendKey } from "./frontend.ts";
 import type { ProxyNode } from "./service-part.ts";
 import { forwardingTable } from "./table.ts";
@@ -397,5 +397,19 @@ describe("claims of one address", () => {
     });
     assert.equal(outcome(table, packet(POD, "10.96.0.1")), "10.244.0.1");
     assert.equal(outcome(table, packet("fd02::1", "fd00::1")), "fd01::1");
+  });
+
+  it("DUAL-020: a node port answers in both families, each with its own endpoints", () => {
+    const ports = [{ name: "http", protocol: "TCP", port: 80, nodePort: 30_080 }] as const;
+    const clusterIPs = ["10.96.0.1", "fd00::1"];
+    const dual = service({ type: "NodePort", clusterIP: "10.96.0.1", clusterIPs, ports });
+    const node = { ...HERE, nodePortAddresses: [ip("192.168.1.1"), ip("fd01:1::1")] };
+    const v6 = slice(["fd01::1 ready"], { addressType: "IPv6" });
+    const slices = [slice(["10.244.0.1 ready"]), v6];
+    const table = forwardingTable({ services: [dual], slices, node });
+    const at = (source: string, address: string) =>
+      outcome(table, packet(source, address, { port: port(30_080) }));
+    assert.equal(at(OUTSIDE, "192.168.1.1"), "10.244.0.1");
+    assert.equal(at("2001:db8::9", "fd01:1::1"), "fd01::1");
   });
 });
