@@ -54,8 +54,8 @@ function validateListChange(
   const value = { goType: names.goType, values: list };
   const first = `${names.path}[0]`;
   if (list.length === old.length) {
-    return list.flatMap((value, i) =>
-      value === old[i]
+    return list.flatMap((one, i) =>
+      one === old[i]
         ? []
         : [invalid(`${names.path}[${String(i)}]`, value, "may not change once set")],
     );

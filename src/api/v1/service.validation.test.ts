@@ -356,6 +356,13 @@ describe("validateServiceUpdate()", () => {
     ],
     ["VAL-037", service(headless), service({ ...headless, ipFamilies: ["IPv6"] })],
     [
+      "VAL-037",
+      service(),
+      service({ ipFamilies: ["IPv6"] }),
+      'spec.ipFamilies[0]: Invalid value: []core.IPFamily{"IPv6"}: may not change once set',
+      'spec.clusterIPs[0]: Invalid value: "10.96.0.9": expected an IPv6 value as indicated by `ipFamilies[0]`',
+    ],
+    [
       "VAL-038",
       service(),
       service(headless),
