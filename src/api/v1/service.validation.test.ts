@@ -44,7 +44,7 @@ const local = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthChec
 const texts = (errors: ReturnType<typeof validateService>): readonly string[] =>
   errors.map((error) => `${error.field}: ${error.message}`);
 
-describe("validateService()", () => {
+describe("validateService(): VAL-002..028", () => {
   it("accepts what is right", () => {
     const good = [
       service(),
@@ -323,7 +323,7 @@ describe("validateService()", () => {
   });
 });
 
-describe("validateServiceUpdate()", () => {
+describe("validateServiceUpdate(): VAL-033..038", () => {
   const dual = {
     clusterIPs: ["10.96.0.9", "fd00::9"],
     ipFamilies: ["IPv4", "IPv6"],
@@ -396,7 +396,7 @@ describe("validateServiceUpdate()", () => {
   }
 });
 
-describe("validateServiceStatus()", () => {
+describe("validateServiceStatus(): VAL-031, VAL-032", () => {
   const withIngress = (type: string, ...ingress: readonly object[]): Service => {
     // As in service().
     const status = { loadBalancer: { ingress } } as Service["status"];
