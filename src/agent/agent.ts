@@ -117,19 +117,19 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
       },
       podCidr,
     );
+    const ourPod = (namespace: string, name: string): Pod | undefined => {
+      const pod = pods.get(objectKey({ namespace, name }));
+      return pod?.spec.nodeName === nodeName ? pod : undefined;
+    };
     const server = await startAgentServer(
       {
         log,
         now,
-        logOf: (namespace, name, container, previous) => {
-          const pod = pods.get(objectKey({ namespace, name }));
-          return set.logOf(
-            pod?.spec.nodeName === nodeName ? pod : undefined,
-            name,
-            container,
-            previous,
-          );
-        },
+        logOf: (namespace, name, container, previous) =>
+          set.logOf(ourPod(namespace, name), name, container, previous),
+        runningContainer: (namespace, name, container) =>
+          set.runningContainer(ourPod(namespace, name), name, container),
+        forwardTarget: (namespace, name) => set.forwardTarget(ourPod(namespace, name), name),
       },
       {
         address: options.listen?.address ?? nodeAddress,

@@ -55,6 +55,16 @@ export class ContainerRun {
     this.ended = this.#watch();
   }
 
+  /** Aborts when the process has ended. */
+  get hasEnded(): AbortSignal {
+    return this.#end.signal;
+  }
+
+  /** Where and with which environment commands run beside it. */
+  get target(): ProbeTarget {
+    return this.#deps.target;
+  }
+
   get isStopping(): boolean {
     return this.#killAtMs !== undefined;
   }

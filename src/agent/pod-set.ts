@@ -11,7 +11,7 @@ import type { AgentMetrics } from "./metrics.ts";
 import { PodAddresses } from "./pod-addresses.ts";
 import { PodWorker } from "./pod-worker.ts";
 import type { PodLog } from "./pod-log.ts";
-import type { PodWorkerDeps } from "./pod-worker.ts";
+import type { PodWorkerDeps, RunningContainer } from "./pod-worker.ts";
 import { restorePods } from "./restore.ts";
 import { adoptContainer, containerStarter } from "./start-container.ts";
 import type { StarterDeps } from "./start-container.ts";
@@ -82,6 +82,44 @@ export class PodSet {
         message: `container ${JSON.stringify(container)} not found in pod ${JSON.stringify(name)}`,
       };
     return worker.logOf(container, previous);
+  }
+
+  /** A running container; texts as kubelet's. */
+  runningContainer(
+    pod: Pod | undefined,
+    name: string,
+    container: string,
+  ): RunningContainer | { readonly kind: "missing"; readonly message: string } {
+    const worker = this.#workers.get(pod?.metadata.uid ?? "");
+    if (worker === undefined)
+      return { kind: "missing", message: `pod ${JSON.stringify(name)} does not exist` };
+    return (
+      worker.runningContainer(container) ?? {
+        kind: "missing",
+        message: `container not found (${JSON.stringify(container)})`,
+      }
+    );
+  }
+
+  /** Where a Pod's ports are; texts as kubelet's. */
+  forwardTarget(
+    pod: Pod | undefined,
+    name: string,
+  ):
+    | {
+        readonly kind: "running";
+        readonly podIp: string;
+        readonly name: string;
+        readonly uid: string;
+      }
+    | { readonly kind: "missing"; readonly message: string } {
+    const worker = this.#workers.get(pod?.metadata.uid ?? "");
+    if (worker === undefined)
+      return { kind: "missing", message: `pod ${JSON.stringify(name)} does not exist` };
+    const { podIp, isRunning, uid } = worker;
+    return podIp === undefined || !isRunning
+      ? { kind: "missing", message: `pod ${JSON.stringify(name)} is not running` }
+      : { kind: "running", podIp, name, uid };
   }
 
   /** Ends all processes, each with at most `graceMs` of grace, and writes the last statuses. */

@@ -15,6 +15,7 @@ import { loggedAttempt, noLogText } from "./pod-log.ts";
 import type { PodLog } from "./pod-log.ts";
 import { planPod } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
+import type { ProcessExit } from "./process.ts";
 import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
 import type { StartContainer } from "./start-container.ts";
 import { podStatusOf } from "./status.ts";
@@ -26,6 +27,18 @@ const GONE_GRACE_MS = 2_000;
 const LAST_WRITE_MS = 1_000;
 /** A timer cannot be set further; the plan is then made once too often. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** What exec and attach need of a container. */
+export interface RunningContainer {
+  readonly kind: "running";
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  readonly log: ContainerLog;
+  /** Aborts when its process has ended. */
+  readonly ended: AbortSignal;
+  readonly exited: Promise<ProcessExit>;
+  readonly hasEnded: () => boolean;
+}
 
 export interface PodWorkerDeps {
   readonly client: ApiClient;
@@ -126,6 +139,30 @@ export class PodWorker {
         ? run.log
         : new ContainerLog(this.#deps.files.logFile(this.uid, container, attempt));
     return { kind: "log", log, hasEnded: () => !isLive() };
+  }
+
+  /** A container to run commands in; undefined when it does not run. */
+  runningContainer(name: string): RunningContainer | undefined {
+    const run = this.#runs.get(name);
+    if (run === undefined) return undefined;
+    const { log, ended, target, hasEnded } = run;
+    return {
+      kind: "running",
+      env: target.env,
+      workingDir: target.workingDir,
+      log,
+      ended: hasEnded,
+      exited: ended,
+      hasEnded: () => hasEnded.aborted,
+    };
+  }
+
+  get podIp(): string | undefined {
+    return this.#facts.podIp;
+  }
+
+  get isRunning(): boolean {
+    return this.#runs.size > 0;
   }
 
   /** Takes over a container that an earlier agent started. */

@@ -68,7 +68,11 @@ type Program =
   | { readonly kind: "failed"; readonly message: string };
 
 /** Looks first, as the messages of a failed spawn do not tell a missing program from a missing directory. */
-async function findProgram(name: string, path: string, workingDir: string): Promise<Program> {
+export async function findProgram(
+  name: string,
+  path: string,
+  workingDir: string,
+): Promise<Program> {
   const quoted = JSON.stringify(name);
   if (!existsSync(workingDir) || !statSync(workingDir).isDirectory())
     return {

@@ -2,6 +2,7 @@ import { createServer } from "node:https";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
+import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { PeerCertificate } from "node:tls";
 import { pipeline } from "node:stream/promises";
@@ -9,6 +10,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { parseLogRequest } from "./log-request.ts";
 import type { PodLog } from "./pod-log.ts";
 import { codeOf } from "./proc.ts";
+import type { StreamingDeps, Upgrade } from "./streaming/serve.ts";
 
 export interface AgentServerOptions {
   readonly address: string;
@@ -25,7 +27,7 @@ export interface ServerTls {
   readonly ca: string;
 }
 
-export interface AgentServerDeps {
+export interface AgentServerDeps extends Omit<StreamingDeps, "log" | "now"> {
   readonly log: Logger;
   readonly now: () => number;
   readonly logOf: (
@@ -41,7 +43,8 @@ export interface AgentServer extends AsyncDisposable {
 }
 
 /**
- * The agent's HTTPS server, as the API server expects a kubelet's: `GET /containerLogs/...` and `/healthz`.
+ * The agent's HTTPS server, as the API server expects a kubelet's: `GET /containerLogs/...` and `/healthz`, and
+ * with a change of protocol `/exec/...`, `/attach/...` and `/portForward/...`.
  * Logs hold secrets, so only the API server's own client certificate is let in, or an admin's.
  */
 export async function startAgentServer(
@@ -61,6 +64,18 @@ export async function startAgentServer(
       });
     },
   );
+  const upgraded = new Set<Duplex>();
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgraded.add(socket);
+    socket.once("close", () => upgraded.delete(socket));
+    // The sessions see the connection's end; a failure of a connection concerns its client only.
+    socket.on("error", (error) => deps.log.debug("stream broken", { url: request.url, error }));
+    const upgrade = { request, socket, head, ending: ending.signal };
+    stream(deps, upgrade, upgraded.size).catch((error: unknown) => {
+      deps.log.warn("stream failed", { url: request.url, error });
+      socket.destroy();
+    });
+  });
   server.listen(options.port, options.address);
   await once(server, "listening");
   // An address of type string is a pipe's; this one listens on a port.
@@ -69,9 +84,23 @@ export async function startAgentServer(
     port,
     async [Symbol.asyncDispose]() {
       ending.abort(new Error("the node agent is ending"));
+      for (const socket of upgraded) socket.destroy();
       await closed(server);
     },
   };
+}
+
+/** Upgraded connections at a time; a command or a port-forward has one. */
+const MAX_STREAMS = 512;
+
+async function stream(deps: AgentServerDeps, upgrade: Upgrade, count: number): Promise<void> {
+  // Loaded with its packages when it is first needed.
+  const { refuse, serveStreaming } = await import("./streaming/serve.ts");
+  const { socket } = upgrade.request;
+  if (!(socket instanceof TLSSocket) || !mayAsk(socket.getPeerCertificate().subject))
+    refuse(upgrade, 403, "Forbidden: the client certificate is not the API server's");
+  else if (count > MAX_STREAMS) refuse(upgrade, 429, "too many streams at once");
+  else await serveStreaming(deps, upgrade);
 }
 
 async function answer(

@@ -1,4 +1,5 @@
 import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Deleter } from "./deleter.ts";
 import type { ApiRequest, User } from "./exchange.ts";
@@ -17,6 +18,8 @@ export interface ApiContext {
   readonly deleter: Deleter;
   readonly nodeKind: KindDefinition | undefined;
   readonly agentTls: AgentTls | undefined;
+  /** Where Pods have loopback addresses: the only ones that proxies may lead to; else none. */
+  readonly loopbackPodCidrs: readonly Cidr[];
   readonly log: Logger;
   /** Epoch milliseconds. */
   readonly now: () => number;

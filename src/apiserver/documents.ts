@@ -14,8 +14,27 @@ import type { ApiResponse } from "./exchange.ts";
 import { notAcceptable } from "./failures.ts";
 import { parseAccept } from "./negotiate.ts";
 
+const CONNECT_VERBS = ["create", "get"];
+const PROXY_VERBS = ["create", "delete", "get", "patch", "update"];
+
+function connected(
+  plural: string,
+  name: string,
+  kind: string,
+  verbs: readonly string[],
+): ServedSubresource {
+  const v1 = { group: "", version: "v1" };
+  return { parent: { ...v1, plural }, name, responseKind: { ...v1, kind }, verbs };
+}
+
 /** Beside `/status`, which follows from each kind's strategy. Handlers: resource.ts. */
 const SUBRESOURCES: readonly ServedSubresource[] = [
+  connected("pods", "attach", "PodAttachOptions", CONNECT_VERBS),
+  connected("pods", "exec", "PodExecOptions", CONNECT_VERBS),
+  connected("pods", "portforward", "PodPortForwardOptions", CONNECT_VERBS),
+  connected("pods", "proxy", "PodProxyOptions", PROXY_VERBS),
+  connected("services", "proxy", "ServiceProxyOptions", PROXY_VERBS),
+  connected("nodes", "proxy", "NodeProxyOptions", PROXY_VERBS),
   {
     parent: { group: "", version: "v1", plural: "namespaces" },
     name: "finalize",

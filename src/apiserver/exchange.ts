@@ -1,3 +1,5 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex, Readable } from "node:stream";
 import type { StatusError } from "../api/machinery/status.ts";
 
 /** One HTTP request, whether it came over a socket or from within the process. */
@@ -9,8 +11,20 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** The whole body; whoever listens has bounded its size. */
   readonly body?: Uint8Array | undefined;
+  /** The body as it comes, for paths that `streamsBody` names; then there is no `body`. */
+  readonly stream?: Readable | undefined;
+  /** Set when the caller asks to speak another protocol on its connection. */
+  readonly upgrade?: UpgradeOffer | undefined;
   /** Aborts when the caller is gone. */
   readonly signal: AbortSignal;
+}
+
+/** A connection that may leave HTTP. Who takes it over answers with {@link TAKEN}. */
+export interface UpgradeOffer {
+  readonly incoming: IncomingMessage;
+  readonly socket: Duplex;
+  /** What has come after the request's head already. */
+  readonly head: Uint8Array;
 }
 
 export interface ApiResponse {
@@ -19,7 +33,12 @@ export interface ApiResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** Chunks as they come; a watch ends when the request's signal aborts or the server ends it. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** Values of set-cookie, the one header that may not be joined into one line. */
+  readonly cookies?: readonly string[] | undefined;
 }
+
+/** The connection speaks another protocol from now on; whoever listens leaves it alone. */
+export const TAKEN: ApiResponse = { status: 101, headers: {}, body: chunksOf() };
 
 /** Who asks; made by whoever authenticated the request. */
 export interface User {

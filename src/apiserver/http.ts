@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { createSecureServer } from "node:http2";
 import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
@@ -8,6 +9,8 @@ import type { Logger } from "../telemetry/log.ts";
 import { failureResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { badRequest, bodyTooLarge, internalError, methodNotAllowed } from "./failures.ts";
+import { serveUpgrade } from "./http-upgrade.ts";
+import { streamsBody } from "./proxy-path.ts";
 
 /** As upstream: what fits a stored object of 1.5 MiB with room for a patch that lists it twice. */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
@@ -88,6 +91,10 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     // Never rejects: every failure becomes an answer or a cut connection.
     void serve(request, response, options, { users, streams });
   });
+  // Only HTTP/1.1 has this; browsers and kubectl use it for streams in both directions.
+  server.on("upgrade", (incoming: IncomingMessage, socket: TLSSocket, head: Buffer) => {
+    void upgrade(incoming, socket, head, options, { users, streams });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(options, error)));
     server.listen(options.port, options.address, resolve);
@@ -123,6 +130,35 @@ interface Connections {
   readonly streams: Set<AbortController>;
 }
 
+/** Never rejects. */
+async function upgrade(
+  incoming: IncomingMessage,
+  socket: TLSSocket,
+  head: Buffer,
+  { handler, log }: ListenOptions,
+  { users, streams }: Connections,
+): Promise<void> {
+  const gone = new AbortController();
+  streams.add(gone);
+  socket.once("close", () => {
+    streams.delete(gone);
+    gone.abort(new Error("the client closed the connection"));
+  });
+  socket.on("error", (error) => log.debug("upgraded connection failed", { error }));
+  const { method = "", url = "" } = incoming;
+  if (!isMethod(method)) {
+    socket.destroy();
+    return;
+  }
+  const request = { method, url, headers: headersOf(incoming) };
+  const user = userOf(incoming, users);
+  await serveUpgrade(
+    { request, incoming, socket, head, signal: gone.signal },
+    (offered) => handler(offered, user),
+    log,
+  );
+}
+
 async function serve(
   incoming: Http2ServerRequest,
   outgoing: Http2ServerResponse,
@@ -156,9 +192,11 @@ async function answer(
   try {
     const { method } = incoming;
     if (!isMethod(method)) throw methodNotAllowed();
+    const request = { method, url: incoming.url, headers: headersOf(incoming), signal };
+    const user = userOf(incoming, users);
+    if (streamsBody(incoming.url)) return await handler({ ...request, stream: incoming }, user);
     const body = await readBody(incoming, signal);
-    const request = { method, url: incoming.url, headers: headersOf(incoming), body, signal };
-    return await handler(request, userOf(incoming, users));
+    return await handler({ ...request, body }, user);
   } catch (error) {
     if (error instanceof StatusError) return failureResponse(error);
     if (!signal.aborted) log.error("request failed", { url: incoming.url, error });
@@ -199,6 +237,7 @@ async function send(
   outgoing.writeHead(response.status, {
     "cache-control": "no-cache, private",
     ...response.headers,
+    ...(response.cookies === undefined ? {} : { "set-cookie": [...response.cookies] }),
   });
   if (method === "HEAD") {
     outgoing.end();
@@ -243,7 +282,7 @@ function cut(outgoing: Http2ServerResponse): void {
   stream?.destroy();
 }
 
-function headersOf(incoming: Http2ServerRequest): Record<string, string> {
+function headersOf(incoming: Pick<IncomingMessage, "headers">): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(incoming.headers)) {
     if (value === undefined || name.startsWith(":")) continue;
@@ -254,12 +293,12 @@ function headersOf(incoming: Http2ServerRequest): Record<string, string> {
 
 /** The user of the connection; read from its certificate once. */
 function userOf(
-  incoming: Http2ServerRequest,
+  incoming: Http2ServerRequest | IncomingMessage,
   users: WeakMap<object, { readonly user: User | undefined }>,
 ): User | undefined {
   // The socket of an HTTP/2 request is a proxy, so the session stands for the connection there.
   const connection: object | undefined =
-    "stream" in incoming ? incoming.stream.session : (incoming as { socket: object }).socket;
+    "stream" in incoming ? incoming.stream.session : incoming.socket;
   if (connection === undefined) return undefined;
   const known = users.get(connection);
   if (known !== undefined) return known.user;

@@ -72,7 +72,7 @@ export async function relayLog(
 }
 
 /** The container that is meant; texts as upstream's LogLocation. */
-function chooseContainer({ metadata, spec }: Pod, wanted: string): string {
+export function chooseContainer({ metadata, spec }: Pod, wanted: string): string {
   const names = (spec?.containers ?? []).map(({ name }) => name);
   const initNames = (spec?.initContainers ?? []).map(({ name }) => name);
   if (wanted !== "") {
@@ -96,7 +96,8 @@ function checkCount(name: string, value: string | null): void {
   );
 }
 
-function agentUrl(name: string, object: KubernetesObject | undefined): string {
+/** Base URL of a node's agent. @throws StatusError 500 when the Node does not tell it. */
+export function agentUrl(name: string, object: KubernetesObject | undefined): string {
   if (object === undefined) throw internalError(`nodes "${name}" not found`);
   // The caller looks up Nodes.
   const { status } = object as Node;
@@ -133,7 +134,7 @@ function get(url: string, tls: AgentTls, signal: AbortSignal): Promise<IncomingM
 }
 
 /** The agent's own words, with its code. */
-async function agentFailure(answer: IncomingMessage): Promise<StatusError> {
+export async function agentFailure(answer: IncomingMessage): Promise<StatusError> {
   const text = (await readAll(answer)).toString("utf8", 0, MAX_ERROR_TEXT).trim();
   if (answer.statusCode === 400) return badRequest(text);
   if (answer.statusCode === 404) return failure(404, "NotFound", text);

@@ -2,6 +2,8 @@ import type { ApiContext, ResourceCall } from "./context.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { methodNotAllowed, unknownPath } from "./failures.ts";
 import { getObject, listOrWatch } from "./read-verbs.ts";
+import { attachPod, execPod, forwardPod } from "./pod-streams.ts";
+import { answerProxy, isProxied } from "./proxy.ts";
 import type { ResourceRoute } from "./routes.ts";
 import { bindPod, finalizeNamespace, readLog } from "./subresources.ts";
 import {
@@ -69,6 +71,7 @@ async function answerObject(call: ResourceCall): Promise<ApiResponse> {
 async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
   const { request, route } = call;
   const { definition, subresource = "" } = route;
+  if (isProxied(route)) return answerProxy(call);
   if (route.rest !== "" || route.watch) throw unknownPath();
   if (subresource === "status" && definition.strategy.prepareForStatusUpdate !== undefined) {
     return answerStatus(call);
@@ -77,6 +80,12 @@ async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
   const handlers: Readonly<Record<string, (call: ResourceCall) => Promise<ApiResponse>>> = {
     "GET pods/log": readLog,
     "POST pods/binding": bindPod,
+    "GET pods/exec": execPod,
+    "POST pods/exec": execPod,
+    "GET pods/attach": attachPod,
+    "POST pods/attach": attachPod,
+    "GET pods/portforward": forwardPod,
+    "POST pods/portforward": forwardPod,
     "PUT namespaces/finalize": finalizeNamespace,
   };
   const path = `${definition.plural}/${subresource}`;

@@ -59,7 +59,7 @@ export interface ApiServerDeps {
   readonly loopbackWriters?: ((user: User) => boolean) | undefined;
   /** Admission plug-in DenyServiceExternalIPs: nobody adds external IPs to Services; off by default. */
   readonly denyServiceExternalIps?: boolean | undefined;
-  /** How to reach node agents for logs; undefined: logs are not served. */
+  /** How to reach node agents for logs, exec and the like; undefined: those are not served. */
   readonly agentTls?: AgentTls | undefined;
   /** Our own version, e.g. "0.1.0". */
   readonly version: string;
@@ -137,6 +137,7 @@ class Server implements ApiServer {
       deleter: new Deleter({ registry, writer, now }),
       nodeKind: byResource.get("nodes"),
       agentTls: deps.agentTls,
+      loopbackPodCidrs: deps.loopbackPodCidrs ?? [],
       log,
       now,
       stopping: this.#stop.signal,
@@ -176,7 +177,7 @@ class Server implements ApiServer {
     const route = parseRoute(path, this.#routes);
     this.#inFlight++;
     const response = await this.#answer(request, user, route, path, query)
-      .then((answer) => compressed(request, answer))
+      .then((answer) => (isCompressible(route) ? compressed(request, answer) : answer))
       .catch((error: unknown) => this.#failed(request, error));
     this.#inFlight--;
     const seconds = (performance.now() - startMs) / 1000;
@@ -266,6 +267,11 @@ class Server implements ApiServer {
       }
     }
   }
+}
+
+/** What a proxy relays may be of any size, and is the target's to compress. */
+function isCompressible(route: Route | undefined): boolean {
+  return route?.kind !== "resource" || route.subresource !== "proxy";
 }
 
 function versionInfo(version: string): object {

@@ -1,0 +1,42 @@
+import type { Writable } from "node:stream";
+import { abortable } from "../../async/deadline.ts";
+import type { ContainerLog } from "../container-log.ts";
+import type { ProcessExit } from "../process.ts";
+import type { ClientStreams } from "./client-streams.ts";
+
+export interface AttachSpec {
+  readonly log: ContainerLog;
+  readonly now: () => number;
+  /** Resolves with how the container's process has ended. */
+  readonly exited: Promise<ProcessExit>;
+  readonly hasEnded: () => boolean;
+}
+
+/**
+ * Shows a client what a container writes from now on, until the container ends or the client goes; the container
+ * itself does not notice. stdout and stderr are one file, so all of it goes to stdout.
+ */
+export async function runAttach(client: ClientStreams, spec: AttachSpec): Promise<void> {
+  const { gone, stdout } = client;
+  try {
+    if (stdout !== undefined) {
+      const query = { follow: true, tailLines: 0 };
+      const lines = spec.log.read(query, spec.now, spec.hasEnded, gone);
+      for await (const chunk of lines) await written(stdout, chunk);
+    }
+    const { exitCode } = await abortable(gone, spec.exited);
+    await client.finish({ kind: "exited", exitCode });
+  } catch (error) {
+    // The client went away: nobody is left to be told.
+    if (!gone.aborted) throw error;
+  }
+}
+
+function written(to: Writable, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    to.write(chunk, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
