@@ -19,6 +19,15 @@ export interface LogQuery {
   /** Prefixes each line with the time at which the agent first saw it, to the second. */
   readonly timestamps?: boolean | undefined;
   readonly limitBytes?: number | undefined;
+  /** Only what was written after this; tailLines and sinceMs then mean nothing. */
+  readonly after?: LogPosition | undefined;
+}
+
+/** A place in a log. */
+export interface LogPosition {
+  readonly generation: number;
+  /** Bytes. */
+  readonly offset: number;
 }
 
 /**
@@ -54,6 +63,11 @@ export class ContainerLog {
     this.#generation += 1;
   }
 
+  /** Where the log ends now. */
+  async end(): Promise<LogPosition> {
+    return { generation: this.#generation, offset: await sizeOf(this.file) };
+  }
+
   /** The lines asked for, in chunks as they come. `hasEnded` says that nothing more will be written. */
   async *read(
     query: LogQuery,
@@ -84,9 +98,12 @@ export class ContainerLog {
       query.timestamps === true
         ? (block, offset) => stamper.stamp(block, (end) => times.timeAt(offset + end, now()))
         : undefined;
-    yield* readRange(before, start.before, sizes.before, stamp(this.#timesBefore));
-    let generation = this.#generation;
-    let offset = start.current;
+    if (query.after === undefined)
+      yield* readRange(before, start.before, sizes.before, stamp(this.#timesBefore));
+    let { generation, offset } = query.after ?? {
+      generation: this.#generation,
+      offset: start.current,
+    };
     for (;;) {
       // Asked before reading: what was written before the end is then surely read.
       const isLast = query.follow !== true || hasEnded();

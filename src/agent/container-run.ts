@@ -1,6 +1,7 @@
 import { constants as osConstants } from "node:os";
 import type { Container } from "../api/v1/container.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { ContainerInput } from "./container-input.ts";
 import type { ContainerLog } from "./container-log.ts";
 import { runHook } from "./hook.ts";
 import type { ProbeTarget } from "./probe.ts";
@@ -17,6 +18,8 @@ export interface ContainerRunDeps {
   readonly container: Container;
   readonly attempt: number;
   readonly process: ContainerProcess;
+  /** Its stdin, if it has one; closed at its end. */
+  readonly input: ContainerInput | undefined;
   readonly log: ContainerLog;
   readonly target: ProbeTarget;
   readonly probeStart: ProbeStart;
@@ -63,6 +66,10 @@ export class ContainerRun {
   /** Where and with which environment commands run beside it. */
   get target(): ProbeTarget {
     return this.#deps.target;
+  }
+
+  get input(): ContainerInput | undefined {
+    return this.#deps.input;
   }
 
   get isStopping(): boolean {
@@ -161,6 +168,7 @@ export class ContainerRun {
       for (const controller of [this.#end, this.#rest, this.#hook])
         controller.abort(new Error("the container has ended"));
       await this.#probes;
+      await this.#deps.input?.[Symbol.asyncDispose]();
     }
   }
 }

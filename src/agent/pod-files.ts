@@ -50,6 +50,11 @@ export class PodFiles {
     return join(this.containerDir(podUid, container), `${String(attempt)}.log`);
   }
 
+  /** The FIFO that an attempt reads its stdin from, if it has one. */
+  inputFile(podUid: string, container: string, attempt: number): string {
+    return join(this.containerDir(podUid, container), `${String(attempt)}.stdin`);
+  }
+
   async write(record: ContainerRecord): Promise<void> {
     const dir = this.containerDir(record.podUid, record.container);
     await mkdir(dir, { recursive: true, mode: 0o700 });

@@ -3,6 +3,7 @@ import type { Pod } from "../api/v1/pod.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { EventType } from "../client/events.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { ContainerInput } from "./container-input.ts";
 import { ContainerLog } from "./container-log.ts";
 import type { ContainerRun, RunListener } from "./container-run.ts";
 import { gracePeriodSecondsOf, initContainersOf } from "./facts.ts";
@@ -34,6 +35,7 @@ export interface RunningContainer {
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly log: ContainerLog;
+  readonly input: ContainerInput | undefined;
   /** Aborts when its process has ended. */
   readonly ended: AbortSignal;
   readonly exited: Promise<ProcessExit>;
@@ -145,12 +147,13 @@ export class PodWorker {
   runningContainer(name: string): RunningContainer | undefined {
     const run = this.#runs.get(name);
     if (run === undefined) return undefined;
-    const { log, ended, target, hasEnded } = run;
+    const { log, input, ended, target, hasEnded } = run;
     return {
       kind: "running",
       env: target.env,
       workingDir: target.workingDir,
       log,
+      input,
       ended: hasEnded,
       exited: ended,
       hasEnded: () => hasEnded.aborted,

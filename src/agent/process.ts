@@ -33,6 +33,8 @@ export interface ProcessSpec {
   readonly workingDir: string;
   /** stdout and stderr are appended here, by the process itself: so they survive the agent. */
   readonly logFile: string;
+  /** Descriptor of its stdin; default none. */
+  readonly stdin?: number | undefined;
 }
 
 export type Started =
@@ -52,7 +54,7 @@ export async function startProcess(spec: ProcessSpec): Promise<Started> {
       cwd: spec.workingDir,
       env: { ...spec.env },
       detached: true,
-      stdio: ["ignore", log.fd, log.fd],
+      stdio: [spec.stdin ?? "ignore", log.fd, log.fd],
     });
     const failure = await spawned(child);
     if (failure !== undefined)

@@ -3,6 +3,7 @@ import type { Service } from "../api/v1/service.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { ContainerInput } from "./container-input.ts";
 import { ContainerLog } from "./container-log.ts";
 import { ContainerRun } from "./container-run.ts";
 import type { RunListener } from "./container-run.ts";
@@ -111,14 +112,24 @@ async function start(
   await deps.files.write({ ...record, run: { kind: "starting" } });
   const marker = { podUid, container: container.name, attempt };
   const logFile = deps.files.logFile(podUid, container.name, attempt);
-  const started = await startProcess({
+  const spec = {
     command: launch.command,
     env: { ...launch.env, ...markerEnvironment(deps.dataDir, marker) },
     workingDir: launch.workingDir,
     logFile,
-  });
-  if (started.kind === "failed")
+  };
+  const { input, started } =
+    container.stdin === true
+      ? await ContainerInput.create(
+          deps.files.inputFile(podUid, container.name, attempt),
+          container.stdinOnce === true,
+          (stdin) => startProcess({ ...spec, stdin }),
+        )
+      : { input: undefined, started: await startProcess(spec) };
+  if (started.kind === "failed") {
+    await input?.[Symbol.asyncDispose]();
     return { kind: "failed", reason: "CreateContainerError", message: started.message };
+  }
   try {
     await deps.files.write({ ...record, run: { kind: "running", ...started.process.id } });
   } catch (error) {
@@ -132,6 +143,7 @@ async function start(
     attempt,
     startedAtMs,
     process: started.process,
+    input,
     env: launch.env,
     listener,
     found: { isStarted: false, isReady: false },
@@ -154,7 +166,11 @@ export interface AdoptedContainer {
 /** Goes on with a container whose process an earlier agent started. */
 export function adoptContainer(deps: StarterDeps, adopted: AdoptedContainer): ContainerRun {
   const env = Object.fromEntries(readEnvironment(adopted.id.pid) ?? []);
-  return makeRun(deps, { ...adopted, process: adoptProcess(adopted.id), env });
+  const { pod, container, attempt } = adopted;
+  const file = deps.files.inputFile(pod.metadata.uid ?? "", container.name, attempt);
+  const input =
+    container.stdin === true ? ContainerInput.adopt(file, container.stdinOnce === true) : undefined;
+  return makeRun(deps, { ...adopted, process: adoptProcess(adopted.id), env, input });
 }
 
 function makeRun(
@@ -162,6 +178,7 @@ function makeRun(
   args: Omit<AdoptedContainer, "id"> & {
     readonly process: ContainerProcess;
     readonly env: Readonly<Record<string, string>>;
+    readonly input: ContainerInput | undefined;
   },
 ): ContainerRun {
   const { pod, container, attempt } = args;
@@ -172,6 +189,7 @@ function makeRun(
     container,
     attempt,
     process: args.process,
+    input: args.input,
     log: new ContainerLog(deps.files.logFile(podUid, container.name, attempt)),
     target: {
       podIp: args.podIp,

@@ -51,6 +51,11 @@ export async function listOrWatch(call: ResourceCall): Promise<ApiResponse> {
     stopping: context.stopping,
     now: context.now,
   });
+  if (request.upgrade?.incoming.headers.upgrade?.toLowerCase() === "websocket") {
+    // Loaded, with its package, when a browser first asks for it.
+    const { watchOverWebSocket } = await import("./websocket-watch.ts");
+    return watchOverWebSocket(request.upgrade, body, request.signal);
+  }
   return {
     status: 200,
     headers: { "content-type": form.kind === "object" ? JSON_TYPE : `${JSON_TYPE};stream=watch` },

@@ -108,7 +108,8 @@ function join(a: Duplex, b: Duplex, signal: AbortSignal): void {
     from.on("error", () => undefined);
     from.once("close", () => {
       signal.removeEventListener("abort", cut);
-      endSoon(to, DRAIN_MS);
+      // Who broke off instead of ending waits for nothing.
+      endSoon(to, from.readableEnded ? DRAIN_MS : undefined);
     });
     from.pipe(to);
   }

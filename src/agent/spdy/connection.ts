@@ -13,7 +13,7 @@ const CREDIT_BYTES = INITIAL_WINDOW / 2;
 /** Streams of one connection at the same time; a forwarded connection takes two. */
 const MAX_STREAMS = 1024;
 /** Writing shows that a peer is gone even while nothing is read from it. */
-const PING_EVERY_MS = 10_000;
+const PING_EVERY_MS = 5_000;
 
 /** A stream that the client has opened. Ending the writable side sends FIN; destroying it, a reset. */
 export interface SpdyStream {

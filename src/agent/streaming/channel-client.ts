@@ -11,7 +11,7 @@ const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 25
 /** v5 is v4 with a way to say that stdin has ended. */
 export const CHANNEL_PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"] as const;
 
-const PING_EVERY_MS = 10_000;
+const PING_EVERY_MS = 5_000;
 /** A client that has not read all within so long after the end is cut off. */
 const CLOSE_MS = 30_000;
 

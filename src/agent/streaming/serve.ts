@@ -93,14 +93,19 @@ async function serveCommand(
   const { command, choice } = asked;
   const running = deps.runningContainer(asked.namespace, asked.pod, asked.container);
   if (running.kind === "missing") return refuse(upgrade, 404, running.message);
-  if (asked.kind === "attach" && choice.stdin)
-    return refuse(upgrade, 400, `container ${asked.container} has no stdin to attach to`);
+  const input =
+    asked.kind === "attach" && choice.stdin ? await running.input?.connect() : undefined;
+  if (asked.kind === "attach" && choice.stdin && input === undefined)
+    return refuse(upgrade, 400, `stdin of container ${asked.container} is not open`);
   const client = await connectClient(upgrade, asked);
-  if (client === undefined) return;
+  if (client === undefined) {
+    input?.destroy();
+    return;
+  }
   if (asked.kind === "exec") {
     const { env, workingDir, ended } = running;
     await runExec(client, { command, tty: choice.tty, env, workingDir, ended });
-  } else await runAttach(client, { ...running, now: deps.now });
+  } else await runAttach(client, { ...running, input, now: deps.now });
 }
 
 async function connectClient(
