@@ -11,7 +11,7 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** The whole body; whoever listens has bounded its size. */
   readonly body?: Uint8Array | undefined;
-  /** The body as it comes, for paths that `streamsBody` names; then there is no `body`. */
+  /** The body as it comes, if there is one, for paths that `streamsBody` names; those have no `body`. */
   readonly stream?: Readable | undefined;
   /** Set when the caller asks to speak another protocol on its connection. */
   readonly upgrade?: UpgradeOffer | undefined;

@@ -30,9 +30,10 @@ const LINKS: Readonly<Record<string, readonly string[]>> = {
 
 /** An element's name and where its attributes begin. Upper bound of names: what the table has. */
 const OPENING = /^<([a-z]{1,16})(?=[\s/>])/i;
-const ATTRIBUTE = /([^\s"'<>/=]+)(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'=<>`]+)/g;
-/** A tag without an end in so much text is none; it goes through as it is. */
-const MAX_TAG = 64 * 1024;
+// Names begin after a space, a quote or a slash: without that a long word would be tried from each of its letters.
+const ATTRIBUTE = /(?<=[\s"'/])([^\s"'<>/=]+)(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'=<>`]+)/g;
+/** A tag without an end in so many characters is none; what has come of it goes through as it is. */
+const MAX_TAG = 16 * 1024;
 
 /** Rewrites a URL; undefined leaves it as it is. */
 export type RewriteUrl = (url: string) => string | undefined;
@@ -65,9 +66,11 @@ export class LinkRewriter {
         this.#kept = all.slice(start);
         return out + all.slice(at, start);
       }
-      // What never ends is no tag: its "<" is text.
-      const next = end ?? start + 1;
-      out += all.slice(at, start) + this.#tag(all.slice(start, next));
+      // All of it goes at once: looking into it again and again is what a hostile page would like.
+      const next = end ?? all.length;
+      out +=
+        all.slice(at, start) +
+        (end === undefined ? all.slice(start) : this.#tag(all.slice(start, end)));
       at = next;
     }
   }
@@ -109,6 +112,8 @@ function tagEnd(text: string, start: number): number | undefined {
     if (quote !== "") {
       if (char === quote) quote = "";
     } else if (char === ">") return at + 1;
+    // What came before was no tag.
+    else if (char === "<") return at;
     // Outside a value a quote means nothing, as the one in "<don't".
     else if (
       (char === '"' || char === "'") &&

@@ -194,7 +194,9 @@ async function answer(
     if (!isMethod(method)) throw methodNotAllowed();
     const request = { method, url: incoming.url, headers: headersOf(incoming), signal };
     const user = userOf(incoming, users);
-    if (streamsBody(incoming.url)) return await handler({ ...request, stream: incoming }, user);
+    if (streamsBody(incoming.url)) {
+      return await handler({ ...request, stream: hasBody(incoming) ? incoming : undefined }, user);
+    }
     const body = await readBody(incoming, signal);
     return await handler({ ...request, body }, user);
   } catch (error) {
@@ -202,6 +204,13 @@ async function answer(
     if (!signal.aborted) log.error("request failed", { url: incoming.url, error });
     return failureResponse(internalError("the request failed; the server's log has the reason"));
   }
+}
+
+/** Known from the head alone: HTTP/2 says whether more follows, HTTP/1.1 by how the length is given. */
+function hasBody(incoming: Http2ServerRequest): boolean {
+  const { headers } = incoming;
+  if (incoming.httpVersionMajor === 2) return !incoming.stream.endAfterHeaders;
+  return headers["transfer-encoding"] !== undefined || headers["content-length"] !== undefined;
 }
 
 /** @throws StatusError 413 for a body beyond the limit, 400 for one that does not come. */

@@ -175,7 +175,7 @@ function relay(
 }
 
 function relayedHeaders({ request }: ResourceCall): Record<string, string> {
-  const { headers, url, method, stream } = request;
+  const { headers, url } = request;
   const named = (headers["connection"] ?? "").split(",").map((name) => name.trim().toLowerCase());
   const relayed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
@@ -188,8 +188,7 @@ function relayedHeaders({ request }: ResourceCall): Record<string, string> {
   relayed["x-forwarded-uri"] = url.split("?", 1)[0] ?? url;
   relayed["x-forwarded-host"] = relayed["host"];
   relayed["x-forwarded-proto"] = "https";
-  const mayHaveBody = method !== "GET" && method !== "HEAD" && stream !== undefined;
-  if (mayHaveBody && relayed["content-length"] === undefined)
+  if (request.stream !== undefined && relayed["content-length"] === undefined)
     relayed["transfer-encoding"] = "chunked";
   return relayed;
 }

@@ -106,6 +106,8 @@ function join(a: Duplex, b: Duplex, signal: AbortSignal): void {
   ] as const) {
     // A broken connection closes, and closing is what counts.
     from.on("error", () => undefined);
+    // The end of one direction is not the end of the other.
+    from.allowHalfOpen = true;
     from.once("close", () => {
       signal.removeEventListener("abort", cut);
       // Who broke off instead of ending waits for nothing.

@@ -98,8 +98,11 @@ function throughZlib(codec: Inflate | Deflate, input: Uint8Array): Promise<Buffe
     const keep = (chunk: Buffer): void => {
       size += chunk.length;
       if (size <= MAX_BLOCK_BYTES) chunks.push(chunk);
-      // Ends the work on the rest; the codec is of no use any more.
-      else codec.destroy(new Error(`larger than ${String(MAX_BLOCK_BYTES)} bytes`));
+      else {
+        settle(new Error(`larger than ${String(MAX_BLOCK_BYTES)} bytes`));
+        // Ends the work on the rest; the codec is of no use any more.
+        codec.destroy();
+      }
     };
     const fail = (error: Error): void => settle(error);
     const closed = (): void => settle(new Error("the connection is closed"));
