@@ -15,7 +15,7 @@ const PING_EVERY_MS = 5_000;
 /** A client that has not read all within so long after the end is cut off. */
 const CLOSE_MS = 30_000;
 
-/** A client of exec or attach that speaks channels over a websocket. `ending` aborts when the agent ends. */
+/** A client of exec or attach that speaks channels over a websocket, which is pausing when it comes. `ending` aborts when the agent ends. */
 export function channelClient(
   socket: WebSocket,
   transport: Duplex,
@@ -44,7 +44,9 @@ export function channelClient(
         stdinEnded = true;
         stdin?.push(null);
         return;
-      // Messages on other channels say nothing to a server.
+      case undefined:
+        // An empty message, and those on other channels say nothing to a server.
+        return;
     }
   });
   const pings = setInterval(() => socket.ping(), PING_EVERY_MS);
@@ -59,6 +61,7 @@ export function channelClient(
   });
   const cut = (): void => socket.terminate();
   ending.addEventListener("abort", cut, { once: true });
+  socket.resume();
   return {
     stdin,
     stdout: choice.stdout ? channelWriter(socket, CHANNEL.stdout) : undefined,

@@ -78,6 +78,7 @@ async function servePortForward(
     const socket = await acceptWebSocket(upgrade, [TUNNEL_PROTOCOL]);
     if (socket === undefined) return;
     const transport = createWebSocketStream(socket);
+    socket.resume();
     return runPortForward(transport, target, upgrade.ending);
   }
   if (protocol !== "spdy/3.1") return refuse(upgrade, 400, NO_PROTOCOL);
@@ -158,7 +159,11 @@ async function acceptWebSocket(
   return new Promise((resolve) => {
     socket.once("close", () => resolve(undefined));
     // A request that is no handshake is answered by the package and the connection closed.
-    server.handleUpgrade(request, socket, head, resolve);
+    server.handleUpgrade(request, socket, head, (webSocket) => {
+      // Until somebody listens: what comes before would be lost.
+      webSocket.pause();
+      resolve(webSocket);
+    });
   });
 }
 
