@@ -8,7 +8,13 @@ import { withDeadline } from "../async/deadline.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { failureResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
-import { badRequest, bodyTooLarge, internalError, methodNotAllowed } from "./failures.ts";
+import {
+  badRequest,
+  bodyTooLarge,
+  internalError,
+  methodNotAllowed,
+  tooManyRequests,
+} from "./failures.ts";
 import { serveUpgrade } from "./http-upgrade.ts";
 import { streamsBody } from "./proxy-path.ts";
 
@@ -21,6 +27,8 @@ const BODY_TIMEOUT_MS = 30_000;
 const CLOSE_GRACE_MS = 2000;
 /** A watch is a stream, and one connection carries many of them. */
 const MAX_CONCURRENT_STREAMS = 1000;
+/** Connections that have left HTTP (exec, port-forward, watches of browsers); each holds a few descriptors. */
+const MAX_UPGRADED = 1000;
 
 export interface ListenOptions {
   readonly address: string;
@@ -87,13 +95,15 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   server.on("tlsClientError", (error) => log.debug("TLS handshake failed", { error }));
   const users = new WeakMap<object, { readonly user: User | undefined }>();
   const streams = new Set<AbortController>();
+  const upgraded = new Set<Socket>();
   server.on("request", (request, response) => {
     // Never rejects: every failure becomes an answer or a cut connection.
-    void serve(request, response, options, { users, streams });
+    void serve(request, response, options, { users, streams, upgraded });
   });
   // Only HTTP/1.1 has this; browsers and kubectl use it for streams in both directions.
   server.on("upgrade", (incoming: IncomingMessage, socket: TLSSocket, head: Buffer) => {
-    void upgrade(incoming, socket, head, options, { users, streams });
+    // Never rejects, as above.
+    void upgrade(incoming, socket, head, options, { users, streams, upgraded });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(options, error)));
@@ -128,6 +138,8 @@ interface Connections {
   readonly users: WeakMap<object, { readonly user: User | undefined }>;
   /** What ends the answers under way whose length is open. */
   readonly streams: Set<AbortController>;
+  /** Those that have left HTTP, or ask to. */
+  readonly upgraded: Set<Socket>;
 }
 
 /** Never rejects. */
@@ -136,12 +148,14 @@ async function upgrade(
   socket: TLSSocket,
   head: Buffer,
   { handler, log }: ListenOptions,
-  { users, streams }: Connections,
+  { users, streams, upgraded }: Connections,
 ): Promise<void> {
   const gone = new AbortController();
   streams.add(gone);
+  upgraded.add(socket);
   socket.once("close", () => {
     streams.delete(gone);
+    upgraded.delete(socket);
     gone.abort(new Error("the client closed the connection"));
   });
   socket.on("error", (error) => log.debug("upgraded connection failed", { error }));
@@ -154,7 +168,10 @@ async function upgrade(
   const user = userOf(incoming, users);
   await serveUpgrade(
     { request, incoming, socket, head, signal: gone.signal },
-    (offered) => handler(offered, user),
+    async (offered) =>
+      upgraded.size > MAX_UPGRADED
+        ? failureResponse(tooManyRequests("too many streams at once, please try again later"))
+        : handler(offered, user),
     log,
   );
 }

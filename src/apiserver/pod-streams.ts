@@ -29,7 +29,9 @@ export function attachPod(call: ResourceCall): Promise<ApiResponse> {
 
 /** GET and POST pods/NAME/portforward. */
 export function forwardPod(call: ResourceCall): Promise<ApiResponse> {
-  return relay(call, "portForward", [], new URLSearchParams());
+  const options = new URLSearchParams();
+  for (const port of call.query.getAll("ports")) options.append("port", port);
+  return relay(call, "portForward", [], options);
 }
 
 function relayToContainer(

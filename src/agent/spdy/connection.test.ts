@@ -15,13 +15,14 @@ class Client implements Disposable {
   readonly connection: SpdyConnection;
   readonly #toServer = new PassThrough();
   readonly #fromServer = new PassThrough();
+  readonly #transport: Duplex;
   readonly #decoder = new FrameDecoder();
   readonly #deflater = new HeaderDeflater();
   readonly #frames: Frame[] = [];
 
   constructor(onStream: (stream: SpdyStream) => void = () => undefined) {
-    const transport = Duplex.from({ readable: this.#toServer, writable: this.#fromServer });
-    this.connection = new SpdyConnection(transport, (stream) => {
+    this.#transport = Duplex.from({ readable: this.#toServer, writable: this.#fromServer });
+    this.connection = new SpdyConnection(this.#transport, (stream) => {
       this.opened.push(stream);
       onStream(stream);
     });
@@ -29,6 +30,10 @@ class Client implements Disposable {
 
   send(...frames: readonly Frame[]): void {
     for (const frame of frames) this.#toServer.write(encodeFrame(frame));
+  }
+
+  break(): void {
+    this.#transport.destroy();
   }
 
   raw(bytes: Uint8Array): void {
@@ -158,6 +163,16 @@ describe("SpdyConnection", () => {
     assert.equal(waited, "waits");
     client.opened[0]?.duplex.resume();
     assert.equal(await answered, "ping");
+  });
+
+  it("ends when the connection breaks while a reader is far behind", async () => {
+    using client = new Client();
+    await client.open(1);
+    await client.next();
+    for (let i = 0; i < 10; i++) client.send(data(1, "x".repeat(32 * 1024)));
+    client.break();
+    await client.connection.closed;
+    assert.equal(client.opened[0]?.duplex.destroyed, true);
   });
 
   it("refuses streams of numbers that go back, and ends the connection", async () => {

@@ -78,6 +78,8 @@ export class SpdyConnection {
     const pings = setInterval(() => this.#write({ kind: "ping", id: 2 }), PING_EVERY_MS);
     // The reading loop gets the error too; without a listener it would end the process.
     transport.on("error", () => undefined);
+    // Not only at the loop's end: the loop may be waiting for a stream's reader.
+    transport.once("close", () => this.#abandonStreams());
     try {
       const chunks = transport.iterator({ destroyOnReturn: false });
       // The transport is binary: no encoding was set.
@@ -90,14 +92,17 @@ export class SpdyConnection {
         this.#write({ kind: "goaway", lastStreamId: this.#lastStreamId, status: 1 });
     } finally {
       clearInterval(pings);
-      const streams = [...this.#streams.values()];
-      this.#streams.clear();
-      for (const live of streams)
-        live.duplex.destroy(new Error("the client closed the connection"));
+      this.#abandonStreams();
       this.#inflater[Symbol.dispose]();
       this.#deflater[Symbol.dispose]();
       closeSoon(transport);
     }
+  }
+
+  #abandonStreams(): void {
+    const streams = [...this.#streams.values()];
+    this.#streams.clear();
+    for (const { duplex } of streams) duplex.destroy(new Error("the client closed the connection"));
   }
 
   async #handle(frame: Frame): Promise<void> {

@@ -1,6 +1,7 @@
 import { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import { send, startPings } from "./channels.ts";
 import { parseTerminalSize } from "./client-streams.ts";
 import type { ClientStreams, StreamChoice, TerminalSize } from "./client-streams.ts";
 import { renderStatus } from "./status.ts";
@@ -11,7 +12,6 @@ const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 25
 /** v5 is v4 with a way to say that stdin has ended. */
 export const CHANNEL_PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"] as const;
 
-const PING_EVERY_MS = 5_000;
 /** A client that has not read all within so long after the end is cut off. */
 const CLOSE_MS = 30_000;
 
@@ -49,7 +49,7 @@ export function channelClient(
         return;
     }
   });
-  const pings = setInterval(() => socket.ping(), PING_EVERY_MS);
+  const pings = startPings(socket);
   const end = (): void => gone.abort(new Error("the client is gone"));
   socket.on("error", end);
   // The transport's own end, as the websocket's comes only when all has been read, and we may be pausing.
@@ -89,12 +89,5 @@ function channelWriter(socket: WebSocket, channel: number): Writable {
     write: (chunk: Buffer, _encoding, done) => {
       void send(socket, channel, chunk).then(() => done());
     },
-  });
-}
-
-/** Resolves when the message is on its way, or the client is gone: who writes learns that from `gone`. */
-function send(socket: WebSocket, channel: number, payload: Buffer): Promise<void> {
-  return new Promise((resolve) => {
-    socket.send(Buffer.concat([Buffer.from([channel]), payload]), () => resolve());
   });
 }

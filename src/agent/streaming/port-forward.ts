@@ -61,7 +61,7 @@ export async function runPortForward(
 }
 
 /** Carries one connection. `errors` is closed at the end in any case, as clients wait for that. */
-async function forward(
+export async function forward(
   data: Duplex,
   errors: Duplex,
   port: number,

@@ -6,6 +6,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import type { RunningContainer } from "../pod-worker.ts";
 import { closeSoon } from "../spdy/connection.ts";
 import { runAttach } from "./attach.ts";
+import { parsePorts, runChannelForward } from "./channel-forward.ts";
 import { CHANNEL_PROTOCOLS, channelClient } from "./channel-client.ts";
 import type { ClientStreams } from "./client-streams.ts";
 import { runExec } from "./exec.ts";
@@ -43,6 +44,8 @@ export interface Upgrade {
 
 /** SPDY frames in the messages of a websocket, as kubectl from 1.31 on forwards ports. */
 const TUNNEL_PROTOCOL = `SPDY/3.1+${PORT_FORWARD_PROTOCOL}`;
+/** Named after the ports of the request. */
+const FORWARD_PROTOCOLS = ["v4.channel.k8s.io"];
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 
 /**
@@ -69,14 +72,19 @@ export async function serveStreaming(deps: StreamingDeps, upgrade: Upgrade): Pro
 async function servePortForward(
   deps: StreamingDeps,
   upgrade: Upgrade,
-  { namespace, pod }: StreamRequest & { readonly kind: "portForward" },
+  { namespace, pod, ports: texts }: StreamRequest & { readonly kind: "portForward" },
 ): Promise<void> {
   const target = deps.forwardTarget(namespace, pod);
   if (target.kind === "missing") return refuse(upgrade, 404, target.message);
   const protocol = protocolOf(upgrade.request);
   if (protocol === "websocket") {
-    const socket = await acceptWebSocket(upgrade, [TUNNEL_PROTOCOL]);
+    const ports = parsePorts(texts);
+    const offered = upgrade.request.headers["sec-websocket-protocol"];
+    const protocols = [TUNNEL_PROTOCOL, ...(ports === undefined ? [] : FORWARD_PROTOCOLS)];
+    const socket = await acceptWebSocket(upgrade, protocols);
     if (socket === undefined) return;
+    if (ports !== undefined && firstOffered(protocols, offered) !== TUNNEL_PROTOCOL)
+      return runChannelForward(socket, upgrade.socket, ports, target, upgrade.ending);
     const transport = createWebSocketStream(socket);
     socket.resume();
     return runPortForward(transport, target, upgrade.ending);

@@ -28,10 +28,11 @@ describe("parseStreamRequest()", () => {
       command: [],
       choice: { stdin: false, stdout: true, stderr: true, tty: false },
     });
-    assert.deepEqual(parse("/portForward/ns/p"), {
+    assert.deepEqual(parse("/portForward/ns/p?port=80&port=81"), {
       kind: "portForward",
       namespace: "ns",
       pod: "p",
+      ports: ["80", "81"],
     });
   });
 

@@ -11,7 +11,13 @@ export type StreamRequest =
       readonly command: readonly string[];
       readonly choice: StreamChoice;
     }
-  | { readonly kind: "portForward"; readonly namespace: string; readonly pod: string }
+  | {
+      readonly kind: "portForward";
+      readonly namespace: string;
+      readonly pod: string;
+      /** As sent; only for protocols whose streams do not name their port. */
+      readonly ports: readonly string[];
+    }
   | { readonly kind: "invalid"; readonly message: string }
   | { readonly kind: "other" };
 
@@ -24,7 +30,9 @@ export function parseStreamRequest(url: URL): StreamRequest {
   const [action, namespace, pod, container] = (match ?? []).slice(1).map(decoded);
   if (namespace === undefined || pod === undefined) return { kind: "other" };
   if (action === "portForward")
-    return container === undefined ? { kind: action, namespace, pod } : { kind: "other" };
+    return container === undefined
+      ? { kind: action, namespace, pod, ports: url.searchParams.getAll("port") }
+      : { kind: "other" };
   if ((action !== "exec" && action !== "attach") || container === undefined)
     return { kind: "other" };
   const { searchParams } = url;
