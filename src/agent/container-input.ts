@@ -71,6 +71,7 @@ export class ContainerInput implements AsyncDisposable {
     // A socket and not a file stream: those wait in a thread while the pipe is full.
     const writer = new Socket({ fd, readable: false, writable: true });
     writer.once("close", () => {
+      // Closing a descriptor that is open does not fail.
       if (this.#once) void this.#letGo();
     });
     return writer;

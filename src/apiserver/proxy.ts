@@ -92,6 +92,8 @@ export async function answerProxy(call: ResourceCall): Promise<ApiResponse> {
     const why = error instanceof Error ? error.message : String(error);
     throw failure(503, "ServiceUnavailable", `error trying to reach service: ${why}`);
   });
+  // Nobody reads the body that it does not have, and unread it would hold the connection.
+  if (method === "HEAD") answer?.resume();
   return answer === undefined ? TAKEN : responseOf(answer, path, url);
 }
 

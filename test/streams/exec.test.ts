@@ -69,6 +69,15 @@ describe("exec, attach and cp", () => {
         assert.ok(stdout === input, `${String(stdout.length)} characters came back`);
       });
 
+      it("ends with the command, though a process outside its group holds its output", async () => {
+        const mark = `4${protocol === "websocket" ? "3" : "4"}00.25`;
+        const script = `echo begun; setsid sleep ${mark} & until pgrep -f "^sleep ${mark}"; do :; done`;
+        const { code, stdout } = await exec(["web", "--", "sh", "-c", script]);
+        assert.equal(code, 0);
+        assert.match(stdout, /^begun\n\d+\n$/);
+        await untilGone(mark);
+      });
+
       it("says why a command cannot be run", async () => {
         const { code, stderr } = await exec(["web", "--", "no-such-program"]);
         assert.equal(code, 1);

@@ -87,6 +87,7 @@ export function channelClient(
 function channelWriter(socket: WebSocket, channel: number): Writable {
   return new Writable({
     write: (chunk: Buffer, _encoding, done) => {
+      // Never rejects.
       void send(socket, channel, chunk).then(() => done());
     },
   });

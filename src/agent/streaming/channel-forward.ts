@@ -30,6 +30,7 @@ export async function runChannelForward(
   const errors = ports.map((_, index) => channel(socket, 2 * index + 1));
   for (const [index, port] of ports.entries()) {
     const bytes = Buffer.from([port & 0xff, port >> 8]);
+    // Never rejects.
     for (const one of [2 * index, 2 * index + 1]) void send(socket, one, bytes);
   }
   socket.on("message", (message: Buffer) => {
@@ -63,6 +64,7 @@ function channel(socket: WebSocket, number: number): Duplex {
     allowHalfOpen: true,
     read: () => socket.resume(),
     write: (chunk: Buffer, _encoding, done) => {
+      // Never rejects.
       void send(socket, number, chunk).then(() => done());
     },
     // The protocol has no way to say that one direction has ended: when the Pod's side has, all has.

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { constants as osConstants } from "node:os";
+import type { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { signalGroup } from "../proc.ts";
 import { findProgram } from "../process.ts";
@@ -23,7 +24,7 @@ export interface ExecSpec {
 const OUTPUT_MS = 500;
 
 /**
- * Runs a command beside a container and tells the client how it ended. The command's process group is killed
+ * Runs a command beside a container and tells the client how it ended. All processes of the command are killed
  * when the client goes away, the container ends or the command is done: nothing of it stays behind.
  */
 export async function runExec(client: ClientStreams, spec: ExecSpec): Promise<void> {
@@ -51,9 +52,13 @@ export async function runExec(client: ClientStreams, spec: ExecSpec): Promise<vo
   if (gone.aborted || spec.ended.aborted) kill();
   try {
     connect(client, child);
+    // Never rejects: a terminal that is not found keeps its size.
     if (spec.tty) client.onResize((size) => void resizeTerminal(id, size, gone));
     const end = await ended(child);
-    if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
+    killAll(child, id);
+    // From now on the process's number may become another's.
+    gone.removeEventListener("abort", kill);
+    spec.ended.removeEventListener("abort", kill);
     await outputSent(client, child);
     if (!gone.aborted) await client.finish(end);
   } finally {
@@ -96,10 +101,17 @@ async function outputSent(
   client: ClientStreams,
   child: ChildProcessWithoutNullStreams,
 ): Promise<void> {
-  const outputs = [child.stdout, child.stderr];
-  // Once collected the rest is read from the pipe; one that stays open is held by a process outside the group.
-  const timer = setTimeout(() => {
-    for (const output of outputs) if (output.readableFlowing === true) output.destroy();
+  // Both are sockets, which the types do not say.
+  const outputs = [child.stdout, child.stderr] as readonly (Readable & { bytesRead?: number })[];
+  // What is left in the pipes is read at once, unless the client is slow: then reading pauses. A pipe that gives
+  // nothing and does not end is held by a process outside the group.
+  let seen = outputs.map(({ bytesRead }) => bytesRead);
+  const timer = setInterval(() => {
+    for (const [index, output] of outputs.entries()) {
+      const isIdle = output.readableFlowing === true && output.bytesRead === seen[index];
+      if (isIdle && output.readableLength === 0) output.destroy();
+    }
+    seen = outputs.map(({ bytesRead }) => bytesRead);
   }, OUTPUT_MS);
   const stop = (): void => {
     for (const output of outputs) output.destroy();
@@ -107,12 +119,12 @@ async function outputSent(
   client.gone.addEventListener("abort", stop, { once: true });
   if (client.gone.aborted) stop();
   await Promise.allSettled(outputs.map((output) => finished(output, { writable: false })));
-  clearTimeout(timer);
+  clearInterval(timer);
   client.gone.removeEventListener("abort", stop);
 }
 
 function killAll(child: ChildProcessWithoutNullStreams, mark: string): void {
-  if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
-    signalGroup(child.pid, "SIGKILL");
+  // A group keeps its number while it has members; without any this finds none.
+  if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
   killMarked(mark);
 }

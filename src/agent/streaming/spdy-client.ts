@@ -42,6 +42,7 @@ export async function spdyClient(
     transport.destroy();
   };
   ending.addEventListener("abort", cut, { once: true });
+  // Never rejects: it ends for whatever reason.
   void connection.closed.then(() => {
     ending.removeEventListener("abort", cut);
     gone.abort(new Error("the client is gone"));
