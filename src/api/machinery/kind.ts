@@ -1,18 +1,23 @@
+import type { Decoded } from "./decode.ts";
 import type { FieldError } from "./field-error.ts";
+import type { JsonObject } from "./json.ts";
 import type { KubernetesObject } from "./metadata.ts";
 import type { MessageType } from "./schema.ts";
+
+/** What a table shows of an object in one column; null: nothing. */
+export type Cell = string | number | boolean | null;
 
 /** A column of `kubectl get`, with the cell it shows for an object. */
 export interface Column<T> {
   readonly name: string;
-  readonly type: "string" | "integer" | "date";
+  readonly type: "string" | "integer" | "number" | "boolean" | "date";
   /** `name` marks the column that kubectl prefixes with the kind. */
   readonly format?: string;
   readonly description: string;
-  /** 0 is always shown, 1 only with `-o wide`. */
-  readonly priority: 0 | 1;
+  /** 0 is always shown, others only with `-o wide`. */
+  readonly priority: number;
   /** `nowMs` is the time of the request, in epoch milliseconds, for ages. */
-  cell(object: T, nowMs: number): string | number;
+  cell(object: T, nowMs: number): Cell;
 }
 
 export interface SelectableField<T> {
@@ -71,6 +76,36 @@ export interface KindDefinition<T extends KubernetesObject = KubernetesObject> {
   /** What field selectors may name, beside metadata.name and metadata.namespace. */
   readonly selectableFields: readonly SelectableField<T>[];
   readonly strategy: Strategy<T>;
+  /** Absent for kinds that are built in. */
+  readonly custom?: CustomKind | undefined;
+}
+
+/** What a kind that was defined at run time (CustomResourceDefinition) does differently. */
+export interface CustomKind {
+  /**
+   * Pruning, defaults and metadata of a body, in place of decoding by `schema`. Nothing but the metadata can be
+   * malformed: types are judged by validation.
+   */
+  decode(value: JsonObject): Decoded;
+  /** The schema of the kind in OpenAPI, in place of what follows from `schema`. */
+  readonly openApi: () => JsonObject;
+  /** The form in which the object is stored: that of the version for storage. */
+  toStored(object: KubernetesObject): KubernetesObject;
+  /** What is stored, in whatever version, as an object of this version. */
+  fromStored(object: KubernetesObject): KubernetesObject;
+  readonly isStorageVersion: boolean;
+  /** Where /scale reads and writes; undefined: it is not served. */
+  readonly scale: ScalePaths | undefined;
+  /** For the `Warning` header of every answer; undefined: the version is not deprecated. */
+  readonly deprecation: string | undefined;
+  /** As its lists say. */
+  readonly listKind: string;
+}
+
+export interface ScalePaths {
+  readonly specReplicas: readonly string[];
+  readonly statusReplicas: readonly string[];
+  readonly labelSelector: readonly string[] | undefined;
 }
 
 /** "v1" or "discovery.k8s.io/v1". */

@@ -4,6 +4,7 @@ import { podColumns } from "./pod.columns.ts";
 import { defaultPod } from "./pod.defaults.ts";
 import type { PodStatus } from "./pod-status.ts";
 import type { Pod } from "./pod.ts";
+import type { Cell } from "../machinery/kind.ts";
 
 const NOW_MS = Date.parse("2026-01-02T03:04:05Z");
 const ENDED = { terminated: { exitCode: 1, reason: "Error", finishedAt: "2026-01-02T02:59:05Z" } };
@@ -47,7 +48,7 @@ const status = (name: string, state: object, more: object = {}) => ({
   ...more,
 });
 const ready = { type: "Ready", status: "True" };
-const cells = (given: Given): readonly (string | number)[] =>
+const cells = (given: Given): readonly Cell[] =>
   podColumns.map((column) => column.cell(pod(given), NOW_MS));
 
 describe("podColumns", () => {

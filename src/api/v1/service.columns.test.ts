@@ -3,10 +3,11 @@ import { describe, it } from "node:test";
 import { serviceColumns } from "./service.columns.ts";
 import { defaultService } from "./service.defaults.ts";
 import type { Service } from "./service.ts";
+import type { Cell } from "../machinery/kind.ts";
 
 const NOW_MS = Date.parse("2026-01-02T03:04:05Z");
 
-function row(spec: object, ingress?: readonly object[]): readonly (string | number)[] {
+function row(spec: object, ingress?: readonly object[]): readonly Cell[] {
   const object = {
     apiVersion: "v1",
     kind: "Service",
