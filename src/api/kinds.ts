@@ -1,5 +1,6 @@
 import type { IpFamily } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
+import { customResourceDefinitionKind } from "./apiextensions/customresourcedefinition.kind.ts";
 import { leaseKind } from "./coordination/lease.kind.ts";
 import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
 import type { KindDefinition } from "./machinery/kind.ts";
@@ -39,6 +40,7 @@ export function servedKinds(options: {
     endpointSliceKindFor(options.podCidrs),
     ipAddressKind,
     serviceCidrKind,
+    customResourceDefinitionKind,
   ];
 }
 

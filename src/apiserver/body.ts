@@ -2,7 +2,7 @@ import { decodeObject } from "../api/machinery/decode.ts";
 import { findDuplicateKeys, parseJson } from "../api/machinery/json-text.ts";
 import { isJsonObject } from "../api/machinery/json.ts";
 import { apiVersionOf } from "../api/machinery/kind.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { CustomKind, KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { openEnvelope, PROTOBUF_MEDIA_TYPE } from "../api/machinery/protobuf-envelope.ts";
 import { decodeProtobuf } from "../api/machinery/protobuf.ts";
@@ -25,6 +25,8 @@ export interface BodyType {
   readonly apiVersion: string;
   readonly kind: string;
   readonly schema: MessageType;
+  /** Decodes in place of the schema. */
+  readonly custom?: CustomKind | undefined;
 }
 
 export interface DecodedBody {
@@ -41,7 +43,8 @@ interface ParsedBody {
 }
 
 export function bodyTypeOf(kind: KindDefinition): BodyType {
-  return { apiVersion: apiVersionOf(kind), kind: kind.kind, schema: kind.schema };
+  const { schema, custom } = kind;
+  return { apiVersion: apiVersionOf(kind), kind: kind.kind, schema, custom };
 }
 
 /** "application/json; charset=utf-8" -> "application/json"; a body without a type is JSON. */
@@ -76,7 +79,7 @@ export function decodeParsed(
     );
   if (!isJsonObject(value)) throw fail("the body is not an object");
   checkType(value, type);
-  const decoded = decodeObject(type.schema, value);
+  const decoded = type.custom?.decode(value) ?? decodeObject(type.schema, value);
   if (decoded.kind === "malformed") throw fail(decoded.message);
   const problems = validation === "Ignore" ? [] : [...duplicates, ...decoded.unknownFields];
   if (validation === "Strict" && problems.length > 0) {
@@ -105,6 +108,8 @@ async function parseBody(request: ApiRequest, type: BodyType): Promise<ParsedBod
     case "application/x-yaml":
       return { value: await parseYamlText(textOf(body)), duplicates: [] };
     case PROTOBUF_MEDIA_TYPE:
+      // Custom resources have no field numbers.
+      if (type.custom !== undefined) throw unsupportedMediaType([JSON_TYPE, YAML_TYPE]);
       return { value: parseProtobuf(body ?? new Uint8Array(), type), duplicates: [] };
     default:
       throw unsupportedMediaType(BODY_TYPES);

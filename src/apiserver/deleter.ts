@@ -64,7 +64,8 @@ export class Deleter {
   ): Promise<Deletion | undefined> {
     const { registry, writer, now } = this.#deps;
     const ref = current.object.metadata;
-    const marked = markDeleted(kind, current.object, options, now());
+    const begun = writer.beginDeletion(kind, current.object);
+    const marked = markDeleted(kind, begun, options, now());
     if (marked === current.object) return { kind: "marked", item: current };
     const isGone = isFinished(marked);
     const next = isGone ? undefined : marked;

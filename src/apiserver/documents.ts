@@ -63,19 +63,28 @@ interface Document {
 
 type Headers = Readonly<Record<string, string>>;
 
-/** What the server tells of itself: discovery in both forms, and OpenAPI. Each made on first use. */
+/**
+ * What the server tells of itself: discovery in both forms, and OpenAPI. Each made on first use, and again when
+ * the kinds that it tells of have changed.
+ */
 export class Documents {
-  readonly #kinds: readonly KindDefinition[];
+  readonly #live: { readonly all: readonly KindDefinition[] };
   readonly #version: string;
   readonly #made = new Map<string, Document | undefined>();
+  /** OpenAPI by path, with the kinds that it was made of. */
+  readonly #openApis = new Map<string, Document & { readonly of: readonly KindDefinition[] }>();
+  #kinds: readonly KindDefinition[];
+  #subresources: readonly ServedSubresource[] = SUBRESOURCES;
 
-  constructor(kinds: readonly KindDefinition[], version: string) {
-    this.#kinds = kinds;
+  constructor(live: { readonly all: readonly KindDefinition[] }, version: string) {
+    this.#live = live;
+    this.#kinds = live.all;
     this.#version = version;
   }
 
   /** @returns undefined for a path that has no document. */
   answer(path: string, query: URLSearchParams, headers: Headers): ApiResponse | undefined {
+    this.#follow();
     const trimmed = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
     if (trimmed === "/openapi/v3") return this.#openApiIndex(headers);
     if (trimmed.startsWith("/openapi/v3/")) {
@@ -85,12 +94,28 @@ export class Documents {
     return this.#discovery(trimmed, headers);
   }
 
+  #follow(): void {
+    const kinds = this.#live.all;
+    if (kinds === this.#kinds) return;
+    this.#kinds = kinds;
+    this.#subresources = [...SUBRESOURCES, ...kinds.flatMap(scaleOf)];
+    this.#made.clear();
+    const paths = this.#groupVersions();
+    for (const path of this.#openApis.keys())
+      if (!paths.includes(path)) this.#openApis.delete(path);
+  }
+
   #discovery(path: string, headers: Headers): ApiResponse | undefined {
     const isRoot = path === "/api" || path === "/apis";
     const form = isRoot ? discoveryForm(headers["accept"]) : undefined;
     if (form !== undefined) {
       const document = this.#once(`${path} ${form}`, () =>
-        aggregatedDiscovery(this.#kinds, SUBRESOURCES, path === "/api" ? "core" : "named", form),
+        aggregatedDiscovery(
+          this.#kinds,
+          this.#subresources,
+          path === "/api" ? "core" : "named",
+          form,
+        ),
       );
       const type = `${JSON_TYPE};g=apidiscovery.k8s.io;v=${form};as=APIGroupDiscoveryList`;
       return document && documentResponse(document, headers, { "content-type": type });
@@ -104,13 +129,15 @@ export class Documents {
     if (rest.length > 0) return undefined;
     if (root === "api") {
       if (group === "") return apiVersions(this.#kinds, "");
-      return version === "" ? apiResourceList(this.#kinds, SUBRESOURCES, "", group) : undefined;
+      return version === ""
+        ? apiResourceList(this.#kinds, this.#subresources, "", group)
+        : undefined;
     }
     if (root !== "apis") return undefined;
     if (group === "") return apiGroupList(this.#kinds);
     return version === ""
       ? apiGroup(this.#kinds, group)
-      : apiResourceList(this.#kinds, SUBRESOURCES, group, version);
+      : apiResourceList(this.#kinds, this.#subresources, group, version);
   }
 
   #openApiIndex(headers: Headers): ApiResponse | undefined {
@@ -144,9 +171,14 @@ export class Documents {
   #openApiDocument(path: string): Document | undefined {
     const kinds = this.#kinds.filter((kind) => groupVersionPath(kind) === path);
     if (kinds.length === 0) return undefined;
-    return this.#once(`openapi ${path}`, () =>
-      openApiV3(kinds, { title: "Kubernetes", version: `v1.34.0+portolan.${this.#version}` }),
-    );
+    const known = this.#openApis.get(path);
+    if (known?.of.length === kinds.length && known.of.every((kind, i) => kind === kinds[i])) {
+      return known;
+    }
+    const info = { title: "Kubernetes", version: `v1.34.0+portolan.${this.#version}` };
+    const document = { ...documentOf(openApiV3(kinds, info)), of: kinds };
+    this.#openApis.set(path, document);
+    return document;
   }
 
   #groupVersions(): readonly string[] {
@@ -164,12 +196,28 @@ export class Documents {
     const value = make();
     // Names of documents that do not exist come from outside: remembering them would grow without bound.
     if (value === undefined) return undefined;
-    const bytes = Buffer.from(JSON.stringify(value));
-    const hash = createHash("sha512").update(bytes).digest("hex").toUpperCase();
-    const document = { bytes, hash };
+    const document = documentOf(value);
     this.#made.set(name, document);
     return document;
   }
+}
+
+function documentOf(value: object): Document {
+  const bytes = Buffer.from(JSON.stringify(value));
+  return { bytes, hash: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
+}
+
+/** `/scale` of a custom resource that has it. */
+function scaleOf(kind: KindDefinition): readonly ServedSubresource[] {
+  if (kind.custom?.scale === undefined) return [];
+  return [
+    {
+      parent: kind,
+      name: "scale",
+      responseKind: { group: "autoscaling", version: "v1", kind: "Scale" },
+      verbs: ["get", "patch", "update"],
+    },
+  ];
 }
 
 /** The aggregated form that the caller prefers to the old one; undefined: the old one. */

@@ -41,6 +41,7 @@ export class KindCache {
   /** Sequence number of `#ring[0]`; grows as events are dropped. */
   #first = 0;
   #ringBytes = 0;
+  #isClosed = false;
   /** Changes up to this revision are not in the ring. */
   #startRevision: number;
 
@@ -146,6 +147,16 @@ export class KindCache {
     this.#ringBytes += sizeOf(event);
     this.#trim();
     for (const observer of this.#observers) observer(event);
+  }
+
+  /** Served no more, or in another form: whoever watches has to start anew. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.notify();
   }
 
   /** Wakes those who wait for changes. */

@@ -1,4 +1,7 @@
+import { resourceNameOf } from "../api/machinery/kind.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { KindCache } from "./kind-cache.ts";
 import type { WatchCache } from "./watch-cache.ts";
 import type { Route } from "./routes.ts";
 
@@ -23,19 +26,22 @@ export function requestMetrics(metrics: Metrics, cache: WatchCache): RequestMetr
     "portolan_api_objects",
     "Objects held, by resource.",
     ["resource"],
-    () => cache.kinds().map(({ definition, size }) => [{ resource: definition.plural }, size]),
+    () => stored(cache).map(({ definition, size }) => [{ resource: resourceOf(definition) }, size]),
   );
   const watches = metrics.onScrape(
     "portolan_api_watches",
     "Watches that wait for changes, by resource.",
     ["resource"],
     () =>
-      cache.kinds().map(({ definition, watchers }) => [{ resource: definition.plural }, watchers]),
+      stored(cache).map(({ definition, watchers }) => [
+        { resource: resourceOf(definition) },
+        watchers,
+      ]),
   );
   return {
     answered(method, route, code, elapsed) {
       // Paths come from outside; only what is served may name a series.
-      const resource = route?.kind === "resource" ? route.definition.plural : "";
+      const resource = route?.kind === "resource" ? resourceOf(route.definition) : "";
       total.with({ method, resource, code: String(code) }).inc();
       seconds.with({ method }).observe(elapsed);
     },
@@ -44,4 +50,14 @@ export function requestMetrics(metrics: Metrics, cache: WatchCache): RequestMetr
       watches[Symbol.dispose]();
     },
   };
+}
+
+/** One cache for each resource, though custom ones have one for each version. */
+function stored(cache: WatchCache): readonly KindCache[] {
+  return cache.kinds().filter(({ definition }) => definition.custom?.isStorageVersion !== false);
+}
+
+/** Custom resources may have the names of others in another group. */
+function resourceOf(definition: KindDefinition): string {
+  return definition.custom === undefined ? definition.plural : resourceNameOf(definition);
 }

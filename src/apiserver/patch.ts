@@ -35,7 +35,14 @@ export async function parsePatch(
 ): Promise<PatchFunction> {
   const mediaType = mediaTypeOf(request);
   const type = PATCH_TYPES.find((one) => one === mediaType);
-  if (type === undefined) throw unsupportedMediaType([...PATCH_TYPES, APPLY_PATCH]);
+  // How lists of custom resources merge is known to server-side apply only, as upstream.
+  const isOffered = type !== STRATEGIC_PATCH || kind.custom === undefined;
+  if (type === undefined || !isOffered) {
+    const offered = PATCH_TYPES.filter(
+      (one) => one !== STRATEGIC_PATCH || kind.custom === undefined,
+    );
+    throw unsupportedMediaType([...offered, APPLY_PATCH]);
+  }
   const patch = await parsePatchBody(request);
   switch (type) {
     case JSON_PATCH:

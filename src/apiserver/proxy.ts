@@ -127,7 +127,8 @@ function backendsOf({ context, route }: ResourceCall, service: Service, { name }
   const { cache, loopbackPodCidrs } = context;
   const { namespace } = route;
   const find = (plural: string, wanted: string) =>
-    cache.of({ group: "", plural }).get(objectKey({ namespace, name: wanted }))?.object;
+    cache.of({ group: "", version: "v1", plural }).get(objectKey({ namespace, name: wanted }))
+      ?.object;
   return {
     service,
     // Both are looked up in the caches of their kinds.

@@ -5,7 +5,7 @@ import type { ObjectRef } from "../api/machinery/object-key.ts";
 import { failure } from "../api/machinery/status.ts";
 import { StoreUnavailableError } from "../store/store.ts";
 import type { Compare, CommitResult, Store, Write } from "../store/store.ts";
-import { encodeStored, served, storageKey } from "./stored.ts";
+import { encodeStored, served, storageKey, storedText } from "./stored.ts";
 import type { Served } from "./stored.ts";
 import type { WatchCache } from "./watch-cache.ts";
 
@@ -78,7 +78,7 @@ export class Registry {
       compare.push({ key, modRevision: current?.revision ?? 0 });
       if (next === undefined) writes.push({ kind: "delete", key });
       else {
-        const value = encodeStored(next);
+        const value = storedText(kind, next);
         this.#cache.expect(key, value, next);
         writes.push({ kind: "put", key, value });
       }

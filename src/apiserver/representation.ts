@@ -40,7 +40,7 @@ export function renderList(view: View, page: Page): Uint8Array {
   };
   switch (form.kind) {
     case "object": {
-      const head = `{"kind":"${kind.kind}List","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)},"items":[`;
+      const head = `{"kind":"${kind.custom?.listKind ?? `${kind.kind}List`}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)},"items":[`;
       const parts: Uint8Array[] = [Buffer.from(head)];
       for (const [i, item] of page.items.entries()) {
         if (i > 0) parts.push(COMMA);

@@ -5,6 +5,7 @@ import { getObject, listOrWatch } from "./read-verbs.ts";
 import { attachPod, execPod, forwardPod } from "./pod-streams.ts";
 import { answerProxy, isProxied } from "./proxy.ts";
 import type { ResourceRoute } from "./routes.ts";
+import { answerScale } from "./scale.ts";
 import { bindPod, finalizeNamespace, readLog } from "./subresources.ts";
 import {
   createObject,
@@ -13,6 +14,7 @@ import {
   patchObject,
   updateObject,
 } from "./write-verbs.ts";
+import { withWarning } from "./write-response.ts";
 
 /** Answers a request for a resource. @throws StatusError for everything that goes wrong. */
 export async function answerResource(
@@ -30,8 +32,14 @@ export async function answerResource(
     query,
     kindCache: context.cache.of(route.definition),
   };
-  if (route.subresource !== undefined) return answerSubresource(call);
-  return route.name === undefined ? answerCollection(call) : answerObject(call);
+  const response = await answerCall(call);
+  const { deprecation } = route.definition.custom ?? {};
+  return deprecation === undefined ? response : withWarning(response, deprecation);
+}
+
+async function answerCall(call: ResourceCall): Promise<ApiResponse> {
+  if (call.route.subresource !== undefined) return answerSubresource(call);
+  return call.route.name === undefined ? answerCollection(call) : answerObject(call);
 }
 
 async function answerCollection(call: ResourceCall): Promise<ApiResponse> {
@@ -76,6 +84,8 @@ async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
   if (subresource === "status" && definition.strategy.prepareForStatusUpdate !== undefined) {
     return answerStatus(call);
   }
+  const { scale } = definition.custom ?? {};
+  if (subresource === "scale" && scale !== undefined) return answerScale(call, scale);
   // The few subresources that single kinds have.
   const handlers: Readonly<Record<string, (call: ResourceCall) => Promise<ApiResponse>>> = {
     "GET pods/log": readLog,

@@ -22,8 +22,13 @@ export type Route =
 
 export type RouteTable = ReadonlyMap<string, KindDefinition>;
 
-export function routeTable(kinds: readonly KindDefinition[]): RouteTable {
-  return new Map(kinds.map((kind) => [`${kind.group}/${kind.version}/${kind.plural}`, kind]));
+export function routeTable(kinds: readonly KindDefinition[]): Map<string, KindDefinition> {
+  return new Map(kinds.map((kind) => [routeKey(kind), kind]));
+}
+
+/** Where a kind stands in the table. */
+export function routeKey(kind: Pick<KindDefinition, "group" | "version" | "plural">): string {
+  return `${kind.group}/${kind.version}/${kind.plural}`;
 }
 
 /**

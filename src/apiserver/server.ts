@@ -13,6 +13,7 @@ import type { ClusterObjectsDeps, PublishedAddress } from "./cluster-objects.ts"
 import { compressed } from "./compression.ts";
 import type { ApiContext } from "./context.ts";
 import { publishServiceCidr } from "./default-service-cidr.ts";
+import { serveCustomKinds } from "./custom-kinds.ts";
 import { Deleter } from "./deleter.ts";
 import { Documents } from "./documents.ts";
 import { expireEvents } from "./event-expiry.ts";
@@ -28,13 +29,15 @@ import {
 import { HEALTH_PATHS, answerHealth } from "./health.ts";
 import type { RingBounds } from "./kind-cache.ts";
 import type { AgentTls } from "./logs.ts";
+import { LiveKinds } from "./live-kinds.ts";
 import { Registry } from "./registry.ts";
 import { answerResource } from "./resource.ts";
 import { requestMetrics } from "./metrics.ts";
 import type { RequestMetrics } from "./metrics.ts";
-import { parseRoute, routeTable } from "./routes.ts";
-import type { Route, RouteTable } from "./routes.ts";
+import { parseRoute } from "./routes.ts";
+import type { Route } from "./routes.ts";
 import { WatchCache } from "./watch-cache.ts";
+import type { WriteHook } from "./write-hook.ts";
 import { writeHooks } from "./write-hooks.ts";
 import { Writer } from "./writer.ts";
 
@@ -97,6 +100,7 @@ export async function createApiServer(deps: ApiServerDeps): Promise<ApiServer> {
   try {
     server = new Server(deps, cache);
     await Promise.all([createNamespaces(server.clusterObjects), server.publishServiceCidr()]);
+    await server.serveCustomKinds();
     return server;
   } catch (error) {
     await (server ?? cache)[Symbol.asyncDispose]();
@@ -110,7 +114,8 @@ class Server implements ApiServer {
   readonly #context: ApiContext;
   readonly #stop = new AbortController();
   readonly #documents: Documents;
-  readonly #routes: RouteTable;
+  readonly #live: LiveKinds;
+  readonly #hooks: Map<string, WriteHook>;
   readonly #loops: Promise<void>[] = [];
   readonly #metrics: RequestMetrics | undefined;
   #inFlight = 0;
@@ -123,10 +128,12 @@ class Server implements ApiServer {
     const namespaceKind = byResource.get("namespaces");
     if (namespaceKind === undefined) throw new Error("an API server must serve namespaces");
     const registry = new Registry(store, cache);
+    this.#live = new LiveKinds(kinds, cache);
+    this.#hooks = writeHooks({ ...deps, ...sources, cache, registry });
     const writer = new Writer({
       registry,
       namespaceKind,
-      hooks: writeHooks({ ...deps, ...sources, cache, registry }),
+      hooks: this.#hooks,
       ...sources,
     });
     this.#deps = deps;
@@ -144,8 +151,7 @@ class Server implements ApiServer {
     };
     this.clusterObjects = { cache, registry, writer, kinds: byResource, log };
     this.#metrics = deps.metrics && requestMetrics(deps.metrics, cache);
-    this.#documents = new Documents(kinds, deps.version);
-    this.#routes = routeTable(kinds);
+    this.#documents = new Documents(this.#live, deps.version);
     this.#loops.push(this.#compact());
     const eventKind = byResource.get("events");
     if (eventKind !== undefined) {
@@ -169,12 +175,25 @@ class Server implements ApiServer {
     this.#loops.push(done);
   }
 
+  /** Serves the kinds that definitions add, now and from now on. */
+  async serveCustomKinds(): Promise<void> {
+    const { kinds, cache, registry, writer, log } = this.clusterObjects;
+    const definitionKind = kinds.get("customresourcedefinitions.apiextensions.k8s.io");
+    if (definitionKind === undefined) return;
+    const { deleter, now } = this.#context;
+    const { random = Math.random } = this.#deps;
+    const state = { cache, registry, writer, deleter, live: this.#live, hooks: this.#hooks };
+    const deps = { ...state, definitionKind, log, now, random };
+    const { done } = await serveCustomKinds(deps, this.#stop.signal);
+    this.#loops.push(done);
+  }
+
   async handle(request: ApiRequest, user: User | undefined): Promise<ApiResponse> {
     const startMs = performance.now();
     const at = request.url.indexOf("?");
     const path = at === -1 ? request.url : request.url.slice(0, at);
     const query = new URLSearchParams(at === -1 ? "" : request.url.slice(at + 1));
-    const route = parseRoute(path, this.#routes);
+    const route = parseRoute(path, this.#live.routes);
     this.#inFlight++;
     const response = await this.#answer(request, user, route, path, query)
       .then((answer) => (isCompressible(route) ? compressed(request, answer) : answer))

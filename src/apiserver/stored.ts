@@ -36,7 +36,12 @@ export interface Served {
   readonly bytes: Uint8Array;
 }
 
-/** The text to store. Equal objects give equal texts only if their keys are in the same order. */
+/** The text to store of an object of a kind, in the version in which the kind is stored. */
+export function storedText(kind: KindDefinition, object: KubernetesObject): string {
+  return encodeStored(kind.custom?.toStored(object) ?? object);
+}
+
+/** An object's JSON as stores have it. Equal objects give equal texts only if their keys are in the same order. */
 export function encodeStored(object: KubernetesObject): string {
   const { kind, apiVersion, metadata, ...rest } = object;
   const { resourceVersion: _, ...kept } = metadata;
@@ -55,6 +60,11 @@ function atRevision(object: KubernetesObject, revision: number): KubernetesObjec
   };
 }
 
+function completed({ strategy }: KindDefinition, parsed: KubernetesObject): KubernetesObject {
+  const defaulted = strategy.defaults(parsed);
+  return strategy.completeStored?.(defaulted) ?? defaulted;
+}
+
 /**
  * Reads what is stored, with defaults that were added to the kind since it was written (SVC-010).
  * @throws SyntaxError when the stored text is not JSON.
@@ -62,9 +72,7 @@ function atRevision(object: KubernetesObject, revision: number): KubernetesObjec
 export function decodeStored(kind: KindDefinition, key: ObjectKey, entry: Entry): Served {
   // Only this server writes below REGISTRY, and only validated objects.
   const parsed = sharing(JSON.parse(entry.value) as KubernetesObject);
-  const { strategy } = kind;
-  const defaulted = strategy.defaults(parsed);
-  const object = strategy.completeStored?.(defaulted) ?? defaulted;
+  const object = kind.custom?.fromStored(parsed) ?? completed(kind, parsed);
   const text = object === parsed ? entry.value : encodeStored(object);
   return served(kind, key, object, text, entry.modRevision);
 }

@@ -1,3 +1,4 @@
+import { apiVersionOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
@@ -5,7 +6,7 @@ import { sleep } from "../async/sleep.ts";
 import { CompactedError } from "../store/store.ts";
 import type { Entry, Store, StoreEvent } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { versionFromFuture } from "./failures.ts";
+import { unknownPath, versionFromFuture } from "./failures.ts";
 import { KindCache } from "./kind-cache.ts";
 import type { RingBounds } from "./kind-cache.ts";
 import { REGISTRY, decodeStored, served, storagePrefix } from "./stored.ts";
@@ -35,7 +36,10 @@ interface Waiter {
  */
 export class WatchCache implements AsyncDisposable {
   readonly #deps: WatchCacheDeps;
-  readonly #byPrefix: ReadonlyMap<string, KindCache>;
+  /** By storage prefix: a cache for each version of the resource. */
+  readonly #byPrefix = new Map<string, readonly KindCache[]>();
+  /** Changes that arrive while a resource is being loaded. */
+  readonly #loading = new Map<string, Loading>();
   readonly #stop = new AbortController();
   readonly #expected = new Map<
     string,
@@ -49,9 +53,9 @@ export class WatchCache implements AsyncDisposable {
   private constructor(deps: WatchCacheDeps, revision: number) {
     this.#deps = deps;
     this.#applied = revision;
-    this.#byPrefix = new Map(
-      deps.kinds.map((kind) => [storagePrefix(kind), new KindCache(kind, revision, deps.bounds)]),
-    );
+    for (const kind of deps.kinds) {
+      this.#byPrefix.set(storagePrefix(kind), [new KindCache(kind, revision, deps.bounds)]);
+    }
   }
 
   /** Loads everything and follows from there. */
@@ -73,15 +77,56 @@ export class WatchCache implements AsyncDisposable {
     return this.#problem;
   }
 
-  /** @throws Error for a kind that is not served. */
-  of(kind: Pick<KindDefinition, "group" | "plural">): KindCache {
-    const cache = this.#byPrefix.get(storagePrefix(kind));
-    if (cache === undefined) throw new Error(`kind not served: ${kind.plural}.${kind.group}`);
+  /** @throws StatusError 404 for a kind that is not, or no longer, served. */
+  of(kind: Pick<KindDefinition, "group" | "plural" | "version">): KindCache {
+    const caches = this.#byPrefix.get(storagePrefix(kind));
+    const cache = caches?.find(({ definition }) => definition.version === kind.version);
+    if (cache === undefined) throw unknownPath();
     return cache;
   }
 
   kinds(): readonly KindCache[] {
-    return [...this.#byPrefix.values()];
+    return [...this.#byPrefix.values()].flat();
+  }
+
+  /**
+   * Serves a resource in these versions, in place of how it was served before. Resolves when its objects are
+   * loaded; until then the old state is served. Watches of the old state end.
+   * @throws Error when the store cannot be read.
+   */
+  async serve(kinds: readonly KindDefinition[]): Promise<void> {
+    const [first] = kinds;
+    if (first === undefined)
+      throw new Error("a resource is served in at least one version, got none");
+    const prefix = storagePrefix(first);
+    const loading: Loading = { events: [], isStale: false };
+    this.#loading.set(prefix, loading);
+    try {
+      const caches = kinds.map((kind) => new KindCache(kind, 0, this.#deps.bounds));
+      do {
+        loading.isStale = false;
+        loading.events.length = 0;
+        const { entries, revision } = await this.#deps.store.range({ prefix });
+        // From here on what happened after `revision` is among the events.
+        await this.reached(revision);
+        for (const cache of caches)
+          cache.reset(this.#decodeAll(cache.definition, entries), revision);
+        for (const event of loading.events) {
+          if (revisionOf(event) > revision) this.#applyTo(caches, event);
+        }
+      } while (loading.isStale);
+      this.drop(first);
+      this.#byPrefix.set(prefix, caches);
+    } finally {
+      this.#loading.delete(prefix);
+    }
+  }
+
+  /** Serves a resource no more; its watches end. */
+  drop(kind: Pick<KindDefinition, "group" | "plural">): void {
+    const prefix = storagePrefix(kind);
+    for (const cache of this.#byPrefix.get(prefix) ?? []) cache.close();
+    this.#byPrefix.delete(prefix);
   }
 
   /** Announces what is about to be written, so that it need not be parsed when it comes back. */
@@ -163,18 +208,12 @@ export class WatchCache implements AsyncDisposable {
     const changed = new Set<KindCache>();
     let revision = this.#applied;
     for (const event of events) {
-      const storeKey = event.kind === "put" ? event.entry.key : event.key;
-      revision = event.kind === "put" ? event.entry.modRevision : event.revision;
-      const place = this.#placeOf(storeKey);
-      if (place === undefined) continue;
-      const before = place.cache.get(place.key);
-      const after =
-        event.kind === "put"
-          ? this.#decode(place.cache.definition, place.key, event.entry)
-          : undefined;
-      if (before === undefined && after === undefined) continue;
-      place.cache.apply({ revision, before, after, frames: new Map() });
-      changed.add(place.cache);
+      revision = revisionOf(event);
+      const prefix = prefixOf(keyOf(event));
+      this.#loading.get(prefix)?.events.push(event);
+      const caches = this.#byPrefix.get(prefix);
+      if (caches === undefined) this.#expected.delete(keyOf(event));
+      else for (const cache of this.#applyTo(caches, event)) changed.add(cache);
     }
     this.#advance(revision);
     for (const cache of changed) cache.notify();
@@ -185,24 +224,57 @@ export class WatchCache implements AsyncDisposable {
     for (const waiter of this.#waiting) if (waiter.revision <= revision) waiter.arrived();
   }
 
-  #load(entries: readonly Entry[], revision: number): void {
-    const items = new Map<KindCache, Served[]>();
-    for (const cache of this.#byPrefix.values()) items.set(cache, []);
-    for (const entry of entries) {
-      const place = this.#placeOf(entry.key);
-      if (place === undefined) continue;
-      const item = this.#decode(place.cache.definition, place.key, entry);
-      if (item !== undefined) items.get(place.cache)?.push(item);
-    }
-    for (const [cache, list] of items) cache.reset(list, revision);
+  /** @returns the caches that the event changed: one for each version of the resource. */
+  #applyTo(caches: readonly KindCache[], event: StoreEvent): readonly KindCache[] {
+    const storeKey = keyOf(event);
+    const expected = this.#expected.get(storeKey);
+    const isExpected = event.kind === "put" && expected?.text === event.entry.value;
+    if (isExpected) this.#expected.delete(storeKey);
+    return caches.filter((cache) => {
+      const key = objectKeyIn(storeKey);
+      const before = cache.get(key);
+      const after =
+        event.kind === "put"
+          ? this.#decode(cache.definition, event.entry, isExpected ? expected?.object : undefined)
+          : undefined;
+      if (before === undefined && after === undefined) return false;
+      cache.apply({ revision: revisionOf(event), before, after, frames: new Map() });
+      return true;
+    });
   }
 
-  /** @returns undefined, after logging it, for an entry that cannot be read: it must not hide the others. */
-  #decode(kind: KindDefinition, key: ObjectKey, entry: Entry): Served | undefined {
-    const expected = this.#expected.get(entry.key);
-    if (expected?.text === entry.value) {
-      this.#expected.delete(entry.key);
-      return served(kind, key, expected.object, expected.text, entry.modRevision);
+  #load(entries: readonly Entry[], revision: number): void {
+    for (const loading of this.#loading.values()) loading.isStale = true;
+    const byPrefix = new Map<string, Entry[]>();
+    for (const entry of entries) {
+      const prefix = prefixOf(entry.key);
+      const list = byPrefix.get(prefix);
+      if (list === undefined) byPrefix.set(prefix, [entry]);
+      else list.push(entry);
+    }
+    for (const [prefix, caches] of this.#byPrefix) {
+      const own = byPrefix.get(prefix) ?? [];
+      for (const cache of caches) cache.reset(this.#decodeAll(cache.definition, own), revision);
+    }
+  }
+
+  #decodeAll(kind: KindDefinition, entries: readonly Entry[]): readonly Served[] {
+    return entries.flatMap((entry) => this.#decode(kind, entry, undefined) ?? []);
+  }
+
+  /**
+   * @param written The object that this server has just written as the entry, which saves parsing it.
+   * @returns undefined, after logging it, for an entry that cannot be read: it must not hide the others.
+   */
+  #decode(
+    kind: KindDefinition,
+    entry: Entry,
+    written: KubernetesObject | undefined,
+  ): Served | undefined {
+    const key = objectKeyIn(entry.key);
+    // A resource of several versions is written in one of them, and read in all.
+    if (written?.apiVersion === apiVersionOf(kind)) {
+      return served(kind, key, written, entry.value, entry.modRevision);
     }
     try {
       return decodeStored(kind, key, entry);
@@ -214,12 +286,29 @@ export class WatchCache implements AsyncDisposable {
       return undefined;
     }
   }
+}
 
-  #placeOf(storeKey: string): { readonly cache: KindCache; readonly key: ObjectKey } | undefined {
-    // "/registry/GROUP/PLURAL/" ends at the fourth slash.
-    const end = storeKey.indexOf("/", storeKey.indexOf("/", REGISTRY.length) + 1) + 1;
-    const cache = this.#byPrefix.get(storeKey.slice(0, end));
-    // The rest of a storage key is the object's key by construction (storageKey).
-    return cache === undefined ? undefined : { cache, key: storeKey.slice(end) as ObjectKey };
-  }
+/** A resource that is being loaded: what has happened since, and whether its beginning was missed. */
+interface Loading {
+  readonly events: StoreEvent[];
+  isStale: boolean;
+}
+
+function keyOf(event: StoreEvent): string {
+  return event.kind === "put" ? event.entry.key : event.key;
+}
+
+function revisionOf(event: StoreEvent): number {
+  return event.kind === "put" ? event.entry.modRevision : event.revision;
+}
+
+/** "/registry/GROUP/PLURAL/" ends at the fourth slash. */
+function prefixOf(storeKey: string): string {
+  const end = storeKey.indexOf("/", storeKey.indexOf("/", REGISTRY.length) + 1) + 1;
+  return storeKey.slice(0, end);
+}
+
+function objectKeyIn(storeKey: string): ObjectKey {
+  // The rest of a storage key is the object's key by construction (storageKey).
+  return storeKey.slice(prefixOf(storeKey).length) as ObjectKey;
 }

@@ -91,6 +91,7 @@ async function* stream(
     // One frame goes out as it is, the same bytes to all watchers.
     if (only !== undefined) yield batch.length === 1 ? only : Buffer.concat(batch);
     if (read.events.length > 0) continue;
+    if (kindCache.isClosed) return;
     const time = now();
     const isOver = time >= endsAt;
     if (query.allowWatchBookmarks && (isOver || time >= nextBookmark)) {

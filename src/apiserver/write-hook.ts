@@ -32,6 +32,8 @@ export interface WriteHook {
   admit?(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Admitted;
   /** Why this object may not be deleted at all; undefined: it may. */
   refuseDeletion?(object: KubernetesObject): string | undefined;
+  /** What the object is from the moment on that its deletion begins; called once. */
+  beginDeletion?(object: KubernetesObject): KubernetesObject;
   /** What changes in the same commit when this object, as it was stored, goes. */
   alsoDeleted?(object: KubernetesObject): Companions;
   /** What is wrong beside what the kind's own validation finds, since it depends on the user. */

@@ -3,6 +3,7 @@ import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { Service } from "../api/v1/service.ts";
 import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
 import type { Cidr } from "../net/cidr.ts";
+import { definitionHook } from "./custom-kinds.ts";
 import type { User } from "./exchange.ts";
 import { denyNewExternalIps } from "./external-ips.ts";
 import { endpointsAddresses, loopbackHook, sliceAddresses } from "./loopback-writers.ts";
@@ -29,7 +30,7 @@ export interface WriteHooksDeps {
 const IMMORTAL_NAMESPACES = ["default", "kube-system", "kube-public"];
 
 /** What single kinds need beyond their strategy, by resource name. */
-export function writeHooks(deps: WriteHooksDeps): ReadonlyMap<string, WriteHook> {
+export function writeHooks(deps: WriteHooksDeps): Map<string, WriteHook> {
   const { loopbackPodCidrs: podCidrs = [], loopbackWriters: mayWrite = () => false } = deps;
   const hooks = new Map<string, WriteHook>();
   hooks.set("endpoints", loopbackHook(endpointsAddresses, podCidrs, mayWrite));
@@ -38,6 +39,7 @@ export function writeHooks(deps: WriteHooksDeps): ReadonlyMap<string, WriteHook>
     refuseDeletion: ({ metadata }) =>
       IMMORTAL_NAMESPACES.includes(metadata.name) ? "this namespace may not be deleted" : undefined,
   });
+  hooks.set("customresourcedefinitions.apiextensions.k8s.io", definitionHook(deps.now));
   const kinds = new Map(deps.kinds.map((kind) => [resourceNameOf(kind), kind]));
   const services = kinds.get("services");
   if (services !== undefined) hooks.set("services", serviceHook(deps, kinds, services));

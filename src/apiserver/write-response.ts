@@ -22,6 +22,13 @@ export function writtenResponse(
   );
 }
 
+/** The answer with one more `Warning` header. */
+export function withWarning(response: ApiResponse, text: string): ApiResponse {
+  const warning = response.headers["warning"];
+  const values = [...(warning === undefined ? [] : [warning]), warningValue(text)];
+  return { ...response, headers: { ...response.headers, warning: values.join(", ") } };
+}
+
 /** One value of a `Warning` header (RFC 7234 5.5); characters that a header may not carry become "?". */
 function warningValue(text: string): string {
   const quoted = text.replace(/[^\x20-\x7e]/g, "?").replace(/["\\]/g, "\\$&");

@@ -80,7 +80,7 @@ export async function patchObject(
 }
 
 /** Whoever changes a field comes to own it. */
-function writeOptionsOf({ request, user }: ResourceCall, query: WriteQuery): WriteOptions {
+export function writeOptionsOf({ request, user }: ResourceCall, query: WriteQuery): WriteOptions {
   const manager = managerOf(query.fieldManager, request.headers["user-agent"]);
   return { dryRun: query.dryRun, user, ownership: { kind: "updater", manager } };
 }

@@ -99,6 +99,7 @@ export class Writer {
         ...validateMetadata(object.metadata, {
           namespaced: kind.namespaced,
           nameProblems: (name, isPrefix) => strategy.nameProblems(name, isPrefix),
+          plainFinalizers: strategy.plainFinalizers,
         }),
         ...strategy.validateCreate(object),
       ]);
@@ -177,6 +178,12 @@ export class Writer {
   checkDeletion(kind: KindDefinition, object: KubernetesObject): void {
     const why = this.#deps.hooks.get(resourceNameOf(kind))?.refuseDeletion?.(object);
     if (why !== undefined) throw forbidden(kind, object.metadata.name, why);
+  }
+
+  /** The object as it is from the moment on that its deletion begins. */
+  beginDeletion(kind: KindDefinition, object: KubernetesObject): KubernetesObject {
+    if (object.metadata.deletionTimestamp !== undefined) return object;
+    return this.#deps.hooks.get(resourceNameOf(kind))?.beginDeletion?.(object) ?? object;
   }
 
   /** What changes in the same commit when an object, as it was stored, goes. */
@@ -316,7 +323,7 @@ function updateErrors(
   old: KubernetesObject,
 ): readonly FieldError[] {
   const { strategy } = kind;
-  const errors = validateMetadataUpdate(object.metadata, old.metadata);
+  const errors = validateMetadataUpdate(object.metadata, old.metadata, strategy);
   switch (part) {
     case "main":
       return [...errors, ...strategy.validateUpdate(object, old)];

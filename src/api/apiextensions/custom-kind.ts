@@ -90,17 +90,11 @@ function convert(
   apiVersion: string,
   schema: Structural,
 ): KubernetesObject {
-  // An object of the API is a JSON object.
+  // An object of the API is a JSON object, and stays one with its kind and metadata.
   const shaped = shapeObject(schema, object as unknown as JsonObject);
   // Only defaults of a schema that has changed can be too large; the object is shown without them.
-  const content = shaped.kind === "decoded" ? shaped.object : object;
-  return { ...object, ...content, apiVersion, ...pruned(object, content) };
-}
-
-/** Keys of the old object that the new one lacks, set to be left out of its JSON. */
-function pruned(object: object, content: object): object {
-  const gone = Object.keys(object).filter((key) => !Object.hasOwn(content, key));
-  return Object.fromEntries(gone.map((key) => [key, undefined]));
+  if (shaped.kind === "malformed") return { ...object, apiVersion };
+  return { ...(shaped.object as unknown as KubernetesObject), apiVersion };
 }
 
 function strategyOf(
@@ -129,6 +123,7 @@ function strategyOf(
       : {}),
     validateCreate: (object) => validate(object),
     validateUpdate: validate,
+    plainFinalizers: true,
     createOnUpdate: false,
     // Upstream: custom resources take updates without a version only as patches do.
     unconditionalUpdate: false,

@@ -1,6 +1,6 @@
 import { NAME_COLUMN } from "../machinery/cells.ts";
 import type { KindDefinition } from "../machinery/kind.ts";
-import { PLAIN_STRATEGY, keepAllButStatus } from "../machinery/strategy.ts";
+import { PLAIN_STRATEGY, keepAllButStatus, keepStatus } from "../machinery/strategy.ts";
 import {
   defaultCustomResourceDefinition,
   withStoredVersion,
@@ -38,14 +38,14 @@ export const customResourceDefinitionKind: KindDefinition<CustomResourceDefiniti
   strategy: {
     ...PLAIN_STRATEGY,
     defaults: defaultCustomResourceDefinition,
-    prepareForCreate: ({ status: _, ...object }) => withStoredVersion(object),
-    prepareForUpdate: ({ status: _, ...object }, old) =>
-      withStoredVersion(old.status === undefined ? object : { ...object, status: old.status }),
+    prepareForCreate: (object) => withStoredVersion({ ...object, status: undefined }),
+    prepareForUpdate: (object, old) => withStoredVersion(keepStatus(object, old)),
     prepareForStatusUpdate: keepAllButStatus,
     validateCreate: validateDefinition,
     validateUpdate: validateDefinitionUpdate,
     validateStatusUpdate: validateDefinitionStatus,
     warnings: definitionWarnings,
+    plainFinalizers: true,
     unconditionalUpdate: false,
     generation: "spec",
   },

@@ -89,12 +89,17 @@ function isRgb(text: string): boolean {
 function isIsbn10(text: string): boolean {
   const digits = text.replaceAll(/[- ]/g, "");
   if (!/^\d{9}[\dX]$/.test(digits)) return false;
-  const sum = [...digits].reduce((all, c, i) => all + (c === "X" ? 10 : Number(c)) * (10 - i), 0);
+  const sum = Array.from(digits).reduce(
+    (all, c, i) => all + (c === "X" ? 10 : Number(c)) * (10 - i),
+    0,
+  );
   return sum % 11 === 0;
 }
 
 function isIsbn13(text: string): boolean {
   const digits = text.replaceAll(/[- ]/g, "");
   if (!/^\d{13}$/.test(digits)) return false;
-  return [...digits].reduce((all, c, i) => all + Number(c) * (i % 2 === 0 ? 1 : 3), 0) % 10 === 0;
+  return (
+    Array.from(digits).reduce((all, c, i) => all + Number(c) * (i % 2 === 0 ? 1 : 3), 0) % 10 === 0
+  );
 }

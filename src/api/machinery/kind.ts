@@ -50,6 +50,11 @@ export interface Strategy<T extends KubernetesObject> {
   warnings?(object: T, old?: T): readonly string[];
   /** Validates metadata.name: problems in upstream's wording, empty when fine. */
   nameProblems(name: string, isPrefix: boolean): readonly string[];
+  /**
+   * Finalizers need no domain: what upstream asks of its own kinds it does not ask of custom resources and
+   * their definitions.
+   */
+  readonly plainFinalizers?: boolean;
   /** PUT to a missing name creates it. */
   readonly createOnUpdate: boolean;
   /** PUT without resourceVersion is accepted. */

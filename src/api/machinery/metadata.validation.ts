@@ -9,6 +9,8 @@ export interface MetadataRules {
   readonly namespaced: boolean;
   /** As in `Strategy.nameProblems`. */
   nameProblems(name: string, isPrefix: boolean): readonly string[];
+  /** As in `Strategy.plainFinalizers`. */
+  readonly plainFinalizers?: boolean | undefined;
 }
 
 const MAX_ANNOTATION_BYTES = 256 * 1024;
@@ -24,7 +26,7 @@ export function validateMetadata(meta: ObjectMeta, rules: MetadataRules): readon
     ...validateName(meta, rules),
     ...validateNamespace(meta, rules.namespaced),
     ...validateNonNegative(meta.generation, "metadata.generation"),
-    ...validateCommon(meta),
+    ...validateCommon(meta, rules),
   ];
 }
 
@@ -32,7 +34,11 @@ export function validateMetadata(meta: ObjectMeta, rules: MetadataRules): readon
  * Checks what of an object's metadata an update may change. What the server fills in itself (uid,
  * creationTimestamp, ...) may be absent from `meta`.
  */
-export function validateMetadataUpdate(meta: ObjectMeta, old: ObjectMeta): readonly FieldError[] {
+export function validateMetadataUpdate(
+  meta: ObjectMeta,
+  old: ObjectMeta,
+  rules: Pick<MetadataRules, "plainFinalizers"> = {},
+): readonly FieldError[] {
   const errors: FieldError[] = [];
   if (old.deletionTimestamp !== undefined) {
     const added = (meta.finalizers ?? []).filter((name) => !old.finalizers?.includes(name));
@@ -63,7 +69,7 @@ export function validateMetadataUpdate(meta: ObjectMeta, old: ObjectMeta): reado
   if ((meta.generation ?? 0) < (old.generation ?? 0) && meta.generation !== undefined) {
     errors.push(invalid("metadata.generation", meta.generation, "must not be decremented"));
   }
-  return [...errors, ...validateCommon(meta)];
+  return [...errors, ...validateCommon(meta, rules)];
 }
 
 /** Checks labels, or a selector made of them, at `path`. */
@@ -113,12 +119,15 @@ function validateNamespace(meta: ObjectMeta, namespaced: boolean): readonly Fiel
   );
 }
 
-function validateCommon(meta: ObjectMeta): readonly FieldError[] {
+function validateCommon(
+  meta: ObjectMeta,
+  { plainFinalizers = false }: Pick<MetadataRules, "plainFinalizers">,
+): readonly FieldError[] {
   return [
     ...validateLabels(meta.labels ?? {}, "metadata.labels"),
     ...validateAnnotations(meta.annotations ?? {}),
     ...validateOwnerReferences(meta.ownerReferences ?? []),
-    ...validateFinalizers(meta.finalizers ?? []),
+    ...validateFinalizers(meta.finalizers ?? [], plainFinalizers),
   ];
 }
 
@@ -166,12 +175,15 @@ function validateOwnerReferences(owners: readonly OwnerReference[]): readonly Fi
   return errors;
 }
 
-function validateFinalizers(finalizers: readonly string[]): readonly FieldError[] {
+function validateFinalizers(
+  finalizers: readonly string[],
+  isPlain: boolean,
+): readonly FieldError[] {
   const path = "metadata.finalizers";
   const errors = finalizers.flatMap((name) => {
     const problems = qualifiedNameProblems(name);
     if (problems.length > 0) return problems.map((problem) => invalid(path, name, problem));
-    return name.includes("/") || STANDARD_FINALIZERS.includes(name)
+    return isPlain || name.includes("/") || STANDARD_FINALIZERS.includes(name)
       ? []
       : [
           invalid(

@@ -2,6 +2,7 @@ import { deleteOptions } from "./delete-options.ts";
 import type { JsonObject } from "./json.ts";
 import { jsonFieldsOf, resolved } from "./json-fields.ts";
 import type { KindDefinition } from "./kind.ts";
+import { objectMeta } from "./metadata.ts";
 import type { Field, ListType, MessageType, SchemaType } from "./schema.ts";
 
 const META = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -11,7 +12,7 @@ const INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 /** Name of a schema that requests and responses refer to. */
 export const PATCH_SCHEMA = `${META}.Patch`;
 
-type Described = Pick<KindDefinition, "group" | "version" | "kind" | "schema">;
+type Described = Pick<KindDefinition, "group" | "version" | "kind" | "schema" | "custom">;
 
 /** What a schema in `components` is called when it is the list of a kind. */
 export function listSchemaName(kind: Pick<KindDefinition, "schema">): string {
@@ -29,7 +30,11 @@ export function refTo(name: string): JsonObject {
 export function componentSchemas(kinds: readonly Described[]): JsonObject {
   const schemas = new Map<string, JsonObject>(Object.entries(SHARED));
   for (const kind of kinds) {
-    addMessage(schemas, kind.schema, [kind]);
+    if (kind.custom === undefined) addMessage(schemas, kind.schema, [kind]);
+    else {
+      schemas.set(kind.schema.name, kind.custom.openApi());
+      addMessage(schemas, objectMeta);
+    }
     schemas.set(listSchemaName(kind), listSchema(kind));
   }
   addMessage(

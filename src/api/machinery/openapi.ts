@@ -5,7 +5,7 @@ import { PATCH_SCHEMA, componentSchemas, listSchemaName, refTo } from "./openapi
 
 type Described = Pick<
   KindDefinition,
-  "group" | "version" | "kind" | "plural" | "namespaced" | "schema"
+  "group" | "version" | "kind" | "plural" | "namespaced" | "schema" | "custom"
 > & { readonly strategy: Pick<KindDefinition["strategy"], "prepareForStatusUpdate"> };
 
 const PATCH_MEDIA_TYPES = [
@@ -127,7 +127,11 @@ function withBody(kind: Described, base: JsonObject): JsonObject {
 }
 
 function patchOperation(kind: Described): JsonObject {
-  const content = PATCH_MEDIA_TYPES.map((type) => [type, { schema: refTo(PATCH_SCHEMA) }]);
+  // kubectl asks here which patches a kind takes.
+  const types = PATCH_MEDIA_TYPES.filter(
+    (type) => kind.custom === undefined || !type.includes("strategic"),
+  );
+  const content = types.map((type) => [type, { schema: refTo(PATCH_SCHEMA) }]);
   return {
     ...operation(kind, "patch", [...WRITE_PARAMETERS, query("force", "boolean")], kind.schema.name),
     requestBody: { required: true, content: Object.fromEntries(content) },
