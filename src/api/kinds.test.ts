@@ -34,6 +34,12 @@ const CLASS_NAMES: Readonly<Record<string, string>> = {
   "io.k8s.api.core.v1.EndpointPort": "CoreV1EndpointPort",
   "io.k8s.api.core.v1.ResourceClaim": "CoreV1ResourceClaim",
   "io.k8s.api.discovery.v1.EndpointPort": "DiscoveryV1EndpointPort",
+  // It has no fields, and client-node no class for it.
+  "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus": "any",
+  "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference":
+    "ApiextensionsV1ServiceReference",
+  "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.WebhookClientConfig":
+    "ApiextensionsV1WebhookClientConfig",
 };
 
 function attributesOf(type: MessageType): readonly Attribute[] | undefined {
@@ -164,6 +170,7 @@ describe("KINDS", () => {
       "discovery.k8s.io/v1 EndpointSlice",
       "networking.k8s.io/v1 IPAddress ip",
       "networking.k8s.io/v1 ServiceCIDR",
+      "apiextensions.k8s.io/v1 CustomResourceDefinition crd crds",
     ]);
     const inAll = KINDS.filter((kind) => kind.categories.includes("all")).map((kind) => kind.kind);
     assert.deepEqual(inAll, ["Pod", "Service"]);

@@ -1,3 +1,5 @@
+import { servedKindOf } from "../api/apiextensions/custom-kind.ts";
+import { customResourceDefinitionKind } from "../api/apiextensions/customresourcedefinition.kind.ts";
 import { KINDS } from "../api/kinds.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { resourceNameOf } from "../api/machinery/kind.ts";
@@ -31,18 +33,35 @@ const REMAINING_RETRY_MS = 200;
 /** Empties a Namespace that is being deleted, and then lets it go. */
 export function startNamespaceController(deps: NamespaceControllerDeps): AsyncDisposable {
   const { client, informers, log, metrics } = deps;
-  const kinds = (deps.kinds ?? KINDS).filter(({ namespaced }) => namespaced);
+  const builtIn = (deps.kinds ?? KINDS).filter(({ namespaced }) => namespaced);
   const namespaces = informers.of(namespaceKind);
 
   const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
     const namespace = namespaces.get(key);
     if (namespace === undefined || !isEmptied(namespace)) return { kind: "done" };
     const { name } = namespace.metadata;
+    const kinds = [...builtIn, ...(await customKinds(signal))];
     let remaining = 0;
     for (const kind of kinds) remaining += await empty(kind, name, signal);
     if (remaining > 0) return { kind: "again", afterMs: REMAINING_RETRY_MS };
     await release(namespace, signal);
     return { kind: "done" };
+  };
+
+  const definitions = async (signal: AbortSignal) => {
+    try {
+      return (await client.list(customResourceDefinitionKind, { signal })).items;
+    } catch (error) {
+      // A server without definitions has no custom resources either.
+      if (!hasReason(error, "NotFound")) throw error;
+      return [];
+    }
+  };
+
+  /** Asked for anew each time: a definition that is not known yet would leave its objects behind. */
+  const customKinds = async (signal: AbortSignal): Promise<readonly KindDefinition[]> => {
+    const items = await definitions(signal);
+    return items.flatMap(servedKindOf).filter(({ namespaced }) => namespaced);
   };
 
   /** @returns how many objects are left: they wait for a grace or a finalizer. */

@@ -1,4 +1,3 @@
-import { deepEqual } from "../machinery/json.ts";
 import type { JsonObject } from "../machinery/json.ts";
 import type { KindDefinition, ScalePaths } from "../machinery/kind.ts";
 import { apiVersionOf } from "../machinery/kind.ts";
@@ -12,6 +11,7 @@ import type {
   CustomResourceDefinitionVersion,
 } from "./customresourcedefinition.ts";
 import { schemaOf } from "./customresourcedefinition.validation.ts";
+import { asServed } from "./definition-status.ts";
 import { namesOf, parseJsonPath } from "./json-path.ts";
 import { shapeObject } from "./shape.ts";
 import { structuralOf } from "./structural.ts";
@@ -24,12 +24,18 @@ export interface CustomVersion {
   readonly definition: KindDefinition;
 }
 
-/** The kinds that a definition adds, one for each version, the preferred one first. */
+/**
+ * The kinds that a definition adds, one for each version, the preferred one first. Schemas are made ready when
+ * they are first needed, so that a kind that nobody uses costs next to nothing.
+ */
 export function customVersions(crd: CustomResourceDefinition): readonly CustomVersion[] {
   const storage = crd.spec.versions.find((version) => version.storage);
   if (storage === undefined) return [];
   const schemas = new Map(
-    crd.spec.versions.map((version) => [version.name, structuralOf(schemaOf(version) ?? {})]),
+    crd.spec.versions.map((version) => [
+      version.name,
+      once(() => structuralOf(schemaOf(version) ?? {})),
+    ]),
   );
   return crd.spec.versions
     .toSorted((a, b) => compareVersions(a.name, b.name))
@@ -41,16 +47,30 @@ export function customVersions(crd: CustomResourceDefinition): readonly CustomVe
     });
 }
 
+/** The kind of a definition in the version that clients prefer; none while it is not served. */
+export function servedKindOf(crd: CustomResourceDefinition): readonly KindDefinition[] {
+  const served = asServed(crd);
+  const versions = served === undefined ? [] : customVersions(served);
+  return versions
+    .filter((version) => version.served)
+    .map(({ definition }) => definition)
+    .slice(0, 1);
+}
+
 function customKind(
   crd: CustomResourceDefinition,
   version: CustomResourceDefinitionVersion,
-  schema: Structural,
-  storage: { readonly version: CustomResourceDefinitionVersion; readonly schema: Structural },
+  schema: () => Structural,
+  storage: {
+    readonly version: CustomResourceDefinitionVersion;
+    readonly schema: () => Structural;
+  },
 ): KindDefinition {
   const { group, names, scope } = crd.spec;
   const id = { group, version: version.name, kind: names.kind };
   const isStorageVersion = version === storage.version;
   const stored = { group, version: storage.version.name };
+  const message = once(() => messageOfKind(schemaName(id), schema()));
   return {
     ...id,
     plural: names.plural,
@@ -58,22 +78,30 @@ function customKind(
     shortNames: names.shortNames ?? [],
     categories: names.categories ?? [],
     namespaced: scope === "Namespaced",
-    schema: messageOfKind(schemaName(id), schema),
+    get schema() {
+      return message();
+    },
     columns: columnsOf(version.additionalPrinterColumns),
     selectableFields: selectableFieldsOf(version.selectableFields),
     strategy: strategyOf(version, schema),
     custom: {
-      decode: (value) => shapeObject(schema, value),
+      decode: (value) => shapeObject(schema(), value),
       openApi: () => publishedSchema(schemaOf(version) ?? {}, id),
       toStored: (object) =>
-        isStorageVersion ? object : convert(object, apiVersionOf(stored), storage.schema),
-      fromStored: (object) => convert(object, apiVersionOf(id), schema),
+        isStorageVersion ? object : convert(object, apiVersionOf(stored), storage.schema()),
+      fromStored: (object) => convert(object, apiVersionOf(id), schema()),
       isStorageVersion,
       scale: scalePathsOf(version),
       deprecation: deprecationOf(crd, version),
       listKind: names.listKind ?? `${names.kind}List`,
     },
   };
+}
+
+/** Makes the value on the first call, and remembers it. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** `com.example.stable.v1.CronTab` for group stable.example.com: as upstream names schemas. */
@@ -99,11 +127,11 @@ function convert(
 
 function strategyOf(
   version: CustomResourceDefinitionVersion,
-  schema: Structural,
+  schema: () => Structural,
 ): KindDefinition["strategy"] {
   const hasStatus = version.subresources?.status !== undefined;
   const validate = (object: KubernetesObject, old?: KubernetesObject) =>
-    validateCustomValue(schema, object, old === undefined ? {} : { old });
+    validateCustomValue(schema(), object, old === undefined ? {} : { old });
   const withoutStatus = (object: KubernetesObject): KubernetesObject => {
     const { status: _, ...rest } = object as KubernetesObject & { status?: unknown };
     return rest;
@@ -160,9 +188,4 @@ function deprecationOf(
     .toSorted((a, b) => compareVersions(a.name, b.name));
   const text = `${group}/${version.name} ${names.kind} is deprecated`;
   return newer === undefined ? text : `${text}; use ${group}/${newer.name} ${names.kind}`;
-}
-
-/** Whether two definitions serve the same: then nothing needs to be loaded anew. */
-export function servesTheSame(a: CustomResourceDefinition, b: CustomResourceDefinition): boolean {
-  return deepEqual(a.spec, b.spec);
 }

@@ -3,7 +3,6 @@ import {
   boolean,
   field,
   int32,
-  int64,
   bytes,
   list,
   message,
@@ -177,7 +176,6 @@ const crdCondition = message(
     lastTransitionTime: field(3, time, { description: "When status last changed." }),
     reason: field(4, string, { description: "One CamelCase word for programs." }),
     message: field(5, string, { description: "A sentence for people." }),
-    observedGeneration: field(6, int64, { description: "Generation that this was decided on." }),
   },
 );
 export interface CustomResourceDefinitionCondition extends ValueOf<typeof crdCondition> {}
@@ -193,7 +191,6 @@ const status = message(
     storedVersions: field(3, list(string), {
       description: "Versions in which objects may be stored.",
     }),
-    observedGeneration: field(4, int64, { description: "Generation that this was decided on." }),
   },
 );
 export interface CustomResourceDefinitionStatus extends ValueOf<typeof status> {}

@@ -16,8 +16,14 @@ const ZERO_IS_ABSENT = `
   ContainerPort.hostPort
   ContainerStateTerminated.signal
   EphemeralContainerCommon.stdin EphemeralContainerCommon.stdinOnce EphemeralContainerCommon.tty
+  CustomResourceColumnDefinition.priority
+  CustomResourceDefinitionSpec.preserveUnknownFields
+  CustomResourceDefinitionVersion.deprecated
   Event.count
   EventSeries.count
+  JSONSchemaProps.exclusiveMaximum JSONSchemaProps.exclusiveMinimum JSONSchemaProps.nullable
+  JSONSchemaProps.uniqueItems
+  JSONSchemaProps.x-kubernetes-embedded-resource JSONSchemaProps.x-kubernetes-int-or-string
   NFSVolumeSource.readOnly
   NodeSpec.unschedulable
   ObjectMeta.generation
