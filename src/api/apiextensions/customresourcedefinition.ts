@@ -67,7 +67,6 @@ const scaleSubresource = message(
     }),
   },
 );
-export interface CustomResourceSubresourceScale extends ValueOf<typeof scaleSubresource> {}
 
 const subresources = message(
   `${EXTENSIONS}.CustomResourceSubresources`,
