@@ -139,6 +139,25 @@ describe("custom resources", () => {
     assert.deepEqual(same.json["metadata"]?.["generation"], 2);
   });
 
+  it("have a status like any other field where their version has no /status", async () => {
+    await using server = await startTestServer();
+    const version = {
+      name: "v1",
+      served: true,
+      storage: true,
+      schema: {
+        openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+      },
+    };
+    await establish(server, twoVersions("v1", { versions: [version] }));
+    await server.call("POST", WIDGETS, { ...widget("a"), status: { a: 1 } });
+    const patched = await server.call("PATCH", `${WIDGETS}/a`, { status: { a: 2 } }, MERGE);
+    assert.deepEqual(patched.json["status"], { a: 2 });
+    assert.deepEqual(patched.json["metadata"]?.["generation"], 2);
+    assert.equal((await server.call("GET", `${WIDGETS}/a/status`)).status, 404);
+    assert.equal((await server.call("GET", `${WIDGETS}/a/scale`)).status, 404);
+  });
+
   it("are scaled through /scale", async () => {
     await using server = await startTestServer();
     await establish(server);

@@ -344,8 +344,10 @@ function withGeneration(
   if (generation === "none") return object;
   const wanted = (one: KubernetesObject) => {
     // Which fields say what is wanted differs by kind; all are plain JSON.
-    const { metadata: _m, status: _s, ...content } = one as KubernetesObject & { status?: unknown };
-    return generation === "content" ? content : (content as { spec?: unknown }).spec;
+    const { metadata: _m, status, ...content } = one as KubernetesObject & { status?: unknown };
+    if (generation === "spec") return (content as { spec?: unknown }).spec;
+    // Where no /status is served, status is a field like any other (custom resources).
+    return kind.strategy.prepareForStatusUpdate === undefined ? { ...content, status } : content;
   };
   if (deepEqual(wanted(object), wanted(old))) return object;
   const next = (old.metadata.generation ?? 0) + 1;
