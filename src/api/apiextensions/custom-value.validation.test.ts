@@ -90,7 +90,7 @@ describe("validateCustomValue()", () => {
     [
       { type: "array", items: { type: "string" }, minItems: 2, maxItems: 3 },
       ["a"],
-      ['spec: Invalid value: ["a"]: spec in body should have at least 2 items'],
+      ['spec: Invalid value: []string{"a"}: spec in body should have at least 2 items'],
     ],
     [
       { type: "array", items: { type: "string" }, maxItems: 1 },

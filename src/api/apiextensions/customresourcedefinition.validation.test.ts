@@ -98,7 +98,7 @@ describe("customResourceDefinitionKind", () => {
         })),
       },
       [
-        'spec.versions: Invalid value: ["v1","v2"]: must have exactly one version marked as storage version',
+        'spec.versions: Invalid value: []string{"v1", "v2"}: must have exactly one version marked as storage version',
       ],
     ],
     [
@@ -204,7 +204,7 @@ describe("customResourceDefinitionKind", () => {
         items: { type: "object" },
       }),
       [
-        `${AT}.properties[a].x-kubernetes-list-map-keys: Invalid value: ["name"]: entries must all be names of item properties`,
+        `${AT}.properties[a].x-kubernetes-list-map-keys: Invalid value: []string{"name"}: entries must all be names of item properties`,
       ],
     ],
     [
