@@ -19,16 +19,18 @@ import { WatcherSet } from "./watchers.ts";
 /** What the `state` table holds for a key: create revision, mod revision, value. */
 type StateRecord = readonly [createRevision: number, modRevision: number, value: string];
 
-/** What the `log` table holds for a revision: each change with the key's record before and after. */
-type LogRecord = readonly (readonly [
-  key: string,
-  before: StateRecord | null,
-  after: StateRecord | null,
-])[];
+/**
+ * What the `log` table holds for a revision: each changed key with its record before. What it was after is
+ * before the next change of the key, or in `state`; so a value is on disk once, and old records can go whole.
+ */
+type LogRecord = readonly (readonly [key: string, before: StateRecord | null])[];
+
+/** A change with both sides, as commits under way and events have it. */
+type Change = readonly [key: string, before: StateRecord | null, after: StateRecord | null];
 
 interface PendingCommit {
   readonly revision: number;
-  readonly changes: LogRecord;
+  readonly changes: readonly Change[];
   readonly resolve: (result: CommitResult) => void;
   readonly reject: (error: Error) => void;
 }
@@ -45,7 +47,7 @@ export interface EmbeddedStoreOptions {
   readonly watcherBound?: number;
 }
 
-const FORMAT = 1;
+const FORMAT = 2;
 /** Changes written in one disk transaction at most, so that one flush stays short. */
 const MAX_BATCH = 512;
 
@@ -153,7 +155,7 @@ export class EmbeddedStore implements Store {
       return { kind: "conflict", key: failed.key, current: await this.get(failed.key) };
     }
     const revision = this.#assignedRevision + 1;
-    const changes: [string, StateRecord | null, StateRecord | null][] = [];
+    const changes: Change[] = [];
     for (const write of writes) {
       const before = this.#recordOf(write.key);
       if (changes.some(([key]) => key === write.key)) {
@@ -188,12 +190,7 @@ export class EmbeddedStore implements Store {
     // Registered before the log is read, so that nothing falls between the two.
     const live = this.#watchers.add(options.prefix, this.#durableRevision);
     try {
-      const past = this.#log.getRange({
-        start: options.afterRevision + 1,
-        end: this.#durableRevision + 1,
-        snapshot: true,
-      });
-      const replay = Array.from(past, ({ key, value }) => eventsOf(key, value));
+      const replay = this.#changesAfter(options.afterRevision, this.#durableRevision);
       for (const commit of replay) {
         if (options.signal.aborted) return;
         const events = commit.filter((event) => keyOf(event).startsWith(options.prefix));
@@ -251,7 +248,8 @@ export class EmbeddedStore implements Store {
         for (const [key, , after] of changes) {
           void (after === null ? this.#state.remove(key) : this.#state.put(key, after));
         }
-        void this.#log.put(revision, changes);
+        const log: LogRecord = changes.map(([key, before]) => [key, before]);
+        void this.#log.put(revision, log);
       }
       void this.#meta.put("format", FORMAT);
       void this.#meta.put("revision", batch.at(-1)?.revision ?? this.#durableRevision);
@@ -283,6 +281,26 @@ export class EmbeddedStore implements Store {
     return pending === undefined ? (this.#state.get(key) ?? null) : pending.record;
   }
 
+  /** The events of each commit after one revision up to another, oldest first. */
+  #changesAfter(after: number, last: number): readonly (readonly StoreEvent[])[] {
+    // Backwards from the newest on disk, which may be behind `last`: a key's value before a change is what it
+    // was after the change before that.
+    const newer = new Map<string, StateRecord | null>();
+    const commits: (readonly StoreEvent[])[] = [];
+    for (const { key: revision, value } of Array.from(
+      this.#log.getRange({ start: after + 1 }),
+    ).reverse()) {
+      const changes = value.map(([key, before]): Change => {
+        const known = newer.get(key);
+        const now = known === undefined ? (this.#state.get(key) ?? null) : known;
+        newer.set(key, before);
+        return [key, before, now];
+      });
+      if (revision <= last) commits.push(eventsOf(revision, changes));
+    }
+    return commits.reverse();
+  }
+
   /** The present state with every later change taken back, newest first. */
   #stateAt(revision: number, start: string, end: string): Entry[] {
     const records = new Map<string, StateRecord>();
@@ -307,7 +325,7 @@ function entryOf(key: string, record: StateRecord): Entry {
   return { key, createRevision: record[0], modRevision: record[1], value: record[2] };
 }
 
-function eventsOf(revision: number, changes: LogRecord): readonly StoreEvent[] {
+function eventsOf(revision: number, changes: readonly Change[]): readonly StoreEvent[] {
   return changes.flatMap(([key, before, after]): StoreEvent[] => {
     const previous = before === null ? undefined : entryOf(key, before);
     if (after !== null) return [{ kind: "put", entry: entryOf(key, after), previous }];
