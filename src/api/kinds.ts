@@ -6,6 +6,12 @@ import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
 import type { KindDefinition } from "./machinery/kind.ts";
 import { ipAddressKind } from "./networking/ipaddress.kind.ts";
 import { serviceCidrKind } from "./networking/servicecidr.kind.ts";
+import {
+  clusterRoleBindingKind,
+  clusterRoleKind,
+  roleBindingKind,
+  roleKind,
+} from "./rbac/rbac.kinds.ts";
 import { configMapKind } from "./v1/configmap.kind.ts";
 import { endpointsKindFor } from "./v1/endpoints.kind.ts";
 import { eventKind } from "./v1/event.kind.ts";
@@ -41,6 +47,10 @@ export function servedKinds(options: {
     ipAddressKind,
     serviceCidrKind,
     customResourceDefinitionKind,
+    clusterRoleBindingKind,
+    clusterRoleKind,
+    roleBindingKind,
+    roleKind,
   ];
 }
 

@@ -4,8 +4,12 @@ import type { KindDefinition } from "./kind.ts";
 /** What discovery tells of a kind. */
 type Discovered = Pick<
   KindDefinition,
-  "group" | "version" | "kind" | "plural" | "singular" | "shortNames" | "categories" | "namespaced"
-> & { readonly strategy: Pick<KindDefinition["strategy"], "prepareForStatusUpdate"> };
+  "group" | "version" | "kind" | "plural" | "singular" | "namespaced"
+> &
+  Partial<Pick<KindDefinition, "shortNames" | "categories">> & {
+    /** Absent for a kind that is not stored: it can only be created. */
+    readonly strategy?: Pick<KindDefinition["strategy"], "prepareForStatusUpdate">;
+  };
 
 /** A subresource that is served beside `/status`, which follows from the kind's strategy. */
 export interface ServedSubresource {
@@ -60,7 +64,7 @@ function discoveredResource(kind: Discovered, subresources: readonly ServedSubre
     responseKind: kindName(kind),
     scope: kind.namespaced ? "Namespaced" : "Cluster",
     singularResource: kind.singular,
-    verbs: VERBS,
+    verbs: verbsOf(kind),
     ...optionalNames(kind),
     ...(own.length === 0
       ? {}
@@ -126,7 +130,7 @@ export function apiResourceList(
         singularName: kind.singular,
         namespaced: kind.namespaced,
         kind: kind.kind,
-        verbs: VERBS,
+        verbs: verbsOf(kind),
         ...optionalNames(kind),
       },
       ...subresourcesOf(kind, subresources).map(({ name, responseKind, verbs }) => ({
@@ -143,6 +147,10 @@ export function apiResourceList(
   };
 }
 
+function verbsOf({ strategy }: Discovered): readonly string[] {
+  return strategy === undefined ? ["create"] : VERBS;
+}
+
 function subresourcesOf(
   kind: Discovered,
   subresources: readonly ServedSubresource[],
@@ -153,7 +161,7 @@ function subresourcesOf(
       parent.version === kind.version &&
       parent.plural === kind.plural,
   );
-  if (kind.strategy.prepareForStatusUpdate === undefined) return declared;
+  if (kind.strategy?.prepareForStatusUpdate === undefined) return declared;
   const status = { parent: kind, name: "status", responseKind: kind, verbs: STATUS_VERBS };
   return [...declared, status];
 }
@@ -162,7 +170,7 @@ function kindName({ group, version, kind }: ServedSubresource["responseKind"]): 
   return { group, version, kind };
 }
 
-function optionalNames({ shortNames, categories }: Discovered): object {
+function optionalNames({ shortNames = [], categories = [] }: Discovered): object {
   return {
     ...(shortNames.length === 0 ? {} : { shortNames }),
     ...(categories.length === 0 ? {} : { categories }),

@@ -113,6 +113,15 @@ export interface ScalePaths {
   readonly labelSelector: readonly string[] | undefined;
 }
 
+/**
+ * A kind that can only be created and is not stored: a question whose answer is in the status of what comes
+ * back, such as SubjectAccessReview.
+ */
+export type ReviewKind = Pick<
+  KindDefinition,
+  "group" | "version" | "kind" | "plural" | "singular" | "namespaced" | "schema"
+>;
+
 /** "v1" or "discovery.k8s.io/v1". */
 export function apiVersionOf(kind: Pick<KindDefinition, "group" | "version">): string {
   return kind.group === "" ? kind.version : `${kind.group}/${kind.version}`;

@@ -6,7 +6,10 @@ import { PATCH_SCHEMA, componentSchemas, listSchemaName, refTo } from "./openapi
 type Described = Pick<
   KindDefinition,
   "group" | "version" | "kind" | "plural" | "namespaced" | "schema" | "custom"
-> & { readonly strategy: Pick<KindDefinition["strategy"], "prepareForStatusUpdate"> };
+> & {
+  /** Absent for a kind that is not stored: it can only be created. */
+  readonly strategy?: Pick<KindDefinition["strategy"], "prepareForStatusUpdate">;
+};
 
 const PATCH_MEDIA_TYPES = [
   "application/apply-patch+yaml",
@@ -59,6 +62,8 @@ function pathsOf(kind: Described): readonly (readonly [string, JsonObject])[] {
     : `${root}/${kind.plural}`;
   const object = `${collection}/{name}`;
   const scope = kind.namespaced ? [NAMESPACE] : [];
+  const post = withBody(kind, operation(kind, "post", WRITE_PARAMETERS, kind.schema.name));
+  if (kind.strategy === undefined) return [[collection, { parameters: scope, post }]];
   const list = operation(kind, "list", LIST_PARAMETERS, listSchemaName(kind));
   return [
     ...(kind.namespaced ? [[`${root}/${kind.plural}`, { get: list }] as const] : []),
@@ -67,7 +72,7 @@ function pathsOf(kind: Described): readonly (readonly [string, JsonObject])[] {
       {
         parameters: scope,
         get: list,
-        post: withBody(kind, operation(kind, "post", WRITE_PARAMETERS, kind.schema.name)),
+        post,
         delete: operation(kind, "deletecollection", LIST_PARAMETERS, undefined),
       },
     ],

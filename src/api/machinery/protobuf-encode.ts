@@ -45,11 +45,22 @@ function encodeField(writer: WireWriter, tag: number, type: SchemaType, value: u
       for (const key of Object.keys(value).toSorted()) {
         const entry = new WireWriter();
         entry.delimited(1, encodeUtf8(key));
-        encodeField(entry, 2, actual.value, value[key]);
+        encodeMapValue(entry, actual.value, value[key]);
         writer.delimited(tag, entry.finish());
       }
       return;
   }
+}
+
+/** A map has no lists for values; the API wraps them in a message that has nothing else, as ExtraValue. */
+function encodeMapValue(entry: WireWriter, type: SchemaType, value: unknown): void {
+  if (type.kind !== "list") {
+    encodeField(entry, 2, type, value);
+    return;
+  }
+  const items = new WireWriter();
+  encodeField(items, 1, type, value);
+  entry.delimited(2, items.finish());
 }
 
 function encodeScalar(writer: WireWriter, tag: number, type: ScalarType, value: unknown): void {

@@ -3,7 +3,7 @@ import { setOwn } from "./json.ts";
 import type { JsonObject } from "./json.ts";
 import { messageOf, resolved } from "./json-fields.ts";
 import { parseJson } from "./json-text.ts";
-import type { Field, MessageType, ScalarType, SchemaType } from "./schema.ts";
+import type { Field, ListType, MessageType, ScalarType, SchemaType } from "./schema.ts";
 import { formatMicroTime, formatTime, isWritable } from "./time.ts";
 import { decodeUtf8 } from "./utf8.ts";
 import { DELIMITED, FIXED64, VARINT, WireError, WireReader } from "./wire.ts";
@@ -127,11 +127,29 @@ function decodeEntry(
     if (field === 1) {
       expectForm(form, DELIMITED, name);
       key = decodeUtf8(reader.delimited());
-    } else if (field === 2) decodeField(holder, "value", valueType, reader, form, depth + 1);
-    else reader.skip(form);
+    } else if (field !== 2) reader.skip(form);
+    else if (valueType.kind === "list") decodeListMessage(holder, valueType, reader, form, depth + 1);
+    else decodeField(holder, "value", valueType, reader, form, depth + 1);
   }
   // null stands for the zero value of the type, which decodeObject knows.
   setOwn(entries, key, holder["value"] ?? null);
+}
+
+/** A map has no lists for values; the API wraps them in a message that has nothing else, as ExtraValue. */
+function decodeListMessage(
+  holder: Record<string, unknown>,
+  type: ListType,
+  reader: WireReader,
+  form: number,
+  depth: number,
+): void {
+  expectForm(form, DELIMITED, "value");
+  const items = new WireReader(reader.delimited());
+  while (!items.isAtEnd) {
+    const { field, form: itemForm } = items.tag();
+    if (field === 1) decodeField(holder, "value", type, items, itemForm, depth);
+    else items.skip(itemForm);
+  }
 }
 
 function decodeValue(
