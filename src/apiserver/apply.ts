@@ -17,6 +17,7 @@ import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { StatusError, failure, hasReason } from "../api/machinery/status.ts";
 import { bodyTypeOf, decodeParsed, parseYamlText, textOf } from "./body.ts";
+import { checkCreate } from "./check-create.ts";
 import type { ResourceCall } from "./context.ts";
 import type { ApiRequest, ApiResponse } from "./exchange.ts";
 import { badRequest, conflict } from "./failures.ts";
@@ -72,6 +73,7 @@ export async function applyObject(
     if (part === "status" || registry.get(kind, ref) !== undefined) {
       return writer.modify(kind, ref, part, writeOptions, change);
     }
+    checkCreate(call);
     const object = change(undefined);
     refuseUid(kind, object);
     return writer.create(kind, object, writeOptions);

@@ -5,6 +5,7 @@ import type { Deleter } from "./deleter.ts";
 import type { ApiRequest, User } from "./exchange.ts";
 import type { KindCache } from "./kind-cache.ts";
 import type { AgentTls } from "./logs.ts";
+import type { Security } from "./security.ts";
 import type { Registry } from "./registry.ts";
 import type { ResourceRoute } from "./routes.ts";
 import type { WatchCache } from "./watch-cache.ts";
@@ -16,6 +17,7 @@ export interface ApiContext {
   readonly registry: Registry;
   readonly writer: Writer;
   readonly deleter: Deleter;
+  readonly security: Security;
   readonly nodeKind: KindDefinition | undefined;
   readonly agentTls: AgentTls | undefined;
   /** Where Pods have loopback addresses: the only ones that proxies may lead to; else none. */

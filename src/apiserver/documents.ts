@@ -7,7 +7,8 @@ import {
   apiVersions,
 } from "../api/machinery/discovery.ts";
 import type { DiscoveryVersion, ServedSubresource } from "../api/machinery/discovery.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KindDefinition, ReviewKind } from "../api/machinery/kind.ts";
+import { REVIEWS } from "../api/reviews.ts";
 import { groupVersionPath, openApiV3, openApiV3Index } from "../api/machinery/openapi.ts";
 import { JSON_TYPE, bytesResponse, chunksOf, jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
@@ -53,6 +54,12 @@ const SUBRESOURCES: readonly ServedSubresource[] = [
     responseKind: { group: "", version: "v1", kind: "Pod" },
     verbs: ["get"],
   },
+  {
+    parent: { group: "", version: "v1", plural: "serviceaccounts" },
+    name: "token",
+    responseKind: { group: "authentication.k8s.io", version: "v1", kind: "TokenRequest" },
+    verbs: ["create"],
+  },
 ];
 
 interface Document {
@@ -61,6 +68,7 @@ interface Document {
   readonly hash: string;
 }
 
+type Told = KindDefinition | ReviewKind;
 type Headers = Readonly<Record<string, string>>;
 
 /**
@@ -72,13 +80,16 @@ export class Documents {
   readonly #version: string;
   readonly #made = new Map<string, Document | undefined>();
   /** OpenAPI by path, with the kinds that it was made of. */
-  readonly #openApis = new Map<string, Document & { readonly of: readonly KindDefinition[] }>();
+  readonly #openApis = new Map<string, Document & { readonly of: readonly Told[] }>();
   #kinds: readonly KindDefinition[];
+  /** Those, and the kinds that are only asked about. */
+  #told: readonly Told[];
   #subresources: readonly ServedSubresource[] = SUBRESOURCES;
 
   constructor(live: { readonly all: readonly KindDefinition[] }, version: string) {
     this.#live = live;
     this.#kinds = live.all;
+    this.#told = [...live.all, ...REVIEWS];
     this.#version = version;
   }
 
@@ -98,6 +109,7 @@ export class Documents {
     const kinds = this.#live.all;
     if (kinds === this.#kinds) return;
     this.#kinds = kinds;
+    this.#told = [...kinds, ...REVIEWS];
     this.#subresources = [...SUBRESOURCES, ...kinds.flatMap(scaleOf)];
     this.#made.clear();
     const paths = this.#groupVersions();
@@ -111,7 +123,7 @@ export class Documents {
     if (form !== undefined) {
       const document = this.#once(`${path} ${form}`, () =>
         aggregatedDiscovery(
-          this.#kinds,
+          this.#told,
           this.#subresources,
           path === "/api" ? "core" : "named",
           form,
@@ -128,16 +140,16 @@ export class Documents {
     const [root, group = "", version = "", ...rest] = path.slice(1).split("/");
     if (rest.length > 0) return undefined;
     if (root === "api") {
-      if (group === "") return apiVersions(this.#kinds, "");
+      if (group === "") return apiVersions(this.#told, "");
       return version === ""
-        ? apiResourceList(this.#kinds, this.#subresources, "", group)
+        ? apiResourceList(this.#told, this.#subresources, "", group)
         : undefined;
     }
     if (root !== "apis") return undefined;
-    if (group === "") return apiGroupList(this.#kinds);
+    if (group === "") return apiGroupList(this.#told);
     return version === ""
-      ? apiGroup(this.#kinds, group)
-      : apiResourceList(this.#kinds, this.#subresources, group, version);
+      ? apiGroup(this.#told, group)
+      : apiResourceList(this.#told, this.#subresources, group, version);
   }
 
   #openApiIndex(headers: Headers): ApiResponse | undefined {
@@ -169,7 +181,7 @@ export class Documents {
   }
 
   #openApiDocument(path: string): Document | undefined {
-    const kinds = this.#kinds.filter((kind) => groupVersionPath(kind) === path);
+    const kinds = this.#told.filter((kind) => groupVersionPath(kind) === path);
     if (kinds.length === 0) return undefined;
     const known = this.#openApis.get(path);
     if (known?.of.length === kinds.length && known.of.every((kind, i) => kind === kinds[i])) {
@@ -182,12 +194,21 @@ export class Documents {
   }
 
   #groupVersions(): readonly string[] {
-    return [...new Set(this.#kinds.map(groupVersionPath))];
+    return [...new Set(this.#told.map(groupVersionPath))];
   }
 
   #paths(): readonly string[] {
     const apis = this.#groupVersions().map((path) => `/${path}`);
-    const other = ["/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
+    const other = [
+      "/.well-known/openid-configuration",
+      "/healthz",
+      "/livez",
+      "/metrics",
+      "/openapi/v3",
+      "/openid/v1/jwks",
+      "/readyz",
+      "/version",
+    ];
     return ["/api", "/apis", ...apis, ...other].toSorted();
   }
 

@@ -44,6 +44,9 @@ export const TAKEN: ApiResponse = { status: 101, headers: {}, body: chunksOf() }
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
+  readonly uid?: string | undefined;
+  /** What else is known, such as the Pod that a token is bound to. */
+  readonly extra?: Readonly<Record<string, readonly string[]>> | undefined;
 }
 
 export const JSON_TYPE = "application/json";

@@ -52,6 +52,21 @@ export function conflict(kind: KindDefinition, name: string, why: string = MODIF
   );
 }
 
+/** 403 for a request as a whole; without a resource it is one for a path. */
+export function forbiddenRequest(
+  resource: { readonly group: string; readonly plural: string; readonly name: string } | undefined,
+  why: string,
+): StatusError {
+  if (resource === undefined) return failure(403, "Forbidden", `forbidden: ${why}`, {});
+  const { group, plural, name } = resource;
+  const what = `${resourceNameOf(resource)}${name === "" ? "" : ` ${JSON.stringify(name)}`}`;
+  return failure(403, "Forbidden", `${what} is forbidden: ${why}`, {
+    ...(name === "" ? {} : { name }),
+    ...groupOf({ group }),
+    kind: plural,
+  });
+}
+
 export function forbidden(kind: KindDefinition, name: string, why: string): StatusError {
   return failure(403, "Forbidden", `${resourceNameOf(kind)} "${name}" is forbidden: ${why}`, {
     name,

@@ -205,6 +205,6 @@ function parseCount(name: string, text: string | null): number | undefined {
 }
 
 /** Go's ParseBool, where a bare `?watch` also counts. */
-function isTrue(text: string | null): boolean {
+export function isTrue(text: string | null): boolean {
   return text !== null && (text === "" || /^(1|t|true)$/i.test(text));
 }

@@ -7,6 +7,7 @@ import { answerProxy, isProxied } from "./proxy.ts";
 import type { ResourceRoute } from "./routes.ts";
 import { answerScale } from "./scale.ts";
 import { bindPod, finalizeNamespace, readLog } from "./subresources.ts";
+import { createToken } from "./token-request.ts";
 import {
   createObject,
   deleteCollection,
@@ -96,6 +97,7 @@ async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
     "POST pods/attach": attachPod,
     "GET pods/portforward": forwardPod,
     "POST pods/portforward": forwardPod,
+    "POST serviceaccounts/token": createToken,
     "PUT namespaces/finalize": finalizeNamespace,
   };
   const path = `${definition.plural}/${subresource}`;

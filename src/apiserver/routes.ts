@@ -1,4 +1,4 @@
-import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KindDefinition, ReviewKind } from "../api/machinery/kind.ts";
 
 /** What a path asks for. `name` and `subresource` are undefined for a collection. */
 export interface ResourceRoute {
@@ -14,8 +14,17 @@ export interface ResourceRoute {
   readonly watch: boolean;
 }
 
+/** A question that is asked by creating an object that is not stored. */
+export interface ReviewRoute {
+  readonly kind: "review";
+  readonly definition: ReviewKind;
+  /** "" for those of the cluster. */
+  readonly namespace: string;
+}
+
 export type Route =
   | ResourceRoute
+  | ReviewRoute
   /** `/api`, `/apis`, and the documents below them. */
   | { readonly kind: "discovery"; readonly path: string }
   | { readonly kind: "other"; readonly path: string };
@@ -70,6 +79,26 @@ function resourceRoute(
     rest: rest.join("/"),
     watch,
   };
+}
+
+/** Reads `/apis/G/V/[namespaces/NS/]RESOURCE` of kinds that are only asked about. */
+export function parseReviewRoute(
+  path: string,
+  reviews: readonly ReviewKind[],
+): ReviewRoute | undefined {
+  const [root, group, version, ...rest] = decodeSegments(path) ?? [];
+  if (root !== "apis") return undefined;
+  const inside = rest.length === 3 && rest[0] === "namespaces";
+  const [namespace = "", plural] = inside ? rest.slice(1) : ["", ...rest];
+  if (!inside && rest.length !== 1) return undefined;
+  const definition = reviews.find(
+    (kind) =>
+      kind.group === group &&
+      kind.version === version &&
+      kind.plural === plural &&
+      kind.namespaced === inside,
+  );
+  return definition && { kind: "review", definition, namespace };
 }
 
 function decodeSegments(path: string): readonly string[] | undefined {

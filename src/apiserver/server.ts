@@ -1,41 +1,49 @@
 import { randomUUID } from "node:crypto";
+import { REVIEWS } from "../api/reviews.ts";
 import { resourceNameOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { StatusError, failure } from "../api/machinery/status.ts";
 import { sleep } from "../async/sleep.ts";
+import type { Decision } from "../core/authorization/attributes.ts";
 import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
 import type { Cidr } from "../net/cidr.ts";
+import { formatHostPort } from "../net/host-port.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { createNamespaces, publishServer } from "./cluster-objects.ts";
 import type { ClusterObjectsDeps, PublishedAddress } from "./cluster-objects.ts";
+import { attributesOf } from "./request-attributes.ts";
+import type { AuditLog } from "./audit.ts";
+import { denied } from "./authorizer.ts";
 import { compressed } from "./compression.ts";
 import type { ApiContext } from "./context.ts";
 import { publishServiceCidr } from "./default-service-cidr.ts";
 import { serveCustomKinds } from "./custom-kinds.ts";
 import { Deleter } from "./deleter.ts";
 import { Documents } from "./documents.ts";
+import { ensureDefaultRoles } from "./default-roles.ts";
+import { checkContent } from "./escalation.ts";
 import { expireEvents } from "./event-expiry.ts";
 import { failureResponse, jsonResponse, textResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
-import {
-  internalError,
-  methodNotAllowed,
-  tooManyRequests,
-  unauthorized,
-  unknownPath,
-} from "./failures.ts";
+import { internalError, methodNotAllowed, unknownPath } from "./failures.ts";
 import { HEALTH_PATHS, answerHealth } from "./health.ts";
 import type { RingBounds } from "./kind-cache.ts";
 import type { AgentTls } from "./logs.ts";
 import { LiveKinds } from "./live-kinds.ts";
+import { DEFAULT_LIMITS, Limits } from "./limits.ts";
+import type { RequestLimits } from "./limits.ts";
+import { answerOpenId } from "./openid.ts";
 import { Registry } from "./registry.ts";
 import { answerResource } from "./resource.ts";
 import { requestMetrics } from "./metrics.ts";
 import type { RequestMetrics } from "./metrics.ts";
-import { parseRoute } from "./routes.ts";
+import { answerReview } from "./reviews.ts";
+import { parseReviewRoute, parseRoute } from "./routes.ts";
 import type { Route } from "./routes.ts";
+import { Security } from "./security.ts";
+import type { Caller } from "./security.ts";
 import { WatchCache } from "./watch-cache.ts";
 import type { WriteHook } from "./write-hook.ts";
 import { writeHooks } from "./write-hooks.ts";
@@ -64,6 +72,14 @@ export interface ApiServerDeps {
   readonly denyServiceExternalIps?: boolean | undefined;
   /** How to reach node agents for logs, exec and the like; undefined: those are not served. */
   readonly agentTls?: AgentTls | undefined;
+  /** Where the keys of ServiceAccount tokens are kept; undefined: in memory. */
+  readonly keysDir?: string | undefined;
+  /** Who gives out ServiceAccount tokens, a URL; default as of a cluster of the domain cluster.local. */
+  readonly tokenIssuer?: string | undefined;
+  /** Gets every request but those for health; the caller disposes it. */
+  readonly audit?: AuditLog | undefined;
+  /** What each user may have under way; default {@link DEFAULT_LIMITS}. */
+  readonly limits?: RequestLimits | undefined;
   /** Our own version, e.g. "0.1.0". */
   readonly version: string;
   /** Where requests are counted. */
@@ -85,8 +101,7 @@ export interface ApiServer extends AsyncDisposable {
   publish(address: PublishedAddress): Promise<void>;
 }
 
-/** Requests under way at once, watches and logs not counted; more are answered 429 with a Retry-After. */
-const MAX_IN_FLIGHT = 1000;
+const TOKEN_ISSUER = "https://kubernetes.default.svc.cluster.local";
 /** Store history is kept so long, for other servers that follow it. */
 const COMPACT_EVERY_MS = 5 * 60_000;
 
@@ -99,13 +114,30 @@ export async function createApiServer(deps: ApiServerDeps): Promise<ApiServer> {
   let server: Server | undefined;
   try {
     server = new Server(deps, cache);
-    await Promise.all([createNamespaces(server.clusterObjects), server.publishServiceCidr()]);
+    const { kinds, registry } = server.clusterObjects;
+    const now = deps.now ?? Date.now;
+    await Promise.all([
+      createNamespaces(server.clusterObjects),
+      server.publishServiceCidr(),
+      ensureDefaultRoles({ cache, registry, kinds, now, newUid: randomUUID }),
+    ]);
     await server.serveCustomKinds();
     return server;
   } catch (error) {
     await (server ?? cache)[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A request on its way through the server. */
+interface Exchange {
+  readonly request: ApiRequest;
+  readonly route: Route | undefined;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Once it is known. */
+  caller: Caller | undefined;
+  decision: Decision | undefined;
 }
 
 class Server implements ApiServer {
@@ -118,7 +150,8 @@ class Server implements ApiServer {
   readonly #hooks: Map<string, WriteHook>;
   readonly #loops: Promise<void>[] = [];
   readonly #metrics: RequestMetrics | undefined;
-  #inFlight = 0;
+  readonly #limits: Limits;
+  #publicUrl = "";
 
   constructor(deps: ApiServerDeps, cache: WatchCache) {
     const { store, kinds, log } = deps;
@@ -130,18 +163,30 @@ class Server implements ApiServer {
     const registry = new Registry(store, cache);
     this.#live = new LiveKinds(kinds, cache);
     this.#hooks = writeHooks({ ...deps, ...sources, cache, registry });
+    const security = new Security({
+      cache,
+      registry,
+      kinds: byResource,
+      keysDir: deps.keysDir,
+      issuer: deps.tokenIssuer ?? TOKEN_ISSUER,
+      now,
+    });
     const writer = new Writer({
       registry,
       namespaceKind,
       hooks: this.#hooks,
       ...sources,
+      checkContent: (kind, user, object, old) =>
+        checkContent(security.authorizer, kind, user, object, old),
     });
     this.#deps = deps;
+    this.#limits = new Limits(deps.limits ?? DEFAULT_LIMITS);
     this.#context = {
       cache,
       registry,
       writer,
       deleter: new Deleter({ registry, writer, now }),
+      security,
       nodeKind: byResource.get("nodes"),
       agentTls: deps.agentTls,
       loopbackPodCidrs: deps.loopbackPodCidrs ?? [],
@@ -171,6 +216,7 @@ class Server implements ApiServer {
   async publish(address: PublishedAddress): Promise<void> {
     const { serviceCidrs } = this.#deps;
     const signal = this.#stop.signal;
+    this.#publicUrl = `https://${formatHostPort(address.address, address.port)}`;
     const { done } = await publishServer(this.clusterObjects, address, serviceCidrs, signal);
     this.#loops.push(done);
   }
@@ -193,14 +239,22 @@ class Server implements ApiServer {
     const at = request.url.indexOf("?");
     const path = at === -1 ? request.url : request.url.slice(0, at);
     const query = new URLSearchParams(at === -1 ? "" : request.url.slice(at + 1));
-    const route = parseRoute(path, this.#live.routes);
-    this.#inFlight++;
-    const response = await this.#answer(request, user, route, path, query)
+    const route = parseRoute(path, this.#live.routes) ?? parseReviewRoute(path, REVIEWS);
+    const exchange: Exchange = {
+      request,
+      route,
+      path,
+      query,
+      caller: undefined,
+      decision: undefined,
+    };
+    const response = await this.#answer(exchange, user)
       .then((answer) => (isCompressible(route) ? compressed(request, answer) : answer))
       .catch((error: unknown) => this.#failed(request, error));
-    this.#inFlight--;
-    const seconds = (performance.now() - startMs) / 1000;
-    this.#metrics?.answered(request.method, route, response.status, seconds);
+    const elapsedMs = performance.now() - startMs;
+    this.#metrics?.answered(request.method, route, response.status, elapsedMs / 1000);
+    if (this.#deps.audit !== undefined)
+      this.#audit(this.#deps.audit, exchange, response, elapsedMs);
     return response;
   }
 
@@ -219,30 +273,65 @@ class Server implements ApiServer {
     await this.#context.cache[Symbol.asyncDispose]();
   }
 
-  async #answer(
-    request: ApiRequest,
-    user: User | undefined,
-    route: Route | undefined,
-    path: string,
-    query: URLSearchParams,
-  ): Promise<ApiResponse> {
+  async #answer(exchange: Exchange, shown: User | undefined): Promise<ApiResponse> {
+    const { request, path, query } = exchange;
     if (HEALTH_PATHS.includes(path)) return answerHealth(path, query, this.#checks());
-    if (user === undefined) throw unauthorized();
+    const { security } = this.#context;
+    const caller = await security.callerOf(request, shown);
+    exchange.caller = caller;
     if (this.#stop.signal.aborted) {
       throw failure(503, "ServiceUnavailable", "the API server is shutting down");
     }
-    if (this.#inFlight > MAX_IN_FLIGHT) {
-      throw tooManyRequests("too many requests at once, please try again later");
+    const { name } = caller.asker;
+    await this.#limits.enter(name, request.signal);
+    try {
+      return await this.#answerUser(exchange, caller.user, name);
+    } finally {
+      this.#limits.leave(name);
+    }
+  }
+
+  /** Authorizes, here and nowhere else but for what is in bodies, and answers. */
+  async #answerUser(exchange: Exchange, user: User, asker: string): Promise<ApiResponse> {
+    const { request, route, path, query } = exchange;
+    const { security } = this.#context;
+    const attributes = attributesOf(request.method, route, path, query);
+    exchange.decision = security.authorizer.decide(user, attributes);
+    if (exchange.decision.kind !== "allow") {
+      throw denied(user, attributes, exchange.decision.reason);
     }
     switch (route?.kind) {
       case undefined:
         throw unknownPath();
-      case "resource":
-        return answerResource(this.#context, request, user, route, query);
+      case "resource": {
+        if (attributes.verb === "watch") this.#limits.checkStreams(asker);
+        const response = await answerResource(this.#context, request, user, route, query);
+        return response.headers["content-length"] === undefined
+          ? this.#limits.countStream(asker, response, request.signal)
+          : response;
+      }
+      case "review":
+        return answerReview(security, request, user, route, query);
       case "discovery":
       case "other":
         return this.#answerDocument(request, route.path, query);
     }
+  }
+
+  #audit(audit: AuditLog, exchange: Exchange, response: ApiResponse, elapsedMs: number): void {
+    const { request, route, path, query, caller, decision } = exchange;
+    if (HEALTH_PATHS.includes(path)) return;
+    const attributes = attributesOf(request.method, route, path, query);
+    const answeredMs = (this.#deps.now ?? Date.now)();
+    audit.record({
+      request,
+      attributes,
+      caller,
+      decision,
+      code: response.status,
+      receivedMs: answeredMs - elapsedMs,
+      answeredMs,
+    });
   }
 
   async #answerDocument(
@@ -256,6 +345,8 @@ class Server implements ApiServer {
       return textResponse(200, renderMetrics(), "text/plain; version=0.0.4; charset=utf-8");
     }
     if (path === "/version") return jsonResponse(200, versionInfo(this.#deps.version));
+    const openId = await answerOpenId(this.#context.security.tokens, path, this.#publicUrl);
+    if (openId !== undefined) return openId;
     const response = this.#documents.answer(path, query, request.headers);
     if (response === undefined) throw unknownPath();
     return response;

@@ -1,5 +1,6 @@
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { applyObject } from "./apply.ts";
+import { checkCreate } from "./check-create.ts";
 import { bodyTypeOf, decodeBody, decodeParsed } from "./body.ts";
 import type { ResourceCall } from "./context.ts";
 import { deleteOptions } from "../api/machinery/delete-options.ts";
@@ -48,11 +49,14 @@ export async function updateObject(
   const object = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, name));
   const { writer, registry } = context;
   const writeOptions = writeOptionsOf(call, options);
-  const isNew = registry.get(kind, object.metadata) === undefined;
-  const written =
-    isNew && part === "main" && kind.strategy.createOnUpdate
-      ? await writer.create(kind, object, writeOptions)
-      : await writer.modify(kind, object.metadata, part, writeOptions, () => object);
+  const isCreate =
+    part === "main" &&
+    kind.strategy.createOnUpdate &&
+    registry.get(kind, object.metadata) === undefined;
+  if (isCreate) checkCreate(call);
+  const written = isCreate
+    ? await writer.create(kind, object, writeOptions)
+    : await writer.modify(kind, object.metadata, part, writeOptions, () => object);
   return writtenResponse(call, written, decoded.warnings);
 }
 

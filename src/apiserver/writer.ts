@@ -23,6 +23,13 @@ export interface WriterDeps {
   readonly namespaceKind: KindDefinition;
   /** By resource name, e.g. "services". */
   readonly hooks: ReadonlyMap<string, WriteHook>;
+  /** Whether the user may write this content, beyond writing at all. @throws StatusError 403 where not. */
+  readonly checkContent: (
+    kind: KindDefinition,
+    user: User,
+    object: KubernetesObject,
+    old: KubernetesObject | undefined,
+  ) => void;
   readonly now: () => number;
   readonly random: () => number;
   readonly newUid: () => string;
@@ -103,6 +110,7 @@ export class Writer {
         }),
         ...strategy.validateCreate(object),
       ]);
+      this.#deps.checkContent(kind, options.user, object, undefined);
       const warnings = strategy.warnings?.(object) ?? [];
       if (options.dryRun) {
         return { item: unsaved(kind, object, undefined), created: true, warnings };
@@ -158,6 +166,7 @@ export class Writer {
     try {
       const object = withGeneration(kind, prepare(kind, part, admitted.object, old), old);
       this.#refuse(kind, object, old, options, updateErrors(kind, part, object, old));
+      this.#deps.checkContent(kind, options.user, object, old);
       const warnings = kind.strategy.warnings?.(object, old) ?? [];
       // A write that changes nothing makes no revision and no event.
       if (isUnchanged(object, old)) return { item: current, created: false, warnings };

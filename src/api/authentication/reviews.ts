@@ -35,11 +35,9 @@ const tokenReview = message(`${AUTHENTICATION}.TokenReview`, "Asks whose a token
 });
 export interface TokenReview extends ValueOf<typeof tokenReview> {}
 
-const selfSubjectReviewStatus = message(
-  `${AUTHENTICATION}.SelfSubjectReviewStatus`,
-  "Who asks.",
-  { userInfo: field(1, userInfo, { description: "Who asks." }) },
-);
+const selfSubjectReviewStatus = message(`${AUTHENTICATION}.SelfSubjectReviewStatus`, "Who asks.", {
+  userInfo: field(1, userInfo, { description: "Who asks." }),
+});
 
 const selfSubjectReview = message(`${AUTHENTICATION}.SelfSubjectReview`, "Asks who one is.", {
   ...typeFields,

@@ -15,18 +15,22 @@ const boundObjectReference = message(
   },
 );
 
-const tokenRequestSpec = message(`${AUTHENTICATION}.TokenRequestSpec`, "The token that is wanted.", {
-  audiences: field(1, list(string), {
-    description: "Who is to take the token; default the API server.",
-  }),
-  boundObjectRef: field(3, boundObjectReference, {
-    description: "An object with which the token ends.",
-  }),
-  expirationSeconds: field(4, int64, {
-    pointer: true,
-    description: "How long the token is to be good; default 3600.",
-  }),
-});
+const tokenRequestSpec = message(
+  `${AUTHENTICATION}.TokenRequestSpec`,
+  "The token that is wanted.",
+  {
+    audiences: field(1, list(string), {
+      description: "Who is to take the token; default the API server.",
+    }),
+    boundObjectRef: field(3, boundObjectReference, {
+      description: "An object with which the token ends.",
+    }),
+    expirationSeconds: field(4, int64, {
+      pointer: true,
+      description: "How long the token is to be good; default 3600.",
+    }),
+  },
+);
 export interface TokenRequestSpec extends ValueOf<typeof tokenRequestSpec> {}
 
 const tokenRequestStatus = message(`${AUTHENTICATION}.TokenRequestStatus`, "The token.", {

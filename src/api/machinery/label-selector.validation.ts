@@ -5,7 +5,10 @@ import { validateLabels } from "./metadata.validation.ts";
 import { validateQualifiedName } from "./value.validation.ts";
 
 /** As upstream's `pkg/apis/meta/v1/validation:ValidateLabelSelector`. */
-export function validateLabelSelector(selector: LabelSelector, path: string): readonly FieldError[] {
+export function validateLabelSelector(
+  selector: LabelSelector,
+  path: string,
+): readonly FieldError[] {
   const { matchLabels = {}, matchExpressions = [] } = selector;
   const errors = [...validateLabels(matchLabels, `${path}.matchLabels`)];
   for (const [i, { key, operator, values = [] }] of matchExpressions.entries()) {

@@ -128,7 +128,8 @@ function decodeEntry(
       expectForm(form, DELIMITED, name);
       key = decodeUtf8(reader.delimited());
     } else if (field !== 2) reader.skip(form);
-    else if (valueType.kind === "list") decodeListMessage(holder, valueType, reader, form, depth + 1);
+    else if (valueType.kind === "list")
+      decodeListMessage(holder, valueType, reader, form, depth + 1);
     else decodeField(holder, "value", valueType, reader, form, depth + 1);
   }
   // null stands for the zero value of the type, which decodeObject knows.

@@ -11,7 +11,10 @@ const subject = message(
     apiGroup: field(2, string, {
       description: '"" for a ServiceAccount, otherwise rbac.authorization.k8s.io.',
     }),
-    name: present(3, string, { required: true, description: "Name of the user, group or account." }),
+    name: present(3, string, {
+      required: true,
+      description: "Name of the user, group or account.",
+    }),
     namespace: field(4, string, { description: "Namespace of the ServiceAccount." }),
   },
   { atomic: true },

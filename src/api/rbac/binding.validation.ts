@@ -75,9 +75,6 @@ function validateSubject(subject: Subject, path: string): readonly FieldError[] 
       }
       return errors;
     default:
-      return [
-        ...errors,
-        notSupported(`${path}.kind`, kind, ["ServiceAccount", "User", "Group"]),
-      ];
+      return [...errors, notSupported(`${path}.kind`, kind, ["ServiceAccount", "User", "Group"])];
   }
 }

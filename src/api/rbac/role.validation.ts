@@ -21,9 +21,7 @@ export function validateClusterRole(object: ClusterRole): readonly FieldError[] 
   }
   return [
     ...errors,
-    ...selectors.flatMap((selector, i) =>
-      validateLabelSelector(selector, `${path}[${String(i)}]`),
-    ),
+    ...selectors.flatMap((selector, i) => validateLabelSelector(selector, `${path}[${String(i)}]`)),
   ];
 }
 
@@ -46,9 +44,7 @@ function validateRule(rule: PolicyRule, namespaced: boolean, path: string): read
     return errors;
   }
   if (apiGroups.length === 0) {
-    errors.push(
-      required(`${path}.apiGroups`, "resource rules must supply at least one api group"),
-    );
+    errors.push(required(`${path}.apiGroups`, "resource rules must supply at least one api group"));
   }
   if (resources.length === 0) {
     errors.push(required(`${path}.resources`, "resource rules must supply at least one resource"));

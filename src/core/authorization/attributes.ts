@@ -19,8 +19,8 @@ export interface ResourceAttributes {
   readonly namespace: string;
   /** "" where the request names no single object. */
   readonly name: string;
-  /** Of a list, watch or deletecollection; "" for none. */
-  readonly fieldSelector: string;
+  /** Fields that a list or watch is limited to one value of, by path. */
+  readonly selects: ReadonlyMap<string, string>;
 }
 
 /** What a request wants to do. */
@@ -61,6 +61,8 @@ export function accountGroups(namespace: string): readonly string[] {
   return [ACCOUNTS_GROUP, `${ACCOUNTS_GROUP}:${namespace}`];
 }
 
+const NOTHING: ReadonlyMap<string, string> = new Map();
+
 /** A question about a resource with the parts that most have none of left out. */
 export function resourceAttributes(
   parts: Pick<ResourceAttributes, "verb" | "group" | "resource"> & Partial<ResourceAttributes>,
@@ -70,7 +72,7 @@ export function resourceAttributes(
     subresource: "",
     namespace: "",
     name: "",
-    fieldSelector: "",
+    selects: NOTHING,
     ...parts,
     kind: "resource",
   };

@@ -227,11 +227,7 @@ export const DEFAULT_ROLES: readonly DefaultRole[] = [
       rule([...READ, "create", "delete"], [""], ["pods"]),
       rule(["patch", "update"], [""], ["pods/status"]),
       rule(READ, [""], ["configmaps", "secrets"]),
-      rule(
-        ["create", "delete", "get", "patch", "update"],
-        ["coordination.k8s.io"],
-        ["leases"],
-      ),
+      rule(["create", "delete", "get", "patch", "update"], ["coordination.k8s.io"], ["leases"]),
       rule(["create"], [""], ["serviceaccounts/token"]),
       rule(["get"], [""], ["serviceaccounts"]),
     ],
@@ -268,11 +264,7 @@ export const DEFAULT_ROLES: readonly DefaultRole[] = [
     rules: [
       rule(READ, [""], ["nodes", "pods", "services"]),
       rule(["update"], [""], ["services/finalizers"]),
-      rule(
-        ["create", "delete", "get", "list", "update"],
-        ["discovery.k8s.io"],
-        ["endpointslices"],
-      ),
+      rule(["create", "delete", "get", "list", "update"], ["discovery.k8s.io"], ["endpointslices"]),
       rule(["create"], ["discovery.k8s.io"], ["endpointslices/restricted"]),
       EVENTS,
     ],

@@ -1,13 +1,7 @@
 import type { PolicyRule } from "../../api/rbac/rule.ts";
 
 export const READ: readonly string[] = ["get", "list", "watch"];
-export const WRITE: readonly string[] = [
-  "create",
-  "delete",
-  "deletecollection",
-  "patch",
-  "update",
-];
+export const WRITE: readonly string[] = ["create", "delete", "deletecollection", "patch", "update"];
 
 export function rule(
   verbs: readonly string[],

@@ -100,12 +100,12 @@ function referred(facts: NodeFacts, node: string, attributes: ResourceAttributes
 }
 
 function podProblem(facts: NodeFacts, node: string, attributes: ResourceAttributes): string {
-  const { verb, namespace, name, subresource, fieldSelector } = attributes;
+  const { verb, namespace, name, subresource, selects } = attributes;
   if (name === "") {
     const isRead = subresource === "" && (verb === "list" || verb === "watch");
-    const isOwn = fieldSelector.split(",").some((one) => /^spec\.nodeName==?/.test(one)
-      && one.replace(/^spec\.nodeName==?/, "") === node);
-    return isRead && isOwn ? "" : "can only list/watch pods with spec.nodeName field selector";
+    return isRead && selects.get("spec.nodeName") === node
+      ? ""
+      : "can only list/watch pods with spec.nodeName field selector";
   }
   const verbs = subresource === "" ? ["get", "list", "watch", "delete"] : ["get", ...WRITE];
   if (!verbs.includes(verb)) return `cannot ${verb} resources of this type`;

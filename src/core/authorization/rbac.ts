@@ -1,4 +1,9 @@
-import type { ClusterRoleBinding, RoleBinding, RoleRef, Subject as Member } from "../../api/rbac/binding.ts";
+import type {
+  ClusterRoleBinding,
+  RoleBinding,
+  RoleRef,
+  Subject as Member,
+} from "../../api/rbac/binding.ts";
 import type { PolicyRule } from "../../api/rbac/rule.ts";
 import { accountUserName } from "./attributes.ts";
 import type { Attributes, Decision, Subject } from "./attributes.ts";

@@ -38,21 +38,23 @@ function pathMatches(patterns: readonly string[], path: string): boolean {
   );
 }
 
-/** More combinations than this in one rule are not looked through: nobody writes them by hand. */
-const MAX_COMBINATIONS = 20_000;
+/** More combinations than this are not looked through: nobody writes so many by hand. */
+const MAX_COMBINATIONS = 50_000;
 
 /**
  * Of the rules that are to be given, the part that `own` does not allow already: each with one verb, group,
- * resource and name. A rule of too many combinations is returned whole. Source: upstream
+ * resource and name. Rules beyond a bound on combinations are returned whole. Source: upstream
  * `component-helpers/auth/rbac/validation/policy_comparator.go:Covers`.
  */
 export function uncovered(
   own: readonly PolicyRule[],
   wanted: readonly PolicyRule[],
 ): readonly PolicyRule[] {
+  let looked = 0;
   return wanted.flatMap((rule) => {
     if (own.some((one) => covers(one, rule))) return [];
-    if (combinations(rule) > MAX_COMBINATIONS) return [rule];
+    looked += combinations(rule);
+    if (looked > MAX_COMBINATIONS) return [rule];
     return atoms(rule).filter((atom) => !own.some((one) => covers(one, atom)));
   });
 }

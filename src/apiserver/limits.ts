@@ -1,0 +1,125 @@
+import type { ApiResponse } from "./exchange.ts";
+import { tooManyRequests } from "./failures.ts";
+import { FairQueue } from "./fair-queue.ts";
+import type { FairQueueBounds } from "./fair-queue.ts";
+
+export interface RequestLimits extends FairQueueBounds {
+  /** Watches and followed logs of one user that are open at once. */
+  readonly streamsPerUser: number;
+}
+
+/** What one machine can take; a client with its thousand streams of HTTP/2 meets its own bound first. */
+export const DEFAULT_LIMITS: RequestLimits = {
+  running: 400,
+  runningPerUser: 200,
+  waitingPerUser: 800,
+  waiting: 8000,
+  streamsPerUser: 5000,
+};
+
+/** Bounds what users have under way, each for itself. */
+export class Limits {
+  readonly #bounds: RequestLimits;
+  readonly #queue: FairQueue<() => void>;
+  readonly #streams = new Map<string, number>();
+
+  constructor(bounds: RequestLimits) {
+    this.#bounds = bounds;
+    this.#queue = new FairQueue(bounds);
+  }
+
+  /**
+   * Waits for a turn, which ends with {@link leave}.
+   * @returns undefined when the turn begins at once.
+   * @throws StatusError 429 when too much waits already; the signal's reason when it aborts meanwhile.
+   */
+  enter(user: string, signal: AbortSignal): Promise<void> | undefined {
+    const { promise, resolve, reject } = ticketOf();
+    const entered = this.#queue.enter(user, () => resolve);
+    switch (entered.kind) {
+      case "now":
+        return undefined;
+      case "refused":
+        throw tooManyRequests("too many requests at once, please try again later");
+      case "waiting":
+        break;
+    }
+    const giveUp = () => {
+      if (this.#queue.withdraw(user, resolve)) reject(signal.reason);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    return promise.finally(() => signal.removeEventListener("abort", giveUp));
+  }
+
+  leave(user: string): void {
+    this.#queue.leave(user)?.();
+  }
+
+  /** @throws StatusError 429 when the user has as many streams as it may. */
+  checkStreams(user: string): void {
+    if ((this.#streams.get(user) ?? 0) < this.#bounds.streamsPerUser) return;
+    throw tooManyRequests(
+      `user ${JSON.stringify(user)} has ${String(this.#bounds.streamsPerUser)} watches open, which is as many as there may be`,
+    );
+  }
+
+  /** Counts an answer of open length until it ends, its reader stops, or the signal aborts. */
+  countStream(user: string, response: ApiResponse, signal: AbortSignal): ApiResponse {
+    this.#streams.set(user, (this.#streams.get(user) ?? 0) + 1);
+    let isOver = false;
+    const over = () => {
+      if (isOver) return;
+      isOver = true;
+      signal.removeEventListener("abort", over);
+      const left = (this.#streams.get(user) ?? 1) - 1;
+      if (left === 0) this.#streams.delete(user);
+      else this.#streams.set(user, left);
+    };
+    signal.addEventListener("abort", over, { once: true });
+    if (signal.aborted) over();
+    return { ...response, body: counted(response.body, over) };
+  }
+}
+
+/** The same chunks; a generator would cost each event of each watch a step more. */
+function counted(body: AsyncIterable<Uint8Array>, over: () => void): AsyncIterable<Uint8Array> {
+  return {
+    [Symbol.asyncIterator]() {
+      const iterator = body[Symbol.asyncIterator]();
+      return {
+        async next() {
+          try {
+            const result = await iterator.next();
+            if (result.done === true) over();
+            return result;
+          } catch (error) {
+            over();
+            throw error;
+          }
+        },
+        async return() {
+          over();
+          await iterator.return?.();
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+interface Ticket {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+function ticketOf(): Ticket {
+  let resolve = (): void => {};
+  let reject: Ticket["reject"] = () => {};
+  const promise = new Promise<void>((done, failed) => {
+    resolve = done;
+    reject = failed;
+  });
+  return { promise, resolve, reject };
+}
