@@ -15,6 +15,7 @@ import type { KindDefinition } from "./machinery/kind.ts";
 import type { MessageType, SchemaType } from "./machinery/schema.ts";
 import type { Container } from "./v1/container.ts";
 import type { EndpointSubset } from "./v1/endpoints.ts";
+import { REVIEWS } from "./reviews.ts";
 import type { Event } from "./v1/event.ts";
 import type { Node } from "./v1/node.ts";
 import type { ContainerStatus, PodStatus } from "./v1/pod-status.ts";
@@ -29,6 +30,7 @@ interface Attribute {
 
 /** Names that client-node gives to types whose short names several groups share. */
 const CLASS_NAMES: Readonly<Record<string, string>> = {
+  "io.k8s.api.rbac.v1.Subject": "RbacV1Subject",
   "io.k8s.api.core.v1.Event": "CoreV1Event",
   "io.k8s.api.core.v1.EventSeries": "CoreV1EventSeries",
   "io.k8s.api.core.v1.EndpointPort": "CoreV1EndpointPort",
@@ -68,7 +70,7 @@ function messagesOf(type: SchemaType, seen = new Map<string, MessageType>()) {
 
 function all(): readonly MessageType[] {
   const seen = new Map<string, MessageType>();
-  for (const kind of KINDS) messagesOf(kind.schema, seen);
+  for (const kind of [...KINDS, ...REVIEWS]) messagesOf(kind.schema, seen);
   return [...seen.values()];
 }
 
@@ -171,6 +173,10 @@ describe("KINDS", () => {
       "networking.k8s.io/v1 IPAddress ip",
       "networking.k8s.io/v1 ServiceCIDR",
       "apiextensions.k8s.io/v1 CustomResourceDefinition crd crds",
+      "rbac.authorization.k8s.io/v1 ClusterRoleBinding",
+      "rbac.authorization.k8s.io/v1 ClusterRole",
+      "rbac.authorization.k8s.io/v1 RoleBinding",
+      "rbac.authorization.k8s.io/v1 Role",
     ]);
     const inAll = KINDS.filter((kind) => kind.categories.includes("all")).map((kind) => kind.kind);
     assert.deepEqual(inAll, ["Pod", "Service"]);

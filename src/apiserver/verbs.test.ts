@@ -723,7 +723,7 @@ describe("EndpointSlices in loopback mode", () => {
     ports: [],
   });
   const SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-  const controller = { name: "system:portolan:endpointslice", groups: [] };
+  const controller = { name: "system:portolan:endpointslice", groups: ["system:masters"] };
 
   it("take Pod addresses from our controllers alone, and no other loopback address", async () => {
     await using server = await startTestServer({

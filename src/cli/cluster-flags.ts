@@ -52,6 +52,11 @@ export const CLUSTER_FLAGS = {
   },
   "cluster-domain": { type: "string", value: "NAME", description: "Default cluster.local." },
   "node-port-range": { type: "string", value: "A-B", description: "Default 30000-32767." },
+  "audit-log": {
+    type: "string",
+    value: "FILE",
+    description: "Append a line of JSON for each request: who did what, and how it ended.",
+  },
   filename: {
     type: "strings",
     short: "f",
@@ -71,6 +76,7 @@ const FLAG_OF: Readonly<Record<keyof RawConfig, string>> = {
   podCidr: "pod-cidr",
   clusterDomain: "cluster-domain",
   nodePortRange: "node-port-range",
+  auditLog: "audit-log",
   manifests: "filename",
   images: "config (images)",
 };
@@ -119,6 +125,7 @@ function settingsOf(flags: FlagValues): RawConfig {
     podCidr: text("pod-cidr"),
     clusterDomain: text("cluster-domain"),
     nodePortRange: text("node-port-range"),
+    auditLog: text("audit-log"),
     manifests: Array.isArray(files) ? files.map(String) : undefined,
   };
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));

@@ -5,6 +5,8 @@ import type { KindDefinition } from "../api/machinery/kind.ts";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
+import { openAuditLog } from "../apiserver/audit.ts";
+import type { AuditLog } from "../apiserver/audit.ts";
 import { clusterCertificates } from "../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../apiserver/certificates.ts";
 import type { User } from "../apiserver/exchange.ts";
@@ -109,6 +111,9 @@ async function start(
         certificate: certificates.agentClient.certificate,
         key: certificates.agentClient.key,
       },
+      keysDir: join(dataDir.path, "certificates"),
+      tokenIssuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
+      audit: await openedAudit(config, log, opened),
       version: programVersion(),
       metrics,
       renderMetrics: () => metrics.render(),
@@ -157,6 +162,15 @@ function kindsOf({ apiListen }: ClusterConfig, ranges: LoopbackRanges): readonly
   return servedKinds({ podCidrs: [ranges.podCidr, ...ownCidrs], primaryFamily });
 }
 
+/** Opened before the server, so that it is closed after it. */
+async function openedAudit(
+  { auditLog }: ClusterConfig,
+  log: Logger,
+  opened: Disposables,
+): Promise<AuditLog | undefined> {
+  return auditLog === undefined ? undefined : opened.add(await openAuditLog(auditLog, log));
+}
+
 /** Claims the instance's addresses, the same as before for a data dir that was used already. */
 async function holdRanges(
   config: ClusterConfig,
@@ -188,7 +202,12 @@ async function startParts(
   opened: Disposables,
   signal: AbortSignal,
 ): Promise<string> {
-  opened.add(startControllers(parts, { loadBalancerPool: ranges.loadBalancerCidr }));
+  opened.add(
+    startControllers(parts, {
+      loadBalancerPool: ranges.loadBalancerCidr,
+      rootCertificate: certificates.authority,
+    }),
+  );
   const proxy = opened.add(startLoopbackProxy(parts, NODE_NAME, ranges));
   const dns = opened.add(
     await startDns(parts, {

@@ -4,12 +4,14 @@ import { createEventRecorder } from "../client/events.ts";
 import type { EventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
 import { startAllocationRepair } from "../controllers/allocation-repair.ts";
+import { startAggregationController } from "../controllers/clusterrole-aggregation.ts";
 import { startEndpointsController } from "../controllers/endpoints.ts";
 import { startEndpointSliceController } from "../controllers/endpointslice.ts";
 import { startNamespaceController } from "../controllers/namespace.ts";
 import { startNodeLifecycleController } from "../controllers/node-lifecycle.ts";
 import { startScheduler } from "../controllers/scheduler.ts";
 import { startServiceCidrController } from "../controllers/servicecidr.ts";
+import { startServiceAccountController } from "../controllers/serviceaccount.ts";
 import { startLoadBalancerController } from "../loadbalancer/loop.ts";
 import { createPoolProvider } from "../loadbalancer/pool/provider.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -27,7 +29,11 @@ export interface ControllersDeps {
 /** Starts the loops that a cluster needs to be alive, each with the name that its events go by upstream. */
 export function startControllers(
   deps: ControllersDeps,
-  options: { readonly loadBalancerPool: Cidr },
+  options: {
+    readonly loadBalancerPool: Cidr;
+    /** PEM of the authority that clients in Pods know the API server by. */
+    readonly rootCertificate: string;
+  },
 ): AsyncDisposable {
   const { client, informers } = deps;
   const opened = new Disposables();
@@ -43,6 +49,13 @@ export function startControllers(
   opened.add(startServiceCidrController(as("service-cidr-controller")));
   opened.add(startAllocationRepair(as("ipallocator-repair-controller")));
   opened.add(startNodeLifecycleController(as("node-controller")));
+  opened.add(startAggregationController(as("clusterrole-aggregation-controller")));
+  opened.add(
+    startServiceAccountController({
+      ...as("serviceaccount-controller"),
+      rootCertificate: options.rootCertificate,
+    }),
+  );
   const provider = createPoolProvider(
     { services: informers.of(serviceKind) },
     { pools: [options.loadBalancerPool] },

@@ -25,6 +25,12 @@ export { nodeKind } from "../api/v1/node.kind.ts";
 export { podKind } from "../api/v1/pod.kind.ts";
 export { secretKind } from "../api/v1/secret.kind.ts";
 export { serviceKind } from "../api/v1/service.kind.ts";
+export {
+  clusterRoleBindingKind,
+  clusterRoleKind,
+  roleBindingKind,
+  roleKind,
+} from "../api/rbac/rbac.kinds.ts";
 export { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
 
 /**
