@@ -56,30 +56,49 @@ export class Limits {
     this.#queue.leave(user)?.();
   }
 
-  /** @throws StatusError 429 when the user has as many streams as it may. */
-  checkStreams(user: string): void {
-    if ((this.#streams.get(user) ?? 0) < this.#bounds.streamsPerUser) return;
-    throw tooManyRequests(
-      `user ${JSON.stringify(user)} has ${String(this.#bounds.streamsPerUser)} watches open, which is as many as there may be`,
-    );
-  }
-
-  /** Counts an answer of open length until it ends, its reader stops, or the signal aborts. */
-  countStream(user: string, response: ApiResponse, signal: AbortSignal): ApiResponse {
-    this.#streams.set(user, (this.#streams.get(user) ?? 0) + 1);
+  /**
+   * Counts a stream of the user until what is returned is called, once or more often.
+   * @throws StatusError 429 when the user has as many as it may.
+   */
+  openStream(user: string): () => void {
+    const { streamsPerUser } = this.#bounds;
+    const open = this.#streams.get(user) ?? 0;
+    if (open >= streamsPerUser) {
+      throw tooManyRequests(
+        `user ${JSON.stringify(user)} has ${String(open)} watches open, which is as many as there may be`,
+      );
+    }
+    this.#streams.set(user, open + 1);
     let isOver = false;
-    const over = () => {
+    return () => {
       if (isOver) return;
       isOver = true;
-      signal.removeEventListener("abort", over);
       const left = (this.#streams.get(user) ?? 1) - 1;
       if (left === 0) this.#streams.delete(user);
       else this.#streams.set(user, left);
     };
-    signal.addEventListener("abort", over, { once: true });
-    if (signal.aborted) over();
-    return { ...response, body: counted(response.body, over) };
   }
+}
+
+/**
+ * The answer, with `over` called when it ends, when its reader stops, or when the signal aborts; at once for
+ * one whose length is known, which is no stream.
+ */
+export function untilOver(
+  response: ApiResponse,
+  over: () => void,
+  signal: AbortSignal,
+): ApiResponse {
+  if (response.headers["content-length"] !== undefined || signal.aborted) {
+    over();
+    return response;
+  }
+  signal.addEventListener("abort", over, { once: true });
+  const ended = () => {
+    signal.removeEventListener("abort", over);
+    over();
+  };
+  return { ...response, body: counted(response.body, ended) };
 }
 
 /** The same chunks; a generator would cost each event of each watch a step more. */

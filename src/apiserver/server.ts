@@ -4,7 +4,7 @@ import { resourceNameOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { StatusError, failure } from "../api/machinery/status.ts";
 import { sleep } from "../async/sleep.ts";
-import type { Decision } from "../core/authorization/attributes.ts";
+import type { Attributes, Decision } from "../core/authorization/attributes.ts";
 import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { formatHostPort } from "../net/host-port.ts";
@@ -32,7 +32,7 @@ import { HEALTH_PATHS, answerHealth } from "./health.ts";
 import type { RingBounds } from "./kind-cache.ts";
 import type { AgentTls } from "./logs.ts";
 import { LiveKinds } from "./live-kinds.ts";
-import { DEFAULT_LIMITS, Limits } from "./limits.ts";
+import { DEFAULT_LIMITS, Limits, untilOver } from "./limits.ts";
 import type { RequestLimits } from "./limits.ts";
 import { answerOpenId } from "./openid.ts";
 import { Registry } from "./registry.ts";
@@ -41,7 +41,7 @@ import { requestMetrics } from "./metrics.ts";
 import type { RequestMetrics } from "./metrics.ts";
 import { answerReview } from "./reviews.ts";
 import { parseReviewRoute, parseRoute } from "./routes.ts";
-import type { Route } from "./routes.ts";
+import type { ResourceRoute, Route } from "./routes.ts";
 import { Security } from "./security.ts";
 import type { Caller } from "./security.ts";
 import { WatchCache } from "./watch-cache.ts";
@@ -303,18 +303,33 @@ class Server implements ApiServer {
     switch (route?.kind) {
       case undefined:
         throw unknownPath();
-      case "resource": {
-        if (attributes.verb === "watch") this.#limits.checkStreams(asker);
-        const response = await answerResource(this.#context, request, user, route, query);
-        return response.headers["content-length"] === undefined
-          ? this.#limits.countStream(asker, response, request.signal)
-          : response;
-      }
+      case "resource":
+        return this.#answerResource(exchange, route, user, asker, attributes);
       case "review":
         return answerReview(security, request, user, route, query);
       case "discovery":
       case "other":
         return this.#answerDocument(request, route.path, query);
+    }
+  }
+
+  /** Watches, and what subresources relay, may be streams, of which each user has a bound. */
+  async #answerResource(
+    { request, query }: Exchange,
+    route: ResourceRoute,
+    user: User,
+    asker: string,
+    attributes: Attributes,
+  ): Promise<ApiResponse> {
+    const mayStream = attributes.verb === "watch" || route.subresource !== undefined;
+    if (!mayStream) return answerResource(this.#context, request, user, route, query);
+    const over = this.#limits.openStream(asker);
+    try {
+      const response = await answerResource(this.#context, request, user, route, query);
+      return untilOver(response, over, request.signal);
+    } catch (error) {
+      over();
+      throw error;
     }
   }
 
