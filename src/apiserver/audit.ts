@@ -67,7 +67,7 @@ export async function openAuditLog(path: string, log: Logger): Promise<AuditLog>
 }
 
 /** As upstream's audit.k8s.io/v1 Event. */
-export function auditEvent(audited: AuditedRequest, auditID: string): object {
+function auditEvent(audited: AuditedRequest, auditID: string): object {
   const { request, attributes, caller, decision, code, receivedMs, answeredMs } = audited;
   const isSame = caller === undefined || caller.user === caller.asker;
   return {

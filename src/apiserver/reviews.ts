@@ -196,7 +196,12 @@ function reviewRules({ security, kind, user, object }: ReviewCall): object {
   return {
     resourceRules: all
       .filter(({ resources = [] }) => resources.length > 0)
-      .map(({ nonResourceURLs: _, ...rule }) => rule),
+      .map(({ verbs, apiGroups, resources, resourceNames }) => ({
+        verbs,
+        apiGroups,
+        resources,
+        resourceNames,
+      })),
     nonResourceRules: all.flatMap(({ verbs, nonResourceURLs = [] }) =>
       nonResourceURLs.length === 0 ? [] : [{ verbs, nonResourceURLs }],
     ),

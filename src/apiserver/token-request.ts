@@ -34,7 +34,8 @@ export async function createToken(call: ResourceCall): Promise<ApiResponse> {
   const { dryRun, fieldValidation } = parseWriteQuery(query);
   const decoded = await decodeBody(request, TYPE, fieldValidation);
   // Decoded by the schema of TokenRequest; a body without a spec asks for a plain token.
-  const { metadata: given, spec = {} } = decoded.object as TokenRequest;
+  const { metadata: given, ...rest } = decoded.object as KubernetesObject & Partial<TokenRequest>;
+  const spec = rest.spec ?? {};
   const placed = placeObject(kind, { ...decoded.object, metadata: given }, namespace, name);
   const errors = specProblems(spec);
   if (errors.length > 0) {
@@ -119,6 +120,7 @@ function boundObject(call: ResourceCall, spec: TokenRequestSpec): Partial<Accoun
       return { secret: namedObject(theObject(call, "secrets", namespace, reference)) };
     case "Node":
       return { node: namedObject(theObject(call, "nodes", "", reference)) };
+    case undefined:
     default:
       return {};
   }

@@ -23,6 +23,7 @@ export interface ServiceAccountControllerDeps {
 
 const ACCOUNT = "default";
 const ROOT_CERTIFICATE = "kube-root-ca.crt";
+const CONCURRENCY = 4;
 const ANNOTATIONS = {
   "kubernetes.io/description":
     "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.",
@@ -71,7 +72,13 @@ export function startServiceAccountController(deps: ServiceAccountControllerDeps
     }
   };
 
-  const reconciler = startReconciler({ name: "serviceaccount", reconcile, log, metrics });
+  const reconciler = startReconciler({
+    name: "serviceaccount",
+    concurrency: CONCURRENCY,
+    reconcile,
+    log,
+    metrics,
+  });
   const look = ({ key }: { readonly key: ObjectKey }): void => {
     const { namespace = "" } = refOf(key);
     reconciler.enqueue(objectKey({ name: namespace }));

@@ -40,7 +40,7 @@ export type Decision =
 export const MASTERS_GROUP = "system:masters";
 
 const ACCOUNT_PREFIX = "system:serviceaccount:";
-export const ACCOUNTS_GROUP = "system:serviceaccounts";
+const ACCOUNTS_GROUP = "system:serviceaccounts";
 
 /** What a ServiceAccount is called among users. */
 export function accountUserName(namespace: string, name: string): string {

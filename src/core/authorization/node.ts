@@ -5,7 +5,7 @@ import { READ, WRITE, rule } from "./default-rules.ts";
 import { referenceOf } from "./pod-references.ts";
 import { ruleAllows } from "./rules.ts";
 
-export const NODES_GROUP = "system:nodes";
+const NODES_GROUP = "system:nodes";
 const NODE_PREFIX = "system:node:";
 const LEASE_NAMESPACE = "kube-node-lease";
 

@@ -90,7 +90,7 @@ function grantOf(policy: Policy, binding: Binding, user: Subject, namespace: str
 }
 
 /** Whether a subject of a binding means this user. A ServiceAccount without a namespace is of the binding's. */
-export function isMember(member: Member, user: Subject, namespace: string): boolean {
+function isMember(member: Member, user: Subject, namespace: string): boolean {
   switch (member.kind) {
     case "User":
       return member.name === user.name;
