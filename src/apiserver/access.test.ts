@@ -111,6 +111,19 @@ describe("authorization", () => {
     refused(await api.call("PUT", url, service, putter), 403, /cannot create resource "services"/);
   });
 
+  it("wants it for an apply that creates, too", async () => {
+    await grant(api, "applier", "get,patch /configmaps");
+    const map = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "applied" } };
+    const options = {
+      user: user("applier"),
+      headers: { "content-type": "application/apply-patch+yaml" },
+    };
+    const url = `${MAPS}/applied?fieldManager=test`;
+    refused(await api.call("PATCH", url, map, options), 403, /cannot create resource "configmaps"/);
+    await created(api.call("POST", MAPS, map));
+    assert.equal((await api.call("PATCH", url, map, options)).status, 200);
+  });
+
   it("sees a new binding at once, and its end", async () => {
     const late = { user: user("late") };
     assert.equal((await api.call("GET", MAPS, undefined, late)).status, 403);
