@@ -132,13 +132,18 @@ export class Authenticator {
   }
 }
 
+/** Whether the name of a websocket's protocol is a token instead. */
+export function isBearerProtocol(protocol: string): boolean {
+  return protocol.startsWith(PROTOCOL_PREFIX);
+}
+
 function bearerOf(headers: Readonly<Record<string, string>>): string | undefined {
   const [, token] = /^bearer +(\S+) *$/i.exec(headers["authorization"] ?? "") ?? [];
   if (token !== undefined) return token;
   const protocol = (headers["sec-websocket-protocol"] ?? "")
     .split(",")
     .map((one) => one.trim())
-    .find((one) => one.startsWith(PROTOCOL_PREFIX));
+    .find(isBearerProtocol);
   return protocol === undefined
     ? undefined
     : Buffer.from(protocol.slice(PROTOCOL_PREFIX.length), "base64url").toString();

@@ -23,7 +23,7 @@ export function impersonated(
   asker: User,
   headers: Readonly<Record<string, string>>,
 ): User {
-  const names = Object.keys(headers).filter((name) => name.startsWith(PREFIX));
+  const names = Object.keys(headers).filter(isImpersonation);
   if (names.length === 0) return asker;
   const name = headers["impersonate-user"] ?? "";
   if (name === "") {
@@ -55,6 +55,11 @@ export function impersonated(
     ...(uid === undefined ? {} : { uid }),
     ...(Object.keys(extra).length === 0 ? {} : { extra }),
   };
+}
+
+/** Whether a header, in lower case, says whom to impersonate. */
+export function isImpersonation(header: string): boolean {
+  return header.startsWith(PREFIX);
 }
 
 /** A header that came several times was joined with a comma; each part is checked for itself. */

@@ -1,3 +1,4 @@
+import { TAKEN } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { tooManyRequests } from "./failures.ts";
 import { FairQueue } from "./fair-queue.ts";
@@ -94,6 +95,8 @@ export function untilOver(
     return response;
   }
   signal.addEventListener("abort", over, { once: true });
+  // The connection itself is the stream, and its end aborts the signal.
+  if (response === TAKEN) return response;
   const ended = () => {
     signal.removeEventListener("abort", over);
     over();

@@ -6,6 +6,8 @@ import type { Pod } from "../api/v1/pod.ts";
 import type { Service } from "../api/v1/service.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import { failure } from "../api/machinery/status.ts";
+import { isBearerProtocol } from "./authenticator.ts";
+import { isImpersonation } from "./impersonation.ts";
 import type { ResourceCall } from "./context.ts";
 import { TAKEN, chunksOf } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
@@ -184,6 +186,7 @@ function relayedHeaders({ request }: ResourceCall): Record<string, string> {
   for (const [name, value] of Object.entries(headers)) {
     if (!NOT_RELAYED.has(name) && !named.includes(name)) relayed[name] = value;
   }
+  withoutCredentials(relayed);
   // HTTP/2 has no Host; its like was cut off with the other pseudo-headers.
   relayed["host"] ??= "localhost";
   // Links in HTML must be readable here.
@@ -194,6 +197,16 @@ function relayedHeaders({ request }: ResourceCall): Record<string, string> {
   if (request.stream !== undefined && relayed["content-length"] === undefined)
     relayed["transfer-encoding"] = "chunked";
   return relayed;
+}
+
+/** Whom the caller impersonates, and a token that came as a protocol, are for the API server alone. */
+function withoutCredentials(headers: Record<string, string>): void {
+  for (const name of Object.keys(headers)) if (isImpersonation(name)) delete headers[name];
+  const protocols = headers["sec-websocket-protocol"]?.split(",").map((one) => one.trim());
+  if (protocols === undefined) return;
+  const kept = protocols.filter((one) => !isBearerProtocol(one));
+  if (kept.length > 0) headers["sec-websocket-protocol"] = kept.join(", ");
+  else delete headers["sec-websocket-protocol"];
 }
 
 function responseOf(answer: IncomingMessage, path: ProxyPath, target: URL): ApiResponse {
