@@ -1,8 +1,10 @@
 // What the benches share: conditions of the run, percentiles, a started `portolan up`.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { cpus, loadavg, release } from "node:os";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpus, loadavg, release, tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { build } from "esbuild";
 
 export function conditions() {
   const load = loadavg().map((l) => l.toFixed(1)).join(" ");
@@ -18,18 +20,43 @@ export function percentile(values, p) {
 export const median = (values) => percentile(values, 50);
 
 /** Starts `portolan up` and waits for its ready line; `spawnedAt` and `readyAt` are performance.now() times. */
-export async function startUp(args = []) {
+export function startUp(args = []) {
+  const own = ["--ephemeral", "--api-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0", "-o", "json"];
+  return startProgram(["dist/portolan.js", "up", ...own, ...args]);
+}
+
+/** Starts the API server alone over the data in `dir`: store, server and TLS listener, nothing else. */
+export async function startApiOnly(dir, nodeArgs = []) {
+  const outfile = "dist/bench-api-only.js";
+  await build({
+    entryPoints: ["bench/api-only.mjs"],
+    outfile,
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target: "node20.19",
+    packages: "external",
+    logLevel: "warning",
+  });
+  return startProgram([...nodeArgs, outfile, dir]);
+}
+
+/** A temporary folder that goes when the bench ends. */
+export function temporaryFolder() {
+  const dir = mkdtempSync(join(tmpdir(), "portolan-bench-"));
+  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+async function startProgram(args) {
   const spawnedAt = performance.now();
-  const child = spawn(
-    process.execPath,
-    ["dist/portolan.js", "up", "--ephemeral", "--api-listen", "127.0.0.1:0", "--dns-listen", "127.0.0.1:0", "-o", "json", ...args],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = new Promise((resolve) => child.once("exit", resolve));
   for await (const line of createInterface({ input: child.stdout })) {
     const ready = JSON.parse(line);
     return {
       ...ready,
+      pid: child.pid,
       spawnedAt,
       readyAt: performance.now(),
       residentMb: () => residentMb(child.pid),
@@ -39,7 +66,7 @@ export async function startUp(args = []) {
       },
     };
   }
-  throw new Error("portolan up ended before it was ready");
+  throw new Error(`${args.join(" ")} ended before it was ready`);
 }
 
 export function residentMb(pid) {
