@@ -56,6 +56,19 @@ export async function* chunksOf(...chunks: readonly Uint8Array[]): AsyncIterable
   yield* chunks;
 }
 
+/** A body that is known whole: who sends it need not go through its iterator. */
+export class WholeBody implements AsyncIterable<Uint8Array> {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    yield this.bytes;
+  }
+}
+
 export function jsonResponse(
   status: number,
   value: unknown,
@@ -73,7 +86,7 @@ export function bytesResponse(
   return {
     status,
     headers: { "content-type": JSON_TYPE, "content-length": String(bytes.length), ...headers },
-    body: chunksOf(bytes),
+    body: new WholeBody(bytes),
   };
 }
 

@@ -10,7 +10,8 @@ import { clusterCertificates } from "./certificates.ts";
 import type { ClusterCertificates } from "./certificates.ts";
 import { jsonResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
-import { ListenError, MAX_BODY_BYTES, listen } from "./http.ts";
+import { ListenError, listen } from "./http.ts";
+import { MAX_BODY_BYTES } from "./incoming-body.ts";
 import type { HttpListener } from "./http.ts";
 
 const certificates = await clusterCertificates({

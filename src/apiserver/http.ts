@@ -4,25 +4,16 @@ import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from
 import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { StatusError } from "../api/machinery/status.ts";
-import { withDeadline } from "../async/deadline.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { failureResponse } from "./exchange.ts";
+import { Caller } from "./caller.ts";
+import { WholeBody, failureResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
-import {
-  badRequest,
-  bodyTooLarge,
-  internalError,
-  methodNotAllowed,
-  tooManyRequests,
-} from "./failures.ts";
+import { internalError, methodNotAllowed, tooManyRequests } from "./failures.ts";
 import { serveUpgrade } from "./http-upgrade.ts";
+import { readBody } from "./incoming-body.ts";
 import { streamsBody } from "./proxy-path.ts";
 
-/** As upstream: what fits a stored object of 1.5 MiB with room for a patch that lists it twice. */
-export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 const MAX_HEADER_BYTES = 64 * 1024;
-/** A body must be here within so long, or its sender is holding us up. */
-const BODY_TIMEOUT_MS = 30_000;
 /** Connections that are still busy so long after the end was announced are cut. */
 const CLOSE_GRACE_MS = 2000;
 /** A watch is a stream, and one connection carries many of them. */
@@ -94,7 +85,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   });
   server.on("tlsClientError", (error) => log.debug("TLS handshake failed", { error }));
   const users = new WeakMap<object, { readonly user: User | undefined }>();
-  const streams = new Set<AbortController>();
+  const streams = new Set<Caller>();
   const upgraded = new Set<Socket>();
   server.on("request", (request, response) => {
     // Never rejects: every failure becomes an answer or a cut connection.
@@ -137,7 +128,7 @@ interface Connections {
   /** By connection, read from its certificate once. */
   readonly users: WeakMap<object, { readonly user: User | undefined }>;
   /** What ends the answers under way whose length is open. */
-  readonly streams: Set<AbortController>;
+  readonly streams: Set<Caller>;
   /** Those that have left HTTP, or ask to. */
   readonly upgraded: Set<Socket>;
 }
@@ -150,13 +141,13 @@ async function upgrade(
   { handler, log }: ListenOptions,
   { users, streams, upgraded }: Connections,
 ): Promise<void> {
-  const gone = new AbortController();
-  streams.add(gone);
+  const caller = new Caller();
+  streams.add(caller);
   upgraded.add(socket);
   socket.once("close", () => {
-    streams.delete(gone);
+    streams.delete(caller);
     upgraded.delete(socket);
-    gone.abort(new Error("the client closed the connection"));
+    caller.abort(new Error("the client closed the connection"));
   });
   socket.on("error", (error) => log.debug("upgraded connection failed", { error }));
   const { method = "", url = "" } = incoming;
@@ -167,7 +158,7 @@ async function upgrade(
   const request = { method, url, headers: headersOf(incoming) };
   const user = userOf(incoming, users);
   await serveUpgrade(
-    { request, incoming, socket, head, signal: gone.signal },
+    { request, incoming, socket, head, signal: caller.signal },
     async (offered) =>
       upgraded.size > MAX_UPGRADED
         ? failureResponse(tooManyRequests("too many streams at once, please try again later"))
@@ -182,21 +173,23 @@ async function serve(
   options: ListenOptions,
   { users, streams }: Connections,
 ): Promise<void> {
-  const gone = new AbortController();
-  outgoing.once("close", () => gone.abort(new Error("the client closed the connection")));
+  const caller = new Caller();
+  outgoing.once("close", () => caller.abort(new Error("the client closed the connection")));
   outgoing.on("error", (error) => options.log.debug("response failed", { error }));
   incoming.on("error", (error: Error) => options.log.debug("request failed", { error }));
   try {
-    const response = await answer(incoming, options, users, gone.signal);
-    if (response.headers["content-length"] === undefined) streams.add(gone);
-    await send(incoming.method, response, outgoing, gone.signal);
+    const response = await answer(incoming, options, users, caller);
+    if (response.headers["content-length"] === undefined) streams.add(caller);
+    // Answered before its body was here: what still comes must not be taken for another request's time.
+    if (!incoming.complete && "shouldKeepAlive" in outgoing) outgoing.shouldKeepAlive = false;
+    await send(incoming.method, response, outgoing, caller);
   } catch (error) {
     // Headers are out or the client is gone: all that is left is to cut the stream, so that no client takes
     // half a body for a whole one.
-    if (!gone.signal.aborted) options.log.error("response cut off", { url: incoming.url, error });
+    if (!caller.isGone) options.log.error("response cut off", { url: incoming.url, error });
     cut(outgoing);
   } finally {
-    streams.delete(gone);
+    streams.delete(caller);
   }
 }
 
@@ -204,21 +197,30 @@ async function answer(
   incoming: Http2ServerRequest,
   { handler, log }: ListenOptions,
   users: WeakMap<object, { readonly user: User | undefined }>,
-  signal: AbortSignal,
+  caller: Caller,
 ): Promise<ApiResponse> {
   try {
     const { method } = incoming;
     if (!isMethod(method)) throw methodNotAllowed();
-    const request = { method, url: incoming.url, headers: headersOf(incoming), signal };
     const user = userOf(incoming, users);
+    const request = {
+      method,
+      url: incoming.url,
+      headers: headersOf(incoming),
+      body: undefined,
+      get signal() {
+        return caller.signal;
+      },
+    };
     if (streamsBody(incoming.url)) {
-      return await handler({ ...request, stream: hasBody(incoming) ? incoming : undefined }, user);
+      const stream = hasBody(incoming) ? incoming : undefined;
+      return await handler({ ...request, stream }, user);
     }
-    const body = await readBody(incoming, signal);
-    return await handler({ ...request, body }, user);
+    // Not copied, since that would ask for the signal.
+    return await handler(Object.assign(request, { body: await readBody(incoming) }), user);
   } catch (error) {
     if (error instanceof StatusError) return failureResponse(error);
-    if (!signal.aborted) log.error("request failed", { url: incoming.url, error });
+    if (!caller.isGone) log.error("request failed", { url: incoming.url, error });
     return failureResponse(internalError("the request failed; the server's log has the reason"));
   }
 }
@@ -230,34 +232,11 @@ function hasBody(incoming: Http2ServerRequest): boolean {
   return headers["transfer-encoding"] !== undefined || headers["content-length"] !== undefined;
 }
 
-/** @throws StatusError 413 for a body beyond the limit, 400 for one that does not come. */
-async function readBody(
-  incoming: Http2ServerRequest,
-  signal: AbortSignal,
-): Promise<Uint8Array | undefined> {
-  const declared = Number(incoming.headers["content-length"] ?? "0");
-  if (declared > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  await withDeadline(BODY_TIMEOUT_MS, signal, async () => {
-    // The stream is binary: no encoding was set.
-    for await (const chunk of incoming as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      if (size > MAX_BODY_BYTES) throw bodyTooLarge(MAX_BODY_BYTES);
-      chunks.push(chunk);
-    }
-  }).catch((error: unknown) => {
-    if (error instanceof StatusError || signal.aborted) throw error;
-    throw badRequest(`the request's body did not arrive: ${String(error)}`);
-  });
-  return size === 0 ? undefined : chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
-}
-
 async function send(
   method: string,
   response: ApiResponse,
   outgoing: Http2ServerResponse,
-  signal: AbortSignal,
+  caller: Caller,
 ): Promise<void> {
   // What is answered now may be wrong in a moment, and is not for everybody.
   outgoing.writeHead(response.status, {
@@ -269,14 +248,18 @@ async function send(
     outgoing.end();
     return;
   }
+  if (response.body instanceof WholeBody) {
+    outgoing.end(response.body.bytes);
+    return;
+  }
   // A watch may have nothing to say for minutes; its client waits for the headers.
   // Over HTTP/2 writeHead has sent them; HTTP/1.1 waits for a body unless told.
   if (response.headers["content-length"] === undefined && hasFlush(outgoing)) {
     outgoing.flushHeaders();
   }
   for await (const chunk of response.body) {
-    if (signal.aborted) break;
-    if (!outgoing.write(chunk)) await drained(outgoing, signal);
+    if (caller.isGone) break;
+    if (!outgoing.write(chunk)) await drained(outgoing, caller.signal);
   }
   outgoing.end();
 }
@@ -310,7 +293,8 @@ function cut(outgoing: Http2ServerResponse): void {
 
 function headersOf(incoming: Pick<IncomingMessage, "headers">): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(incoming.headers)) {
+  for (const name of Object.keys(incoming.headers)) {
+    const value = incoming.headers[name];
     if (value === undefined || name.startsWith(":")) continue;
     headers[name] = Array.isArray(value) ? value.join(", ") : value;
   }

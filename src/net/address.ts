@@ -95,11 +95,28 @@ function brand(text: string): IpAddress {
   return text as IpAddress;
 }
 
+const DOT = 0x2e;
+const DIGIT_ZERO = 0x30;
+
 function parseOctets(text: string): readonly number[] | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4) return undefined;
-  if (!parts.every((part) => /^[0-9]{1,3}$/.test(part) && Number(part) <= 255)) return undefined;
-  return parts.map(Number);
+  // By hand: addresses are read many times in each write of a Service.
+  const octets: number[] = [];
+  let octet = 0;
+  let digits = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const c = i === text.length ? DOT : text.charCodeAt(i);
+    if (c === DOT) {
+      if (digits === 0 || octets.length === 4) return undefined;
+      octets.push(octet);
+      octet = 0;
+      digits = 0;
+      continue;
+    }
+    octet = 10 * octet + (c - DIGIT_ZERO);
+    digits++;
+    if (c < DIGIT_ZERO || c > DIGIT_ZERO + 9 || digits > 3 || octet > 255) return undefined;
+  }
+  return octets.length === 4 ? octets : undefined;
 }
 
 function parseGroups(text: string): readonly number[] | undefined {

@@ -29,6 +29,8 @@ export function parseJson(text: string): ParsedJson {
 }
 
 function isTooDeep(text: string): boolean {
+  // Each level takes a character at least.
+  if (text.length <= MAX_JSON_DEPTH) return false;
   let depth = 0;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);

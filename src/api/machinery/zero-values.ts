@@ -32,17 +32,33 @@ function filled(type: SchemaType, value: unknown): unknown {
 
 function filledMessage(type: MessageType, object: Readonly<Record<string, unknown>>): unknown {
   let result = object;
-  for (const [name, field] of Object.entries(type.fields)) {
+  for (const [name, field] of entriesOf(type)) {
     if (field.inline === true) {
       const inlined = filled(field.type, result);
       if (isJsonObject(inlined)) result = inlined;
       continue;
     }
     const old = result[name];
-    const next = old === undefined || old === null ? zeroOf(field) : filled(field.type, old);
+    const isMissing = old === undefined || old === null;
+    if (isMissing && !field.present) continue;
+    const next = isMissing ? zeroOf(field) : filled(field.type, old);
     if (next !== old && next !== undefined) result = { ...result, [name]: next };
   }
   return result;
+}
+
+// Derived from schemas, which never change, and held only as long as they are: not state, only haste.
+const derived = new WeakMap<MessageType, readonly (readonly [string, Field])[]>();
+
+/** Fields whose absence, or whose inside, may have something to fill in. */
+function entriesOf(type: MessageType): readonly (readonly [string, Field])[] {
+  const known = derived.get(type);
+  if (known !== undefined) return known;
+  const entries = Object.entries(type.fields).filter(
+    ([, field]) => field.present || (field.type.kind !== "scalar" && field.type.kind !== "map"),
+  );
+  derived.set(type, entries);
+  return entries;
 }
 
 function filledEach(type: SchemaType, items: readonly unknown[]): readonly unknown[] {
