@@ -1,5 +1,6 @@
 // The API server alone: store, API server and TLS listener, without controllers, DNS, proxy and node agent.
-// Bundled and started by `startApiOnly()` in measure.mjs: node api-only.mjs DATA_DIR
+// Bundled and started by `startApiOnly()` in measure.mjs: node api-only.mjs DATA_DIR [COPIES]
+// With COPIES it does not serve: it writes so many copies of each object named `template` straight into the store.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KINDS } from "../src/api/kinds.ts";
@@ -25,6 +26,12 @@ const [store, certificates] = await Promise.all([
     now: Date.now,
   }),
 ]);
+if (process.argv[3] !== undefined) {
+  await copyTemplates(Number(process.argv[3]));
+  await store[Symbol.asyncDispose]();
+  console.log("{}");
+  process.exit(0);
+}
 const server = await createApiServer({
   store,
   kinds: KINDS,
@@ -59,3 +66,23 @@ process.once("SIGTERM", async () => {
   await server[Symbol.asyncDispose]();
   await store[Symbol.asyncDispose]();
 });
+
+async function copyTemplates(copies) {
+  const { entries } = await store.range({ prefix: "/registry/" });
+  const templates = entries.filter(({ key }) => key.endsWith("/template"));
+  for (const { key, value } of templates) {
+    for (let start = 0; start < copies; start += 500) {
+      const writes = [];
+      for (let i = start; i < Math.min(start + 500, copies); i++) {
+        const name = `copy-${String(i)}`;
+        const address = `10.97.${String(i >> 8)}.${String(i & 255)}`;
+        writes.push({
+          kind: "put",
+          key: key.replace(/template$/, name),
+          value: value.replaceAll('"template"', `"${name}"`).replaceAll(/10\.9[6-9]\.\d+\.\d+/g, address),
+        });
+      }
+      await store.commit([], writes);
+    }
+  }
+}

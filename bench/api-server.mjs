@@ -4,7 +4,7 @@
 // Bare puts to etcd in the same run, where it is installed. The load generator shares the machine.
 import { setTimeout as wait } from "node:timers/promises";
 import { etcdPuts } from "./etcd.mjs";
-import { conditions, cpuMs, median, percentile, startApiOnly, startUp, temporaryFolder } from "./measure.mjs";
+import { conditions, cpuMs, flushTimes, median, percentile, startApiOnly, startUp, temporaryFolder } from "./measure.mjs";
 import { RawClient, overAll, tlsOf } from "./raw-client.mjs";
 
 const count = Number(process.argv[2] ?? 10_000);
@@ -21,6 +21,8 @@ const service = (name) =>
   });
 
 console.log(`${conditions()}; ${String(width)} clients over TLS (HTTP/1.1, kept alive)`);
+const flushes = flushTimes(temporaryFolder());
+console.log(`one flush of the disk: p50 ${percentile(flushes, 50).toFixed(1)} ms, p99 ${percentile(flushes, 99).toFixed(1)} ms`);
 let alone;
 if (what !== "up") alone = await measure("API server alone", await startApiOnly(temporaryFolder(), nodeArgs));
 if (what !== "alone") await measure("portolan up", await startUp());

@@ -1,6 +1,6 @@
 // What the benches share: conditions of the run, percentiles, a started `portolan up`.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -26,7 +26,7 @@ export function startUp(args = []) {
 }
 
 /** Starts the API server alone over the data in `dir`: store, server and TLS listener, nothing else. */
-export async function startApiOnly(dir, nodeArgs = []) {
+export async function startApiOnly(dir, nodeArgs = [], args = []) {
   const outfile = "dist/bench-api-only.js";
   await build({
     entryPoints: ["bench/api-only.mjs"],
@@ -38,7 +38,7 @@ export async function startApiOnly(dir, nodeArgs = []) {
     packages: "external",
     logLevel: "warning",
   });
-  return startProgram([...nodeArgs, outfile, dir]);
+  return startProgram([...nodeArgs, outfile, dir, ...args]);
 }
 
 /** A temporary folder that goes when the bench ends. */
@@ -78,4 +78,19 @@ export function residentMb(pid) {
 export function cpuMs(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** What the disk itself takes: milliseconds of so many appends of 16 kB, each with fdatasync. */
+export function flushTimes(dir, count = 200) {
+  const file = openSync(join(dir, "flush"), "w");
+  const bytes = Buffer.alloc(16_384, 1);
+  const times = [];
+  for (let i = 0; i < count; i++) {
+    const began = performance.now();
+    writeSync(file, bytes);
+    fdatasyncSync(file);
+    times.push(performance.now() - began);
+  }
+  closeSync(file);
+  return times;
 }
