@@ -87,9 +87,8 @@ async function* stream(
     }
     cursor = read.next;
     const batch = read.events.flatMap((event) => frameOf(event, deps) ?? []);
-    const [only] = batch;
-    // One frame goes out as it is, the same bytes to all watchers.
-    if (only !== undefined) yield batch.length === 1 ? only : Buffer.concat(batch);
+    const bytes = joined(batch);
+    if (bytes !== undefined) yield bytes;
     if (read.events.length > 0) continue;
     if (kindCache.isClosed) return;
     const time = now();
@@ -144,6 +143,25 @@ function frameOf(event: CacheEvent, deps: WatchDeps): Uint8Array | undefined {
   if (item === undefined) return undefined;
   const bytes = frame(type, renderer.object(item));
   if (renderer.shared) event.frames.set(type, bytes);
+  return bytes;
+}
+
+/** By the first frame: the last batch that began with it. Held as long as that frame, and never wrong. */
+const joins = new WeakMap<
+  Uint8Array,
+  { readonly batch: readonly Uint8Array[]; readonly bytes: Uint8Array }
+>();
+
+/** One frame goes out as it is, and several are joined once: the same bytes to all watchers at one place. */
+function joined(batch: readonly Uint8Array[]): Uint8Array | undefined {
+  const [first] = batch;
+  if (first === undefined || batch.length === 1) return first;
+  const known = joins.get(first);
+  if (known?.batch.length === batch.length && batch.every((one, i) => one === known.batch[i])) {
+    return known.bytes;
+  }
+  const bytes = Buffer.concat(batch);
+  joins.set(first, { batch, bytes });
   return bytes;
 }
 
