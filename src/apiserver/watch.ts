@@ -86,9 +86,13 @@ async function* stream(
       return;
     }
     cursor = read.next;
-    const batch = read.events.flatMap((event) => frameOf(event, deps) ?? []);
-    const bytes = joined(batch);
-    if (bytes !== undefined) yield bytes;
+    const batch: Uint8Array[] = [];
+    for (const event of read.events) {
+      const bytes = frameOf(event, deps);
+      if (bytes !== undefined) batch.push(bytes);
+    }
+    const chunk = joined(batch);
+    if (chunk !== undefined) yield chunk;
     if (read.events.length > 0) continue;
     if (kindCache.isClosed) return;
     const time = now();
