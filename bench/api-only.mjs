@@ -3,7 +3,7 @@
 // With COPIES it does not serve: it writes so many copies of each object named `template` straight into the store.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KINDS } from "../src/api/kinds.ts";
+import { servedKinds } from "../src/api/kinds.ts";
 import { clusterCertificates } from "../src/apiserver/certificates.ts";
 import { listen } from "../src/apiserver/http.ts";
 import { createApiServer } from "../src/apiserver/server.ts";
@@ -34,7 +34,7 @@ if (process.argv[3] !== undefined) {
 }
 const server = await createApiServer({
   store,
-  kinds: KINDS,
+  kinds: servedKinds({ podCidrs: [parseCidr("127.0.0.1/32")] }),
   log,
   serviceCidrs: [parseCidr("10.96.0.0/14")],
   nodePortRange: { first: 30_000, last: 32_767 },

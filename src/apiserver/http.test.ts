@@ -137,6 +137,25 @@ describe("listen()", () => {
     session.destroy();
   });
 
+  it("refuses a body beyond 3 MiB over HTTP/1.1 without waiting for its end, and ends the connection", async () => {
+    await using listener = await start(echo);
+    const outgoing = requestHttp1({
+      host: "127.0.0.1",
+      port: listener.port,
+      method: "POST",
+      path: "/",
+      agent: false,
+      ...credentials("admin"),
+    });
+    outgoing.on("error", () => {});
+    // Without a length, and never ended.
+    outgoing.write("x".repeat(MAX_BODY_BYTES + 1));
+    const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+    assert.equal(incoming.statusCode, 413);
+    assert.equal(incoming.headers.connection, "close");
+    outgoing.destroy();
+  });
+
   it("answers a handler that fails with 500, and goes on", async () => {
     let calls = 0;
     await using listener = await start(async (...args) => {

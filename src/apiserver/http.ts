@@ -180,8 +180,9 @@ async function serve(
   try {
     const response = await answer(incoming, options, users, caller);
     if (response.headers["content-length"] === undefined) streams.add(caller);
-    // Answered before its body was here: what still comes must not be taken for another request's time.
-    if (!incoming.complete && "shouldKeepAlive" in outgoing) outgoing.shouldKeepAlive = false;
+    // Refused before its body was here: the connection ends, or it would have to be read to its end first.
+    if (!incoming.complete && !streamsBody(incoming.url) && "shouldKeepAlive" in outgoing)
+      outgoing.shouldKeepAlive = false;
     await send(incoming.method, response, outgoing, caller);
   } catch (error) {
     // Headers are out or the client is gone: all that is left is to cut the stream, so that no client takes
