@@ -17,7 +17,7 @@ export interface RingBounds {
   readonly maxBytes: number;
 }
 
-const DEFAULT_BOUNDS: RingBounds = { maxEvents: 8192, maxBytes: 8 * 1024 * 1024 };
+const DEFAULT_BOUNDS: RingBounds = { maxEvents: 8192, maxBytes: 4 * 1024 * 1024 };
 
 export type EventsRead =
   | { readonly kind: "events"; readonly events: readonly CacheEvent[]; readonly next: number }

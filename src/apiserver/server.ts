@@ -86,7 +86,7 @@ export interface ApiServerDeps {
   readonly metrics?: Metrics | undefined;
   /** The text of `/metrics`. */
   readonly renderMetrics?: (() => string) | undefined;
-  /** How much of each kind's recent past is kept for watches; default 8192 changes or 8 MiB. */
+  /** How much of each kind's recent past is kept for watches; default 8192 changes or 4 MiB. */
   readonly bounds?: RingBounds | undefined;
   /** Epoch milliseconds; default the clock. */
   readonly now?: (() => number) | undefined;
