@@ -95,8 +95,8 @@ export class EmbeddedStore implements Store {
 
   private constructor(root: RootDatabase, file: string, watcherBound: number) {
     this.#root = root;
-    this.#state = root.openDB({ name: "state" });
-    this.#log = root.openDB({ name: "log" });
+    this.#state = root.openDB({ name: "state", compression: true });
+    this.#log = root.openDB({ name: "log", compression: true });
     this.#meta = root.openDB({ name: "meta" });
     this.#watchers = new WatcherSet(watcherBound);
     const format = this.#meta.get("format") ?? FORMAT;
