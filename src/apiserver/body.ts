@@ -129,13 +129,32 @@ function parseJsonText(text: string, type: BodyType): ParsedBody {
 /** One YAML document, with keys that occur twice refused. */
 export async function parseYamlText(text: string): Promise<unknown> {
   // Loaded on first use: few bodies are YAML, and the package costs start-up time.
-  const { Lexer, Parser, parseDocument } = await import("yaml");
+  const { Lexer, Parser, isScalar, parseDocument, visit } = await import("yaml");
   if (nestsTooDeep(text, new Lexer(), new Parser())) {
     throw badRequest("error converting YAML to JSON: the text nests too deep");
   }
-  const document = parseDocument(text, { uniqueKeys: true, prettyErrors: true });
+  // The package's own search for keys that occur twice takes quadratic time.
+  const document = parseDocument(text, {
+    uniqueKeys: false,
+    prettyErrors: true,
+    logLevel: "error",
+  });
   const [error] = document.errors;
   if (error !== undefined) throw badRequest(`error converting YAML to JSON: ${error.message}`);
+  visit(document, {
+    Map(_, { items }) {
+      const keys = new Set<unknown>();
+      for (const { key } of items) {
+        const name: unknown = isScalar(key) ? key.value : key;
+        if (keys.has(name)) {
+          throw badRequest(
+            `error converting YAML to JSON: key ${JSON.stringify(name)} already set in map`,
+          );
+        }
+        keys.add(name);
+      }
+    },
+  });
   try {
     const value: unknown = document.toJS({ maxAliasCount: MAX_YAML_ALIASES });
     // Through JSON, so that what is read is what JSON could have said (no dates, no NaN), and not too deep.
@@ -177,17 +196,31 @@ function parseProtobuf(body: Uint8Array, type: BodyType): unknown {
 
 /** A body may leave its type out; one that names another is refused. */
 function checkType(value: Readonly<Record<string, unknown>>, type: BodyType): void {
-  const { apiVersion = "", kind = "" } = value;
+  const apiVersion = typeTextOf(value, "apiVersion", type);
+  const kind = typeTextOf(value, "kind", type);
   if (apiVersion !== "" && type.apiVersion !== "" && apiVersion !== type.apiVersion) {
     throw badRequest(
-      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${type.apiVersion})`,
+      `the API version in the data (${apiVersion}) does not match the expected API version (${type.apiVersion})`,
     );
   }
   if (kind !== "" && kind !== type.kind) {
     throw badRequest(
-      `${String(kind)} in version "${versionIn(type)}" cannot be handled as a ${type.kind}: the kind in the data does not match the resource`,
+      `${kind} in version "${versionIn(type)}" cannot be handled as a ${type.kind}: the kind in the data does not match the resource`,
     );
   }
+}
+
+function typeTextOf(
+  value: Readonly<Record<string, unknown>>,
+  field: "apiVersion" | "kind",
+  type: BodyType,
+): string {
+  const text = value[field] ?? "";
+  if (typeof text === "string") return text;
+  const found = Array.isArray(text) ? "array" : typeof text === "boolean" ? "bool" : typeof text;
+  throw badRequest(
+    `the object provided is unrecognized (must be of type ${type.kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${found} into Go struct field .${field} of type string`,
+  );
 }
 
 function versionIn({ apiVersion }: BodyType): string {

@@ -1,4 +1,4 @@
-import { notAcceptable } from "./failures.ts";
+import { invalidObject, notAcceptable } from "./failures.ts";
 
 /** The form in which objects are answered. Always JSON. */
 export type Form =
@@ -55,4 +55,28 @@ export function negotiateForm(accept: string | undefined): Form {
 
 function acceptsJson(type: string): boolean {
   return type === "application/json" || type === "*/*" || type === "application/*";
+}
+
+/**
+ * As {@link negotiateForm}, with the options of a table looked at too: to be asked before anything is written
+ * or a stream begins.
+ * @throws StatusError 406, 422.
+ */
+export function requestedForm(accept: string | undefined, query: URLSearchParams): Form {
+  const form = negotiateForm(accept);
+  if (form.kind === "table") includedPart(query);
+  return form;
+}
+
+/** How much of an object comes with its row. @throws StatusError 422 for what `includeObject` cannot be. */
+export function includedPart(query: URLSearchParams): string {
+  const include = query.get("includeObject") ?? "Metadata";
+  if (["", "None", "Metadata", "Object"].includes(include)) return include;
+  throw invalidObject({ kind: "TableOptions", group: "meta.k8s.io" }, "", [
+    {
+      type: "FieldValueInvalid",
+      field: "includeObject",
+      message: `Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`,
+    },
+  ]);
 }

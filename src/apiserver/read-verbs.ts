@@ -4,7 +4,7 @@ import { JSON_TYPE, bytesResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { notFound } from "./failures.ts";
 import { listPage } from "./list.ts";
-import { negotiateForm } from "./negotiate.ts";
+import { requestedForm } from "./negotiate.ts";
 import { parseListQuery, parseVersion } from "./query.ts";
 import { eventRenderer, renderItem, renderList } from "./representation.ts";
 import { selectionOf } from "./selection.ts";
@@ -14,7 +14,7 @@ import { openWatch } from "./watch.ts";
 /** GET of one object. */
 export async function getObject(call: ResourceCall): Promise<ApiResponse> {
   const { context, request, query } = call;
-  const form = negotiateForm(request.headers["accept"]);
+  const form = requestedForm(request.headers["accept"], query);
   const version = parseVersion(query.get("resourceVersion"));
   if (version !== undefined) await context.cache.reached(version, request.signal);
   const view = { form, kind: call.route.definition, nowMs: context.now(), query };
@@ -34,7 +34,7 @@ export async function listOrWatch(call: ResourceCall): Promise<ApiResponse> {
   const { context, request, route, query, kindCache } = call;
   const { definition: kind, namespace, name } = route;
   const options = parseListQuery(query);
-  const form = negotiateForm(request.headers["accept"]);
+  const form = requestedForm(request.headers["accept"], query);
   const selection = selectionOf(kind, namespace, name, options);
   const view = { form, kind, nowMs: context.now(), query };
   if (!options.watch && !route.watch) {

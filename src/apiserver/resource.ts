@@ -1,6 +1,8 @@
+import { verbsOf } from "../api/machinery/discovery.ts";
 import type { ApiContext, ResourceCall } from "./context.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { methodNotAllowed, unknownPath } from "./failures.ts";
+import { requestedForm } from "./negotiate.ts";
 import { getObject, listOrWatch } from "./read-verbs.ts";
 import { attachPod, execPod, forwardPod } from "./pod-streams.ts";
 import { answerProxy, isProxied } from "./proxy.ts";
@@ -39,8 +41,16 @@ export async function answerResource(
 }
 
 async function answerCall(call: ResourceCall): Promise<ApiResponse> {
-  if (call.route.subresource !== undefined) return answerSubresource(call);
-  return call.route.name === undefined ? answerCollection(call) : answerObject(call);
+  const { request, route, query } = call;
+  if (route.subresource !== undefined) return answerSubresource(call);
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    // Collections of all namespaces, and the old paths of watches, can only be read.
+    const { definition, namespace } = route;
+    if (route.watch || (definition.namespaced && namespace === "")) throw methodNotAllowed();
+    // Before anything is written: who is refused for what he accepts must not find it done all the same.
+    requestedForm(request.headers["accept"], query);
+  }
+  return route.name === undefined ? answerCollection(call) : answerObject(call);
 }
 
 async function answerCollection(call: ResourceCall): Promise<ApiResponse> {
@@ -51,6 +61,7 @@ async function answerCollection(call: ResourceCall): Promise<ApiResponse> {
     case "POST":
       return createObject(call);
     case "DELETE":
+      if (!verbsOf(call.route.definition).includes("deletecollection")) throw methodNotAllowed();
       return deleteCollection(call);
     case "PUT":
     case "PATCH":
@@ -108,6 +119,7 @@ async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
 }
 
 async function answerStatus(call: ResourceCall): Promise<ApiResponse> {
+  requestedForm(call.request.headers["accept"], call.query);
   switch (call.request.method) {
     case "GET":
     case "HEAD":

@@ -11,6 +11,7 @@ import { jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { badRequest, conflict } from "./failures.ts";
 import { relayLog } from "./logs.ts";
+import { requestedForm } from "./negotiate.ts";
 import { placeObject, timestamp } from "./object-identity.ts";
 import { parseWriteQuery } from "./query.ts";
 import { currentOf } from "./read-verbs.ts";
@@ -100,6 +101,8 @@ export async function finalizeNamespace(call: ResourceCall): Promise<ApiResponse
   const decoded = await decodeBody(request, bodyTypeOf(kind), options.fieldValidation);
   // The route says that it is a Namespace, and so does the body.
   const wanted = placeObject(kind, decoded.object, "", name) as Namespace;
+  // Before anything is written, as for all writes.
+  requestedForm(request.headers["accept"], query);
   const finalizers = wanted.spec?.finalizers ?? [];
   const { resourceVersion } = wanted.metadata;
   const writeOptions = { dryRun: options.dryRun, user, ownership: { kind: "recorded" } } as const;

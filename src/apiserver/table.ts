@@ -1,5 +1,5 @@
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
-import { invalidObject } from "./failures.ts";
+import { includedPart } from "./negotiate.ts";
 import { partialMetadata } from "./partial-metadata.ts";
 import type { View } from "./view.ts";
 
@@ -20,16 +20,7 @@ export function renderTable(
   metadata: object,
 ): Table {
   const { kind, nowMs, query } = view;
-  const include = query.get("includeObject") ?? "Metadata";
-  if (!["", "None", "Metadata", "Object"].includes(include)) {
-    throw invalidObject({ kind: "TableOptions", group: "meta.k8s.io" }, "", [
-      {
-        type: "FieldValueInvalid",
-        field: "includeObject",
-        message: `Invalid value: ${JSON.stringify(include)}: must be 'Metadata', 'Object', 'None', or empty`,
-      },
-    ]);
-  }
+  const include = includedPart(query);
   return {
     kind: "Table",
     apiVersion: `meta.k8s.io/${version}`,

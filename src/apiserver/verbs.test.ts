@@ -99,9 +99,9 @@ describe("create", () => {
     );
     refused(
       await api.call("POST", "/api/v1/configmaps", map("a")),
-      400,
-      "BadRequest",
-      /empty namespace/,
+      405,
+      "MethodNotAllowed",
+      /does not allow this method/,
     );
   });
 
@@ -138,7 +138,7 @@ describe("create", () => {
       await api.call("POST", MAPS, "a: 1\na: 2\n", yaml),
       400,
       "BadRequest",
-      /must be unique/,
+      /already set in map/,
     );
     const protobuf = { headers: { "content-type": "application/vnd.kubernetes.protobuf" } };
     const bytes = sealEnvelope(configMap, {
@@ -845,5 +845,51 @@ describe("the server itself", () => {
     );
     assert.match(text, /portolan_api_requests_total\{method="GET",resource="",code="404"\} 1/);
     assert.match(text, /portolan_api_objects\{resource="configmaps"\} 1/);
+  });
+});
+
+describe("a write that is refused for its answer's form", () => {
+  let api: TestServer;
+  beforeEach(async () => {
+    api = await startTestServer();
+  });
+  afterEach(() => api[Symbol.asyncDispose]());
+  const url = "/api/v1/namespaces/default/configmaps";
+  const body = { metadata: { name: "a" } };
+
+  it("writes nothing when no form that is accepted can be given", async () => {
+    const answer = await api.call("POST", url, body, { headers: { accept: "text/html" } });
+    assert.equal(answer.status, 406);
+    assert.equal((await api.call("GET", `${url}/a`)).status, 404);
+  });
+
+  it("writes nothing when the options of a table are wrong", async () => {
+    const headers = { accept: "application/json;as=Table;v=v1;g=meta.k8s.io" };
+    const answer = await api.call("POST", `${url}?includeObject=x`, body, { headers });
+    assert.equal(answer.status, 422);
+    assert.equal((await api.call("GET", `${url}/a`)).status, 404);
+    assert.equal(
+      (await api.call("GET", `${url}?watch=1&includeObject=x`, undefined, { headers })).status,
+      422,
+    );
+  });
+
+  it("refuses a type that is no text", async () => {
+    for (const apiVersion of [{ toString: 1 }, [], 1, true]) {
+      const answer = await api.call("POST", url, { ...body, apiVersion });
+      assert.equal(answer.status, 400);
+      assert.match(textAt(answer.json, "message"), /cannot unmarshal .* of type string/);
+    }
+  });
+
+  it("is not allowed on paths that are only read", async () => {
+    for (const [method, path] of [
+      ["POST", "/api/v1/configmaps"],
+      ["DELETE", "/api/v1/configmaps"],
+      ["POST", "/api/v1/watch/namespaces/default/configmaps"],
+      ["DELETE", "/api/v1/namespaces"],
+    ] as const) {
+      assert.equal((await api.call(method, path, body)).status, 405, `${method} ${path}`);
+    }
   });
 });

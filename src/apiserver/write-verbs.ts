@@ -28,9 +28,6 @@ export async function createObject(call: ResourceCall): Promise<ApiResponse> {
   const { definition: kind, namespace } = route;
   const options = parseWriteQuery(query);
   const decoded = await decodeBody(request, bodyTypeOf(kind), options.fieldValidation);
-  if (kind.namespaced && namespace === "") {
-    throw badRequest("an empty namespace may not be set during creation");
-  }
   const object = kind.strategy.defaults(placeObject(kind, decoded.object, namespace, undefined));
   const writeOptions = writeOptionsOf(call, options);
   const written = await context.writer.create(kind, object, writeOptions);
@@ -111,13 +108,16 @@ export async function deleteCollection(call: ResourceCall): Promise<ApiResponse>
   const page = await listPage(context.cache, kindCache, selection, list, request.signal);
   for (let i = 0; i < page.items.length; i += DELETE_BATCH) {
     const batch = page.items.slice(i, i + DELETE_BATCH);
-    await Promise.all(
+    // All must be over before this answers, also when one of them is refused.
+    const results = await Promise.allSettled(
       batch.map(async ({ key, object }) => {
         // Whoever deleted it meanwhile did what was asked.
         if (kindCache.get(key) === undefined) return;
         await context.deleter.delete(kind, object.metadata, options, dryRun);
       }),
     );
+    const refused = results.find((result) => result.status === "rejected");
+    if (refused !== undefined) throw refused.reason;
   }
   const form = negotiateForm(request.headers["accept"]);
   const view = { form, kind, nowMs: context.now(), query };

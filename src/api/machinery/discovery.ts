@@ -23,6 +23,7 @@ export interface ServedSubresource {
 }
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
 const STATUS_VERBS = ["get", "patch", "update"];
 
 /** The newest form that clients ask for, and the one before it; they differ in name only. */
@@ -147,8 +148,15 @@ export function apiResourceList(
   };
 }
 
-function verbsOf({ strategy }: Discovered): readonly string[] {
-  return strategy === undefined ? ["create"] : VERBS;
+/** What a kind's collections and objects can be asked. As upstream, all Namespaces cannot be deleted at once. */
+export function verbsOf({
+  group,
+  plural,
+  strategy,
+}: Pick<Discovered, "group" | "plural" | "strategy">): readonly string[] {
+  if (strategy === undefined) return ["create"];
+  const isNamespaces = group === "" && plural === "namespaces";
+  return isNamespaces ? VERBS.filter((verb) => verb !== "deletecollection") : VERBS;
 }
 
 function subresourcesOf(

@@ -1,3 +1,4 @@
+import { verbsOf } from "./discovery.ts";
 import { deleteOptions } from "./delete-options.ts";
 import type { JsonObject } from "./json.ts";
 import type { KindDefinition } from "./kind.ts";
@@ -73,7 +74,9 @@ function pathsOf(kind: Described): readonly (readonly [string, JsonObject])[] {
         parameters: scope,
         get: list,
         post,
-        delete: operation(kind, "deletecollection", LIST_PARAMETERS, undefined),
+        ...(verbsOf(kind).includes("deletecollection")
+          ? { delete: operation(kind, "deletecollection", LIST_PARAMETERS, undefined) }
+          : {}),
       },
     ],
     [

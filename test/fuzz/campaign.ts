@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { readAll } from "../../src/apiserver/exchange.ts";
+import { withDeadline } from "../../src/async/deadline.ts";
+import { ADMIN, startTestServer } from "../apiserver/test-server.ts";
+import type { TestServer } from "../apiserver/test-server.ts";
+import { checkAnswer, describeRequest } from "./oracle.ts";
+import { Random } from "./random.ts";
+import { FUZZ_NAMESPACE, randomRequest } from "./requests.ts";
+import type { FuzzRequest } from "./requests.ts";
+
+/** How often each code was answered. */
+export type Counts = Map<number, number>;
+
+export interface CampaignOptions {
+  readonly seed: number;
+  /** Asked before each request. */
+  readonly goesOn: (done: number) => boolean;
+}
+
+/** Far beyond what any request may take: only a hang comes here. */
+const HANG_MS = 20_000;
+const TIDY_EVERY = 1000;
+const CANARY = "/api/v1/namespaces/canary/services/canary";
+
+/**
+ * Sends random requests to an API server in this process.
+ * @throws when an answer is wrong, naming the seed, the number and the request; when a refused request
+ * changed something; when an object that no request named is not as it was; when the server stops answering.
+ */
+export async function runCampaign({ seed, goesOn }: CampaignOptions): Promise<Counts> {
+  await using api = await startTestServer({ bounds: { maxEvents: 512, maxBytes: 1024 * 1024 } });
+  const random = new Random(seed);
+  const counts: Counts = new Map();
+  await prepare(api);
+  const canary = (await api.call("GET", CANARY)).text;
+  for (let i = 0; goesOn(i); i++) {
+    const request = randomRequest(random);
+    try {
+      const code = await checked(api, request);
+      counts.set(code, (counts.get(code) ?? 0) + 1);
+      if (random.chance(0.05)) await checkRoundTrip(api, request);
+      if (i % TIDY_EVERY === TIDY_EVERY - 1) {
+        assert.equal((await api.call("GET", CANARY)).text, canary, "the canary is as it was");
+        await tidy(api);
+      }
+    } catch (error) {
+      throw new Error(`seed ${String(seed)}, request ${String(i)}: ${describeRequest(request)}`, {
+        cause: error,
+      });
+    }
+  }
+  assert.equal((await api.call("GET", CANARY)).text, canary, "the canary is as it was");
+  return counts;
+}
+
+async function prepare(api: TestServer): Promise<void> {
+  for (const name of [FUZZ_NAMESPACE, "canary"]) {
+    await api.call("POST", "/api/v1/namespaces", { metadata: { name } });
+  }
+  const body = { metadata: { name: "canary" }, spec: { ports: [{ port: 80 }] } };
+  const { status } = await api.call("POST", "/api/v1/namespaces/canary/services", body);
+  assert.equal(status, 201);
+}
+
+async function checked(api: TestServer, request: FuzzRequest): Promise<number> {
+  const before = api.store.revision;
+  const gone = new AbortController();
+  const { status, headers, text } = await withDeadline(HANG_MS, undefined, async () => {
+    const response = await api.server.handle({ ...request, signal: gone.signal }, ADMIN);
+    const isOpen = response.headers["content-length"] === undefined;
+    // A watch ends when its caller goes; until then it may have nothing to say.
+    if (isOpen) setImmediate(() => gone.abort(new Error("seen enough")));
+    return { ...response, text: (await readAll(response.body)).toString() };
+  });
+  checkAnswer(status, headers["content-type"] ?? "", headers["content-encoding"] ? "" : text);
+  for (const [name, value] of Object.entries(headers)) {
+    assert.match(value, /^[\t\x20-\x7e]*$/, `header ${name} can be sent`);
+    assert.ok(value.length <= 8192, `header ${name} is not endless`);
+  }
+  const isDryRun = new URLSearchParams(request.url.split("?")[1]).getAll("dryRun").includes("All");
+  if (status >= 400 || isDryRun || request.method === "GET" || request.method === "HEAD") {
+    assert.equal(
+      api.store.revision,
+      before,
+      `what was refused or only tried changed nothing: ${String(status)} ${text}`,
+    );
+  }
+  return status;
+}
+
+/** What the server gives out it takes back, and sees that nothing has changed. */
+async function checkRoundTrip(api: TestServer, { url }: FuzzRequest): Promise<void> {
+  const path = (url.split("?")[0] ?? "").replace("/watch/", "/");
+  const before = await api.call("GET", path);
+  const { metadata } = before.json;
+  if (before.status !== 200 || metadata?.["uid"] === undefined) return;
+  const back = await api.call("PUT", path.replace(/\/(status|log)$/, ""), before.text);
+  assert.equal(back.status, 200, `its own object is refused: ${back.text} ${before.text}`);
+  const read = (await api.call("GET", path)).json;
+  assert.deepEqual(read, before.json, "its own object is something new");
+}
+
+/** Takes away what has piled up, finalizers or not. */
+async function tidy(api: TestServer): Promise<void> {
+  for (const plural of [
+    "services",
+    "pods",
+    "configmaps",
+    "secrets",
+    "serviceaccounts",
+    "events",
+    "endpoints",
+  ]) {
+    await empty(api, `/api/v1/namespaces/${FUZZ_NAMESPACE}/${plural}`);
+  }
+  await empty(api, `/apis/discovery.k8s.io/v1/namespaces/${FUZZ_NAMESPACE}/endpointslices`);
+  await empty(api, `/apis/coordination.k8s.io/v1/namespaces/${FUZZ_NAMESPACE}/leases`);
+  await empty(api, "/api/v1/nodes");
+}
+
+async function empty(api: TestServer, collection: string): Promise<void> {
+  const { json } = await api.call("GET", collection);
+  // A list has items; each has metadata.
+  const items = json["items"] as unknown as readonly { metadata: { name: string } }[];
+  for (const { metadata } of items) {
+    const url = `${collection}/${encodeURIComponent(metadata.name)}`;
+    await api.call("DELETE", `${url}?gracePeriodSeconds=0`);
+    const headers = { "content-type": "application/merge-patch+json" };
+    await api.call("PATCH", url, { metadata: { finalizers: null } }, { headers });
+  }
+  const left = (await api.call("GET", collection)).json["items"];
+  assert.deepEqual(left, [], `${collection} can be emptied`);
+}
