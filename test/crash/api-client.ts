@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { Agent, request } from "node:https";
+import type { RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
 
 export interface Reply {
@@ -19,15 +20,13 @@ export async function apiCaller(kubeconfig: string): Promise<ApiCaller> {
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw new Error(`${kubeconfig} names no cluster`);
   const agent = new Agent({ keepAlive: true });
-  await config.applyToHTTPSOptions({ agent });
-  const options: { ca?: unknown; cert?: unknown; key?: unknown } = {};
+  const options: RequestOptions = {};
   await config.applyToHTTPSOptions(options);
   const call: ApiCaller["call"] = (method, path, body) =>
     new Promise((resolve, reject) => {
       const asked = request(
         `${cluster.server}${path}`,
-        // The library fills in PEM texts.
-        { ...(options as { ca: Buffer; cert: Buffer; key: Buffer }), agent, method },
+        { ...options, agent, method },
         (response) => {
           let text = "";
           response.on("data", (chunk: Buffer) => (text += chunk.toString()));

@@ -9,6 +9,8 @@ import type { ApiCaller } from "./api-client.ts";
 
 const SERVICES = "/api/v1/namespaces/default/services";
 const WRITERS = 8;
+/** Ranges of its own: while it is dead, another instance on this machine could take those of a living one. */
+const ARGS = "--service-cidr 127.80.0.0/20 --pod-cidr 127.81.0.0/20";
 /** The steps of one Service: created, changed twice, deleted. */
 const STEPS = 4;
 const DELETED = STEPS - 1;
@@ -41,12 +43,12 @@ export async function runCrashes(
   const dataDir = join(home.path, "crash");
   const stories = new Map<string, Story>();
   let acknowledgedWrites = 0;
-  let up = await startUp(home, { dataDir });
+  let up = await startUp(home, { dataDir, args: ARGS });
   try {
     for (let i = 0; i < times; i++) {
       const goal = 20 + ((i * 37) % 180);
       acknowledgedWrites += await writeUntilKilled(up, `r${String(i)}`, goal, stories);
-      up = await startUp(home, { dataDir });
+      up = await startUp(home, { dataDir, args: ARGS });
       await checkAll(up, stories);
       log(`crash ${String(i + 1)}: ${String(acknowledgedWrites)} acknowledged writes are there`);
     }
