@@ -14,6 +14,8 @@ import { mutatedBytes } from "./values.ts";
 
 /** Far beyond what any connection may take: only a hang comes here. */
 const HANG_MS = 40_000;
+/** The HTTP/1.1 parser itself answers longer heads, with a bare 431. */
+const MAX_HEAD = 15_000;
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** What is sent on a connection, and whether its client waits for an answer or leaves at once. */
@@ -88,7 +90,12 @@ function randomScript(random: Random): Script {
         protocol: "http/1.1",
         bytes: isBroken ? mutatedBytes(random, bytes) : bytes,
         leaves: isBroken || isWatch || random.chance(0.3),
-        isWhole: !isBroken && !isWatch && method !== "HEAD" && target.startsWith("/"),
+        isWhole:
+          !isBroken &&
+          !isWatch &&
+          method !== "HEAD" &&
+          target.startsWith("/") &&
+          head.length < MAX_HEAD,
       };
     }
   }
@@ -128,9 +135,10 @@ async function play(server: KubectlServer, script: Script): Promise<number> {
   socket.on("data", (chunk: Buffer) => chunks.push(chunk));
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   await Promise.race([once(socket, "secureConnect"), closed]);
-  if (script.leaves) {
-    socket.write(script.bytes, () => socket.destroy());
-  } else socket.end(script.bytes);
+  if (script.leaves) socket.write(script.bytes, () => socket.destroy());
+  // It asks for the connection to be closed; a client that closes its half first may get no answer.
+  else if (script.isWhole) socket.write(script.bytes);
+  else socket.end(script.bytes);
   await closed;
   const text = Buffer.concat(chunks).toString("latin1");
   const code = Number(/^HTTP\/1\.1 (\d{3}) /.exec(text)?.[1] ?? "0");

@@ -116,6 +116,17 @@ async function tidy(api: TestServer): Promise<void> {
   await empty(api, `/apis/discovery.k8s.io/v1/namespaces/${FUZZ_NAMESPACE}/endpointslices`);
   await empty(api, `/apis/coordination.k8s.io/v1/namespaces/${FUZZ_NAMESPACE}/leases`);
   await empty(api, "/api/v1/nodes");
+  await renewNamespace(api);
+}
+
+/** A tricky path may have deleted the namespace, and then nothing more could be made in it. */
+async function renewNamespace(api: TestServer): Promise<void> {
+  const metadata = { name: FUZZ_NAMESPACE };
+  const url = `/api/v1/namespaces/${FUZZ_NAMESPACE}`;
+  const { json } = await api.call("GET", url);
+  if (json["metadata"]?.["deletionTimestamp"] === undefined) return;
+  await api.call("PUT", `${url}/finalize`, { metadata, spec: { finalizers: [] } });
+  assert.equal((await api.call("POST", "/api/v1/namespaces", { metadata })).status, 201);
 }
 
 async function empty(api: TestServer, collection: string): Promise<void> {

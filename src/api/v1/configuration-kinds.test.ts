@@ -67,6 +67,8 @@ describe("secretKind", () => {
 
   it("requires the keys of its type", () => {
     assert.deepEqual(fields(secret({})), []);
+    assert.deepEqual(fields(secret({ type: "__proto__" })), []);
+    assert.deepEqual(fields(secret({ type: "constructor" })), []);
     const missing: Readonly<Record<string, readonly string[]>> = {
       "kubernetes.io/tls": ["data[tls.crt]", "data[tls.key]"],
       "kubernetes.io/ssh-auth": ["data[ssh-privatekey]"],

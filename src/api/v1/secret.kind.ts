@@ -42,7 +42,9 @@ function validate(object: Secret): readonly FieldError[] {
   const errors = [...validateDataKeys(data, "data")];
   const bytes = Object.values(data).reduce((sum, text) => sum + base64Length(text), 0);
   errors.push(...validateDataSize(bytes, "data"));
-  for (const key of KEYS_OF_TYPE[object.type] ?? []) {
+  // A type is any text, so it may be the name of what every object inherits.
+  const keys = Object.hasOwn(KEYS_OF_TYPE, object.type) ? KEYS_OF_TYPE[object.type] : undefined;
+  for (const key of keys ?? []) {
     if (!Object.hasOwn(data, key)) errors.push(required(`data[${key}]`));
   }
   if (object.type === TOKEN_TYPE && !object.metadata.annotations?.[TOKEN_ANNOTATION]) {
