@@ -70,9 +70,11 @@ async function firstAnswers(
 ): Promise<readonly ServiceCheck[]> {
   const deadline = performance.now() + ANSWER_TIMEOUT_MS;
   for (;;) {
+    // Asked first: a Pod that becomes ready during the checks may be missing from them.
+    const areReady = await arePodsReady(cluster);
     const checks = await checkAll(cluster);
     const isAnswered = checks.length > 0 && checks.every(({ problem }) => problem === undefined);
-    const isDone = isAnswered && (await arePodsReady(cluster));
+    const isDone = isAnswered && areReady;
     if (isDone || performance.now() > deadline || context.signal.aborted) return checks;
     await wait(RETRY_MS);
   }
