@@ -165,9 +165,16 @@ describe("KINDS", () => {
       "v1 Namespace ns",
       "v1 Node no",
       "v1 Pod po",
+      "v1 ReplicationController rc",
       "v1 Secret",
       "v1 ServiceAccount sa",
       "v1 Service svc",
+      "apps/v1 ControllerRevision",
+      "apps/v1 DaemonSet ds",
+      "apps/v1 Deployment deploy",
+      "apps/v1 ReplicaSet rs",
+      "apps/v1 StatefulSet sts",
+      "batch/v1 Job",
       "coordination.k8s.io/v1 Lease",
       "discovery.k8s.io/v1 EndpointSlice",
       "networking.k8s.io/v1 IPAddress ip",
@@ -179,7 +186,16 @@ describe("KINDS", () => {
       "rbac.authorization.k8s.io/v1 Role",
     ]);
     const inAll = KINDS.filter((kind) => kind.categories.includes("all")).map((kind) => kind.kind);
-    assert.deepEqual(inAll, ["Pod", "Service"]);
+    assert.deepEqual(inAll, [
+      "Pod",
+      "ReplicationController",
+      "Service",
+      "DaemonSet",
+      "Deployment",
+      "ReplicaSet",
+      "StatefulSet",
+      "Job",
+    ]);
     for (const kind of KINDS) assert.equal(kind.schema.fields["metadata"]?.tag, 1);
   });
 

@@ -1,6 +1,12 @@
 import type { IpFamily } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { customResourceDefinitionKind } from "./apiextensions/customresourcedefinition.kind.ts";
+import { controllerRevisionKind } from "./apps/controllerrevision.kind.ts";
+import { daemonSetKind } from "./apps/daemonset.kind.ts";
+import { deploymentKind } from "./apps/deployment.kind.ts";
+import { replicaSetKind } from "./apps/replicaset.kind.ts";
+import { statefulSetKind } from "./apps/statefulset.kind.ts";
+import { jobKind } from "./batch/job.kind.ts";
 import { leaseKind } from "./coordination/lease.kind.ts";
 import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
 import type { KindDefinition } from "./machinery/kind.ts";
@@ -18,6 +24,7 @@ import { eventKind } from "./v1/event.kind.ts";
 import { namespaceKind } from "./v1/namespace.kind.ts";
 import { nodeKind } from "./v1/node.kind.ts";
 import { podKind } from "./v1/pod.kind.ts";
+import { replicationControllerKind } from "./v1/replicationcontroller.kind.ts";
 import { secretKind } from "./v1/secret.kind.ts";
 import { serviceKindFor } from "./v1/service.kind.ts";
 import { serviceAccountKind } from "./v1/serviceaccount.kind.ts";
@@ -39,9 +46,16 @@ export function servedKinds(options: {
     namespaceKind,
     nodeKind,
     podKind,
+    replicationControllerKind,
     secretKind,
     serviceAccountKind,
     serviceKindFor(options.primaryFamily ?? "IPv4"),
+    controllerRevisionKind,
+    daemonSetKind,
+    deploymentKind,
+    replicaSetKind,
+    statefulSetKind,
+    jobKind,
     leaseKind,
     endpointSliceKindFor(options.podCidrs),
     ipAddressKind,

@@ -62,7 +62,7 @@ const podResourceClaim = message(`${V1}.PodResourceClaim`, "A claim that contain
 
 const byName = { listType: "map", mapKeys: ["name"], mergeKey: "name" } as const;
 
-const podSpec = message(`${V1}.PodSpec`, "What a Pod should be.", {
+export const podSpec = message(`${V1}.PodSpec`, "What a Pod should be.", {
   volumes: field(1, list(volume, byName), { description: "Its volumes.", retainKeys: true }),
   containers: present(2, list(container, byName), {
     required: true,
