@@ -1,3 +1,4 @@
+import { deepEqual } from "../api/machinery/json.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import type { ObjectRef } from "../api/machinery/object-key.ts";
@@ -98,8 +99,9 @@ function markDeleted(
 ): KubernetesObject {
   const own = kind.strategy.deleteGraceSeconds?.(object);
   const wanted = own === undefined ? 0 : Math.max(0, options.gracePeriodSeconds ?? own);
-  const { metadata } = object;
+  const { metadata } = withGarbageFinalizers(kind, object, options);
   if (metadata.deletionTimestamp !== undefined) {
+    if (metadata !== object.metadata) return { ...object, metadata };
     const before = metadata.deletionGracePeriodSeconds ?? 0;
     const asks = options.gracePeriodSeconds !== undefined || own === undefined;
     const isShorter = asks && wanted < before;
@@ -116,6 +118,40 @@ function markDeleted(
       deletionGracePeriodSeconds: wanted,
       ...(generation === undefined || !isFirst ? {} : { generation: generation + 1 }),
     },
+  };
+}
+
+/** They keep a deleted object until the garbage collector has seen to its dependents. */
+const FOREGROUND = "foregroundDeletion";
+const ORPHAN = "orphan";
+
+/**
+ * The object with the finalizer that the policy of its deletion asks for; without a policy what it has stays.
+ * The collector looks at neither Events, which are owned by nobody and own nothing, nor custom resources.
+ * @returns the very same object when nothing changes.
+ */
+function withGarbageFinalizers(
+  kind: KindDefinition,
+  object: KubernetesObject,
+  { propagationPolicy, orphanDependents }: DeleteOptions,
+): KubernetesObject {
+  const isEvent = kind.group === "" && kind.kind === "Event";
+  if (isEvent || kind.custom !== undefined) return object;
+  if (propagationPolicy === undefined && orphanDependents === undefined) return object;
+  const before = object.metadata.finalizers ?? [];
+  const others = before.filter((one) => one !== FOREGROUND && one !== ORPHAN);
+  const own =
+    propagationPolicy === "Orphan" || orphanDependents === true
+      ? [ORPHAN]
+      : propagationPolicy === "Foreground"
+        ? [FOREGROUND]
+        : [];
+  const finalizers = [...others, ...own];
+  if (deepEqual(finalizers.toSorted(), before.toSorted())) return object;
+  const { finalizers: _, ...metadata } = object.metadata;
+  return {
+    ...object,
+    metadata: finalizers.length === 0 ? metadata : { ...metadata, finalizers },
   };
 }
 

@@ -50,6 +50,12 @@ const SUBRESOURCES: readonly ServedSubresource[] = [
   },
   {
     parent: { group: "", version: "v1", plural: "pods" },
+    name: "eviction",
+    responseKind: { group: "policy", version: "v1", kind: "Eviction" },
+    verbs: ["create"],
+  },
+  {
+    parent: { group: "", version: "v1", plural: "pods" },
     name: "log",
     responseKind: { group: "", version: "v1", kind: "Pod" },
     verbs: ["get"],
@@ -84,12 +90,13 @@ export class Documents {
   #kinds: readonly KindDefinition[];
   /** Those, and the kinds that are only asked about. */
   #told: readonly Told[];
-  #subresources: readonly ServedSubresource[] = SUBRESOURCES;
+  #subresources: readonly ServedSubresource[];
 
   constructor(live: { readonly all: readonly KindDefinition[] }, version: string) {
     this.#live = live;
     this.#kinds = live.all;
     this.#told = [...live.all, ...REVIEWS];
+    this.#subresources = [...SUBRESOURCES, ...live.all.flatMap(scaleOf)];
     this.#version = version;
   }
 
@@ -228,9 +235,9 @@ function documentOf(value: object): Document {
   return { bytes, hash: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
 }
 
-/** `/scale` of a custom resource that has it. */
+/** `/scale` of a kind that has it. */
 function scaleOf(kind: KindDefinition): readonly ServedSubresource[] {
-  if (kind.custom?.scale === undefined) return [];
+  if (kind.scale === undefined) return [];
   return [
     {
       parent: kind,

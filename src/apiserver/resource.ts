@@ -1,6 +1,7 @@
 import { verbsOf } from "../api/machinery/discovery.ts";
 import type { ApiContext, ResourceCall } from "./context.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
+import { evictPod } from "./eviction.ts";
 import { methodNotAllowed, unknownPath } from "./failures.ts";
 import { requestedForm } from "./negotiate.ts";
 import { getObject, listOrWatch } from "./read-verbs.ts";
@@ -96,7 +97,7 @@ async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
   if (subresource === "status" && definition.strategy.prepareForStatusUpdate !== undefined) {
     return answerStatus(call);
   }
-  const { scale } = definition.custom ?? {};
+  const { scale } = definition;
   if (subresource === "scale" && scale !== undefined) return answerScale(call, scale);
   // The few subresources that single kinds have.
   const handlers: Readonly<Record<string, (call: ResourceCall) => Promise<ApiResponse>>> = {
@@ -109,6 +110,7 @@ async function answerSubresource(call: ResourceCall): Promise<ApiResponse> {
     "GET pods/portforward": forwardPod,
     "POST pods/portforward": forwardPod,
     "POST serviceaccounts/token": createToken,
+    "POST pods/eviction": evictPod,
     "PUT namespaces/finalize": finalizeNamespace,
   };
   const path = `${definition.plural}/${subresource}`;

@@ -1,3 +1,4 @@
+import { formatSelector } from "../api/apps/workload.columns.ts";
 import { scale } from "../api/autoscaling/scale.ts";
 import type { Scale } from "../api/autoscaling/scale.ts";
 import { invalid } from "../api/machinery/field-error.ts";
@@ -18,7 +19,7 @@ import type { Served } from "./stored.ts";
 
 const SCALE: BodyType = { apiVersion: "autoscaling/v1", kind: "Scale", schema: scale };
 
-/** GET, PUT and PATCH of `/scale` of a custom resource: the number of replicas, wherever the kind keeps it. */
+/** GET, PUT and PATCH of `/scale`: the number of replicas, wherever the kind keeps it. */
 export async function answerScale(call: ResourceCall, paths: ScalePaths): Promise<ApiResponse> {
   const { definition: kind } = call.route;
   switch (call.request.method) {
@@ -102,11 +103,23 @@ function scaleOf(object: KubernetesObject, paths: ScalePaths): KubernetesObject 
     spec: { replicas },
     status: {
       replicas: typeof actual === "number" ? actual : 0,
-      ...(typeof selector === "string" && selector !== "" ? { selector } : {}),
+      ...selectorText(selector),
     },
   };
   return result;
 }
+
+/** Custom resources keep their selector as text, ReplicationControllers as labels, all others as a selector. */
+function selectorText(selector: unknown): { readonly selector?: string } {
+  if (typeof selector === "string") return selector === "" ? {} : { selector };
+  if (!isJsonObject(selector)) return {};
+  const isMap = Object.values(selector).every((value) => typeof value === "string");
+  // Validated by the kind that it was read from.
+  const text = formatSelector(isMap ? { matchLabels: selector as Labels } : selector);
+  return text === "" ? {} : { selector: text };
+}
+
+type Labels = Readonly<Record<string, string>>;
 
 function valueAt(value: unknown, names: readonly string[]): unknown {
   return names.reduce<unknown>(

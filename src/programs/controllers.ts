@@ -1,14 +1,20 @@
 import { serviceKind } from "../api/v1/service.kind.ts";
 import type { ApiClient } from "../client/client.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
+import { createInformers } from "../client/shared-informers.ts";
 import { createEventRecorder } from "../client/events.ts";
 import type { EventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
 import { startAllocationRepair } from "../controllers/allocation-repair.ts";
 import { startAggregationController } from "../controllers/clusterrole-aggregation.ts";
+import { startDeploymentController } from "../controllers/deployment.ts";
 import { startEndpointsController } from "../controllers/endpoints.ts";
 import { startEndpointSliceController } from "../controllers/endpointslice.ts";
+import { startGarbageCollector } from "../controllers/garbage-collector.ts";
 import { startNamespaceController } from "../controllers/namespace.ts";
 import { startNodeLifecycleController } from "../controllers/node-lifecycle.ts";
+import { startReplicaSetController } from "../controllers/replicaset.ts";
+import { startReplicationControllerController } from "../controllers/replicationcontroller.ts";
 import { startScheduler } from "../controllers/scheduler.ts";
 import { startServiceCidrController } from "../controllers/servicecidr.ts";
 import { startServiceAccountController } from "../controllers/serviceaccount.ts";
@@ -24,6 +30,25 @@ export interface ControllersDeps {
   readonly informers: Informers;
   readonly log: Logger;
   readonly metrics: Metrics;
+}
+
+/** Kinds that no other loop holds whole. */
+const ONLY_COLLECTED = new Set(["ConfigMap", "Secret", "ServiceAccount", "Lease"]);
+
+/** Of what only the garbage collector reads nothing but the metadata is kept in memory. */
+function garbage({ client, informers, log }: ControllersDeps) {
+  const lean = createInformers({
+    client,
+    log,
+    transform: (_kind, { apiVersion, kind, metadata }) =>
+      // A reader of metadata sees no difference.
+      ({ apiVersion, kind, metadata }) as never,
+  });
+  return {
+    informerOf: (kind: KindDefinition) =>
+      ONLY_COLLECTED.has(kind.kind) ? lean.of(kind) : informers.of(kind),
+    lean,
+  };
 }
 
 /** Starts the loops that a cluster needs to be alive, each with the name that its events go by upstream. */
@@ -56,6 +81,12 @@ export function startControllers(
       rootCertificate: options.rootCertificate,
     }),
   );
+  opened.add(startDeploymentController(as("deployment-controller")));
+  opened.add(startReplicaSetController(as("replicaset-controller")));
+  opened.add(startReplicationControllerController(as("replication-controller")));
+  const { informerOf, lean } = garbage(deps);
+  opened.add(lean);
+  opened.add(startGarbageCollector({ ...as("generic-garbage-collector"), informerOf }));
   const provider = createPoolProvider(
     { services: informers.of(serviceKind) },
     { pools: [options.loadBalancerPool] },

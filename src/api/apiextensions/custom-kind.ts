@@ -84,6 +84,7 @@ function customKind(
     columns: columnsOf(version.additionalPrinterColumns),
     selectableFields: selectableFieldsOf(version.selectableFields),
     strategy: strategyOf(version, schema),
+    scale: scalePathsOf(version),
     custom: {
       decode: (value) => shapeObject(schema(), value),
       openApi: () => publishedSchema(schemaOf(version) ?? {}, id),
@@ -91,7 +92,6 @@ function customKind(
         isStorageVersion ? object : convert(object, apiVersionOf(stored), storage.schema()),
       fromStored: (object) => convert(object, apiVersionOf(id), schema()),
       isStorageVersion,
-      scale: scalePathsOf(version),
       deprecation: deprecationOf(crd, version),
       listKind: names.listKind ?? `${names.kind}List`,
     },

@@ -95,6 +95,11 @@ export const deploymentKind: KindDefinition<Deployment> = {
   shortNames: ["deploy"],
   categories: ["all"],
   namespaced: true,
+  scale: {
+    specReplicas: ["spec", "replicas"],
+    statusReplicas: ["status", "replicas"],
+    labelSelector: ["spec", "selector"],
+  },
   schema: deployment,
   columns: [
     NAME_COLUMN,

@@ -50,6 +50,11 @@ export const replicaSetKind: KindDefinition<ReplicaSet> = {
   shortNames: ["rs"],
   categories: ["all"],
   namespaced: true,
+  scale: {
+    specReplicas: ["spec", "replicas"],
+    statusReplicas: ["status", "replicas"],
+    labelSelector: ["spec", "selector"],
+  },
   schema: replicaSet,
   columns: [
     NAME_COLUMN,

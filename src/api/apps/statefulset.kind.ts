@@ -120,6 +120,11 @@ export const statefulSetKind: KindDefinition<StatefulSet> = {
   shortNames: ["sts"],
   categories: ["all"],
   namespaced: true,
+  scale: {
+    specReplicas: ["spec", "replicas"],
+    statusReplicas: ["status", "replicas"],
+    labelSelector: ["spec", "selector"],
+  },
   schema: statefulSet,
   columns: [
     NAME_COLUMN,

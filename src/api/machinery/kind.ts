@@ -81,6 +81,8 @@ export interface KindDefinition<T extends KubernetesObject = KubernetesObject> {
   /** What field selectors may name, beside metadata.name and metadata.namespace. */
   readonly selectableFields: readonly SelectableField<T>[];
   readonly strategy: Strategy<T>;
+  /** Where /scale reads and writes; absent: it is not served. */
+  readonly scale?: ScalePaths | undefined;
   /** Absent for kinds that are built in. */
   readonly custom?: CustomKind | undefined;
 }
@@ -99,8 +101,6 @@ export interface CustomKind {
   /** What is stored, in whatever version, as an object of this version. */
   fromStored(object: KubernetesObject): KubernetesObject;
   readonly isStorageVersion: boolean;
-  /** Where /scale reads and writes; undefined: it is not served. */
-  readonly scale: ScalePaths | undefined;
   /** For the `Warning` header of every answer; undefined: the version is not deprecated. */
   readonly deprecation: string | undefined;
   /** As its lists say. */
@@ -110,6 +110,7 @@ export interface CustomKind {
 export interface ScalePaths {
   readonly specReplicas: readonly string[];
   readonly statusReplicas: readonly string[];
+  /** Leads to a selector: as text, as an object, or as a plain map of labels. */
   readonly labelSelector: readonly string[] | undefined;
 }
 

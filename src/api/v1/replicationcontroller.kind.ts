@@ -57,6 +57,11 @@ export const replicationControllerKind: KindDefinition<ReplicationController> = 
   shortNames: ["rc"],
   categories: ["all"],
   namespaced: true,
+  scale: {
+    specReplicas: ["spec", "replicas"],
+    statusReplicas: ["status", "replicas"],
+    labelSelector: ["spec", "selector"],
+  },
   schema: replicationController,
   columns: [
     NAME_COLUMN,
