@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { daemonSetKind } from "../../src/api/apps/daemonset.kind.ts";
+import { statefulSetKind } from "../../src/api/apps/statefulset.kind.ts";
+import { jobKind } from "../../src/api/batch/job.kind.ts";
+import { startDaemonSetController } from "../../src/controllers/daemonset.ts";
+import { startJobController } from "../../src/controllers/job.ts";
+import { startStatefulSetController } from "../../src/controllers/statefulset.ts";
 import { deploymentKind } from "../../src/api/apps/deployment.kind.ts";
 import type { Deployment } from "../../src/api/apps/deployment.ts";
 import { replicaSetKind } from "../../src/api/apps/replicaset.kind.ts";
@@ -113,5 +119,79 @@ describe("the Deployment controller", () => {
     await plane.client.delete(deploymentKind, WEB, { propagationPolicy: "Foreground" });
     await plane.until(deploymentKind, (all) => all.length === 0);
     assert.equal((await plane.client.list(podKind)).items.length, 0);
+  });
+});
+
+describe("the StatefulSet controller", () => {
+  it("makes Pods in order, each with its name, and updates them from the last", async () => {
+    await using plane = await startControlPlane();
+    await using _loop = startStatefulSetController(plane.deps);
+    using _agent = startAgent(plane);
+    const { spec } = web();
+    await plane.client.create(statefulSetKind, {
+      metadata: { name: "db", namespace: "default" },
+      spec: {
+        replicas: 2,
+        serviceName: "db",
+        selector: spec?.selector ?? {},
+        template: spec?.template ?? {},
+      },
+    });
+    const made = await plane.until(podKind, (pods) => pods.length === 2 && pods.every(isReady));
+    const names = made.map((pod) => `${pod.metadata.name} ${pod.spec.hostname ?? ""}`);
+    assert.deepEqual(names.toSorted(), ["db-0 db-0", "db-1 db-1"]);
+    const body = { spec: { template: { spec: { containers: [{ name: "main", image: "two" }] } } } };
+    await plane.client.patch(
+      statefulSetKind,
+      { name: "db", namespace: "default" },
+      { kind: "strategic", body },
+    );
+    await plane.until(podKind, (pods) => String(images(pods)) === "two,two");
+    await plane.until(
+      statefulSetKind,
+      ([set]) => set?.status?.currentRevision === set?.status?.updateRevision,
+    );
+  });
+});
+
+describe("the DaemonSet controller", () => {
+  it("keeps one Pod on each node", async () => {
+    await using plane = await startControlPlane();
+    await using _loop = startDaemonSetController(plane.deps);
+    using _agent = startAgent(plane);
+    await plane.node("a");
+    await plane.client.create(daemonSetKind, {
+      metadata: { name: "log", namespace: "default" },
+      spec: { selector: web().spec?.selector ?? {}, template: web().spec?.template ?? {} },
+    });
+    await plane.until(daemonSetKind, ([set]) => set?.status?.numberAvailable === 1);
+    await plane.node("b");
+    const pods = await plane.until(podKind, (all) => all.length === 2);
+    assert.deepEqual(pods.map((pod) => pod.spec.nodeName).toSorted(), ["a", "b"]);
+  });
+});
+
+describe("the Job controller", () => {
+  it("runs Pods until enough have succeeded", async () => {
+    await using plane = await startControlPlane();
+    await using _loop = startJobController(plane.deps);
+    using _agent = plane.deps.informers.of(podKind).onChange(({ after }) => {
+      if (after === undefined || after.status?.phase === "Succeeded") return;
+      const patch = { kind: "merge", body: { status: { phase: "Succeeded" } } } as const;
+      void plane.client // A Pod may be gone by then.
+        .patch(podKind, after.metadata, patch, { subresource: "status" })
+        .catch(() => undefined);
+    });
+    await plane.client.create(jobKind, {
+      metadata: { name: "sum", namespace: "default" },
+      spec: {
+        completions: 3,
+        parallelism: 2,
+        template: { spec: { restartPolicy: "Never", containers: [{ name: "m", image: "i" }] } },
+      },
+    });
+    const [done] = await plane.until(jobKind, ([job]) => job?.status?.completionTime !== undefined);
+    assert.equal(done?.status?.succeeded, 3);
+    assert.equal((await plane.client.list(podKind)).items.length, 3);
   });
 });
