@@ -3,7 +3,7 @@ import type { KindDefinition } from "../api/machinery/kind.ts";
 import { labelRequirementsOf, matchesLabels } from "../api/machinery/label-selector.ts";
 import type { Draft, KubernetesObject, LabelSelector } from "../api/machinery/metadata.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { objectKey } from "../api/machinery/object-key.ts";
+import { keyOf, objectKey } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Change, Informer } from "../client/informer.ts";
@@ -93,6 +93,8 @@ export class Owned<T extends KubernetesObject> {
       if (!hasReason(error, "NotFound", "Conflict")) throw error;
       return;
     }
+    // The watch may have been faster.
+    if (this.#informer.get(keyOf(object))?.metadata.uid !== uid) return;
     const { resourceVersion: _, ...metadata } = object.metadata;
     const deletionTimestamp = metadata.deletionTimestamp ?? metadata.creationTimestamp ?? "";
     this.#own.wrote({ ...object, metadata: { ...metadata, deletionTimestamp } });
