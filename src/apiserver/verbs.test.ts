@@ -773,7 +773,7 @@ describe("the server itself", () => {
     for (const url of [
       "/nope",
       "/api/v2",
-      "/apis/apps/v1",
+      "/apis/apps/v9",
       "/api/v1/nothings",
       "/openapi/v2",
       `${MAPS}/a/nope`,

@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import { hasReason } from "../api/machinery/status.ts";
 import { applyObject } from "./apply.ts";
 import { checkCreate } from "./check-create.ts";
 import { bodyTypeOf, decodeBody, decodeParsed } from "./body.ts";
@@ -113,7 +114,9 @@ export async function deleteCollection(call: ResourceCall): Promise<ApiResponse>
       batch.map(async ({ key, object }) => {
         // Whoever deleted it meanwhile did what was asked.
         if (kindCache.get(key) === undefined) return;
-        await context.deleter.delete(kind, object.metadata, options, dryRun);
+        await context.deleter.delete(kind, object.metadata, options, dryRun).catch((error) => {
+          if (!hasReason(error, "NotFound")) throw error;
+        });
       }),
     );
     const refused = results.find((result) => result.status === "rejected");

@@ -6,7 +6,7 @@ import { keyOf, objectKey, refOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import type { ApiClient } from "../client/client.ts";
-import type { Informer, Informers } from "../client/informer.ts";
+import type { Informer } from "../client/informer.ts";
 import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
 import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER, planGarbage } from "../core/workloads/garbage.ts";

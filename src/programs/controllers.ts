@@ -36,7 +36,13 @@ export interface ControllersDeps {
 }
 
 /** Kinds that no other loop holds whole. */
-const ONLY_COLLECTED = new Set(["ConfigMap", "Secret", "ServiceAccount", "Lease"]);
+const ONLY_COLLECTED = new Set([
+  "ConfigMap",
+  "CustomResourceDefinition",
+  "Lease",
+  "Secret",
+  "ServiceAccount",
+]);
 
 /** Of what only the garbage collector reads nothing but the metadata is kept in memory. */
 function garbage({ client, informers, log }: ControllersDeps) {

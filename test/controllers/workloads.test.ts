@@ -167,7 +167,7 @@ describe("the DaemonSet controller", () => {
     await plane.until(daemonSetKind, ([set]) => set?.status?.numberAvailable === 1);
     await plane.node("b");
     const pods = await plane.until(podKind, (all) => all.length === 2);
-    assert.deepEqual(pods.map((pod) => pod.spec.nodeName).toSorted(), ["a", "b"]);
+    assert.deepEqual(pods.map((pod) => pod.spec.nodeName ?? "").toSorted(), ["a", "b"]);
   });
 });
 

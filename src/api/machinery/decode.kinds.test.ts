@@ -36,6 +36,25 @@ const ZERO_IS_ABSENT = `
   ServiceSpec.healthCheckNodePort ServiceSpec.publishNotReadyAddresses
   VolumeMount.readOnly
   VolumeMountStatus.readOnly
+  DaemonSetSpec.minReadySeconds
+  DaemonSetStatus.numberAvailable DaemonSetStatus.numberUnavailable
+  DaemonSetStatus.observedGeneration DaemonSetStatus.updatedNumberScheduled
+  DeploymentSpec.minReadySeconds DeploymentSpec.paused
+  DeploymentStatus.availableReplicas DeploymentStatus.observedGeneration
+  DeploymentStatus.readyReplicas DeploymentStatus.replicas
+  DeploymentStatus.unavailableReplicas DeploymentStatus.updatedReplicas
+  JobStatus.active JobStatus.failed JobStatus.succeeded
+  ReplicaSetSpec.minReadySeconds
+  ReplicaSetStatus.availableReplicas ReplicaSetStatus.fullyLabeledReplicas
+  ReplicaSetStatus.observedGeneration ReplicaSetStatus.readyReplicas
+  ReplicationControllerSpec.minReadySeconds
+  ReplicationControllerStatus.availableReplicas
+  ReplicationControllerStatus.fullyLabeledReplicas
+  ReplicationControllerStatus.observedGeneration ReplicationControllerStatus.readyReplicas
+  StatefulSetSpec.minReadySeconds
+  StatefulSetStatus.availableReplicas StatefulSetStatus.currentReplicas
+  StatefulSetStatus.observedGeneration StatefulSetStatus.readyReplicas
+  StatefulSetStatus.updatedReplicas
 `;
 
 const NUMBERS = ["boolean", "int32", "int64", "double", "intOrString"];
