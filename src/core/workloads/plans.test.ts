@@ -5,7 +5,10 @@ import { planGarbage } from "./garbage.ts";
 import { formatIndexes } from "./job.ts";
 import { planReplicas } from "./replicas.ts";
 
-function pod(name: string, given: { node?: string; ready?: boolean; phase?: string } = {}): Pod {
+function pod(
+  name: string,
+  given: { node?: string; ready?: boolean; phase?: "Pending" | "Running" | "Failed" } = {},
+): Pod {
   const { node = "n", ready = true, phase = "Running" } = given;
   return {
     apiVersion: "v1",
@@ -25,7 +28,7 @@ function pod(name: string, given: { node?: string; ready?: boolean; phase?: stri
   };
 }
 
-const NOW = Date.parse("2025-01-01T00:00:04Z");
+const NOW = 1_735_689_604_000; // 2025-01-01T00:00:04Z
 
 function replicas(wanted: number, pods: readonly Pod[], minReadySeconds = 0) {
   return planReplicas({
