@@ -38,8 +38,11 @@ export interface ControllersDeps {
 /** Kinds that no other loop holds whole. */
 const ONLY_COLLECTED = new Set([
   "ConfigMap",
+  "ClusterRoleBinding",
   "CustomResourceDefinition",
   "Lease",
+  "Role",
+  "RoleBinding",
   "Secret",
   "ServiceAccount",
 ]);
