@@ -16,5 +16,3 @@ export function workloadCondition<N extends string>(kind: N) {
 export function conditionsOf<M extends MessageType>(condition: M): ListType<M> {
   return list(condition, { listType: "map", mapKeys: ["type"], mergeKey: "type" });
 }
-
-export interface WorkloadCondition extends ValueOf<ReturnType<typeof workloadCondition>> {}

@@ -35,7 +35,7 @@ const deploymentStrategy = message(`${APPS}.DeploymentStrategy`, "How Pods are r
   rollingUpdate: field(2, rollingUpdateDeployment),
 });
 
-export const deploymentSpec = message(`${APPS}.DeploymentSpec`, "What a Deployment should be.", {
+const deploymentSpec = message(`${APPS}.DeploymentSpec`, "What a Deployment should be.", {
   replicas: field(1, int32, { pointer: true, default: 1, description: "Pods wanted." }),
   selector: field(2, labelSelector, {
     required: true,
@@ -59,7 +59,6 @@ export const deploymentSpec = message(`${APPS}.DeploymentSpec`, "What a Deployme
     description: "Seconds without progress after which the update counts as failed. Default 600.",
   }),
 });
-export interface DeploymentSpec extends ValueOf<typeof deploymentSpec> {}
 
 const deploymentCondition = message(`${APPS}.DeploymentCondition`, "One aspect of the state.", {
   type: present(1, string, { required: true }),

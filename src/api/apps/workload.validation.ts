@@ -6,10 +6,7 @@ import { validateNonNegative } from "../machinery/metadata.validation.ts";
 const PERCENT = /^\d+%$/;
 
 /** An amount as a number or percent; upstream `ValidatePositiveIntOrPercent`. */
-export function validateAmount(
-  value: string | number | undefined,
-  path: string,
-): readonly FieldError[] {
+function validateAmount(value: string | number | undefined, path: string): readonly FieldError[] {
   if (value === undefined) return [];
   if (typeof value === "number") return validateNonNegative(value, path);
   return PERCENT.test(value)
@@ -24,7 +21,7 @@ export function validateAmount(
 }
 
 /** Pods that may be missing are at most all. */
-export function validateNotMoreThanAll(
+function validateNotMoreThanAll(
   value: string | number | undefined,
   path: string,
 ): readonly FieldError[] {

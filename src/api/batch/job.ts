@@ -45,7 +45,7 @@ const successPolicy = message(`${BATCH}.SuccessPolicy`, "When a Job has succeede
   rules: field(1, list(successPolicyRule), { required: true }),
 });
 
-export const jobSpec = message(`${BATCH}.JobSpec`, "What a Job should be.", {
+const jobSpec = message(`${BATCH}.JobSpec`, "What a Job should be.", {
   parallelism: field(1, int32, { pointer: true, description: "Pods at once. Default 1." }),
   completions: field(2, int32, { pointer: true, description: "Successful Pods wanted." }),
   activeDeadlineSeconds: field(3, int64, { pointer: true }),
@@ -66,7 +66,6 @@ export const jobSpec = message(`${BATCH}.JobSpec`, "What a Job should be.", {
   podReplacementPolicy: field(14, string, { pointer: true }),
   managedBy: field(15, string, { pointer: true }),
 });
-export interface JobSpec extends ValueOf<typeof jobSpec> {}
 
 const jobCondition = message(`${BATCH}.JobCondition`, "One aspect of the state.", {
   type: present(1, string, { required: true }),

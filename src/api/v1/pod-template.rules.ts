@@ -49,7 +49,7 @@ export function validatePodTemplate(
 const OPERATORS = ["DoesNotExist", "Exists", "In", "NotIn"] as const;
 
 /** Checks a selector by itself. */
-export function validateSelector(selector: LabelSelector, path: string): readonly FieldError[] {
+function validateSelector(selector: LabelSelector, path: string): readonly FieldError[] {
   return [
     ...validateLabels(selector.matchLabels ?? {}, `${path}.matchLabels`),
     ...(selector.matchExpressions ?? []).flatMap(({ key, operator, values = [] }, i) => {

@@ -8,7 +8,7 @@ import { paceOf, rollDown, rollUp, scaleProportionally } from "./rolling.ts";
 import type { Part } from "./rolling.ts";
 import { contentHash } from "./template.ts";
 
-export const HASH_LABEL = "pod-template-hash";
+const HASH_LABEL = "pod-template-hash";
 export const REVISION = "deployment.kubernetes.io/revision";
 const REVISION_HISTORY = "deployment.kubernetes.io/revision-history";
 const DESIRED = "deployment.kubernetes.io/desired-replicas";
@@ -152,7 +152,7 @@ export function wantedOf({ spec }: ReplicaSet): number {
   return spec.replicas ?? 1;
 }
 
-export function revisionOf({ metadata }: ReplicaSet): number {
+function revisionOf({ metadata }: ReplicaSet): number {
   const revision = Number(metadata.annotations?.[REVISION] ?? 0);
   return Number.isSafeInteger(revision) ? revision : 0;
 }
@@ -228,7 +228,7 @@ function changed(old: ReplicaSet, next: ReplicaSet): readonly ReplicaSet[] {
 }
 
 /** The name of the set of a Deployment's template. */
-export function newSetName(deployment: Deployment): string {
+function newSetName(deployment: Deployment): string {
   const collisions = deployment.status?.collisionCount ?? 0;
   return `${deployment.metadata.name}-${contentHash(withoutHash(deployment.spec.template), collisions)}`;
 }

@@ -5,7 +5,7 @@ import type { Pod } from "../../api/v1/pod.ts";
 import { inOrderOfDeletion, isActive, isEnded, isReady, msOf } from "./pods.ts";
 import { podFrom } from "./template.ts";
 
-export const COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index";
+const COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index";
 /** Delay after a failure: doubles with each, as upstream. */
 const BACKOFF_MS = 10_000;
 const MAX_BACKOFF_MS = 600_000;
@@ -26,7 +26,7 @@ export interface JobPlan {
 }
 
 /** It has succeeded or failed for good. */
-export function endOf({ status }: Job): JobCondition | undefined {
+function endOf({ status }: Job): JobCondition | undefined {
   return status?.conditions?.find(
     ({ type, status: holds }) => (type === "Complete" || type === "Failed") && holds === "True",
   );

@@ -70,7 +70,7 @@ export function planRevisions(
 }
 
 /** What DaemonSets put on their Pods. */
-export function hashOf({ metadata }: ControllerRevision): string {
+function hashOf({ metadata }: ControllerRevision): string {
   return metadata.labels?.["controller-revision-hash"] ?? "";
 }
 

@@ -25,7 +25,7 @@ export interface StatefulSetPlan {
 }
 
 /** The number at the end of a Pod's name; undefined for Pods of other names. */
-export function ordinalOf(set: StatefulSet, pod: Pod): number | undefined {
+function ordinalOf(set: StatefulSet, pod: Pod): number | undefined {
   const prefix = `${set.metadata.name}-`;
   const { name } = pod.metadata;
   const rest = name.startsWith(prefix) ? name.slice(prefix.length) : "";
