@@ -1,5 +1,5 @@
 import { field, list, message, present, string, time } from "../machinery/schema.ts";
-import type { ListType, MessageType, ValueOf } from "../machinery/schema.ts";
+import type { ListType, MessageType } from "../machinery/schema.ts";
 
 /** A condition as all kinds of the group but Deployment have it. */
 export function workloadCondition<N extends string>(kind: N) {
