@@ -52,6 +52,10 @@ export const CLUSTER_FLAGS = {
   },
   "cluster-domain": { type: "string", value: "NAME", description: "Default cluster.local." },
   "node-port-range": { type: "string", value: "A-B", description: "Default 30000-32767." },
+  "deny-service-external-ips": {
+    type: "boolean",
+    description: "Refuse new spec.externalIPs of Services (admission DenyServiceExternalIPs).",
+  },
   "audit-log": {
     type: "string",
     value: "FILE",
@@ -76,6 +80,7 @@ const FLAG_OF: Readonly<Record<keyof RawConfig, string>> = {
   podCidr: "pod-cidr",
   clusterDomain: "cluster-domain",
   nodePortRange: "node-port-range",
+  denyServiceExternalIps: "deny-service-external-ips",
   auditLog: "audit-log",
   manifests: "filename",
   images: "config (images)",
@@ -125,6 +130,7 @@ function settingsOf(flags: FlagValues): RawConfig {
     podCidr: text("pod-cidr"),
     clusterDomain: text("cluster-domain"),
     nodePortRange: text("node-port-range"),
+    denyServiceExternalIps: flags["deny-service-external-ips"] === true ? true : undefined,
     auditLog: text("audit-log"),
     manifests: Array.isArray(files) ? files.map(String) : undefined,
   };
@@ -153,7 +159,7 @@ async function readConfigFile(path: string): Promise<RawConfig> {
 
 /** One setting of the file, if it has the type that the setting has. */
 function checked(path: string, key: string, value: unknown): unknown {
-  if (key === "ephemeral") {
+  if (key === "ephemeral" || key === "denyServiceExternalIps") {
     if (typeof value === "boolean") return value;
     throw new ConfigError(`${path}: ${key}`, value, "is not true or false");
   }

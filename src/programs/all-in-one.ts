@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { KINDS, servedKinds } from "../api/kinds.ts";
+import { servedKinds } from "../api/kinds.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import { namespaceKind } from "../api/v1/namespace.kind.ts";
@@ -105,6 +105,7 @@ async function start(
       serviceCidrs: [ranges.serviceCidr],
       nodePortRange: config.nodePortRange,
       loopbackPodCidrs: [ranges.podCidr],
+      denyServiceExternalIps: config.denyServiceExternalIps,
       loopbackWriters: (user) => user === PARTS,
       agentTls: {
         ca: certificates.authority,
@@ -142,7 +143,7 @@ async function start(
   const api = `https://${formatHostPort(config.apiListen.address, listener.port)}`;
   const kubeconfig = config.kubeconfig ?? join(dataDir.path, "admin.kubeconfig");
   await writeKubeconfig(kubeconfig, api, certificates);
-  const applied = await applyManifests({ client, kinds: KINDS }, await manifests);
+  const applied = await applyManifests(client, await manifests, signal);
   return {
     kubeconfig,
     api,

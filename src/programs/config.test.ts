@@ -18,6 +18,7 @@ describe("parseClusterConfig()", () => {
       podCidr: undefined,
       clusterDomain: "cluster.local",
       nodePortRange: { first: 30_000, last: 32_767 },
+      denyServiceExternalIps: false,
       auditLog: undefined,
       manifests: [],
       images: {},

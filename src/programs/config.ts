@@ -51,6 +51,8 @@ export interface ClusterConfig {
   readonly podCidr: Cidr | undefined;
   readonly clusterDomain: string;
   readonly nodePortRange: NodePortRange;
+  /** Nobody may add external IPs to Services. */
+  readonly denyServiceExternalIps: boolean;
   /** File that gets a line of JSON for each request; undefined: none. */
   readonly auditLog: string | undefined;
   /** Files and folders of manifests, applied at start. */
@@ -69,6 +71,7 @@ export interface RawConfig {
   readonly podCidr?: string | undefined;
   readonly clusterDomain?: string | undefined;
   readonly nodePortRange?: string | undefined;
+  readonly denyServiceExternalIps?: boolean | undefined;
   readonly auditLog?: string | undefined;
   readonly manifests?: readonly string[] | undefined;
   readonly images?: Readonly<Record<string, ImageProgram>> | undefined;
@@ -105,6 +108,7 @@ export function parseClusterConfig(
     podCidr,
     clusterDomain: parseDomain(raw.clusterDomain ?? "cluster.local", nameOf("clusterDomain")),
     nodePortRange: parsePortRange(raw.nodePortRange ?? "30000-32767", nameOf("nodePortRange")),
+    denyServiceExternalIps: raw.denyServiceExternalIps ?? false,
     auditLog: raw.auditLog,
     manifests: raw.manifests ?? [],
     images: { ...defaults.images, ...raw.images },

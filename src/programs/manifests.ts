@@ -1,11 +1,10 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { apiVersionOf } from "../api/machinery/kind.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import type { ApiClient } from "../client/client.ts";
+import { isDefinition, kindOfManifest } from "./manifest-kinds.ts";
 
 /** One document of a manifest file. `where` names file and document for messages. */
 export type ManifestDocument =
@@ -46,22 +45,30 @@ export async function readManifests(
 }
 
 /**
- * Creates what does not exist and patches what does, in the order of the documents, as `kubectl apply` would.
- * Objects without a namespace go to `default`.
+ * Creates what does not exist and patches what does, in the order of the documents, as `kubectl apply` would;
+ * only definitions of custom resources come first, and their objects wait until they are served. Objects
+ * without a namespace go to `default`.
  */
 export async function applyManifests(
-  deps: { readonly client: ApiClient; readonly kinds: readonly KindDefinition[] },
+  client: ApiClient,
   documents: readonly ManifestDocument[],
+  signal: AbortSignal,
 ): Promise<ApplyResult> {
   const applied: string[] = [];
   const problems: string[] = [];
-  for (const document of documents) {
+  const defines = (document: ManifestDocument): boolean =>
+    document.kind === "object" && isDefinition(document.object);
+  const inOrder = [
+    ...documents.filter(defines),
+    ...documents.filter((document) => !defines(document)),
+  ];
+  for (const document of inOrder) {
     if (document.kind === "problem") {
       problems.push(`${document.where}: ${document.message}`);
       continue;
     }
     try {
-      applied.push(await applyObject(deps, document.object));
+      applied.push(await applyObject(client, document.object, signal));
     } catch (error) {
       problems.push(`${document.where}: ${messageOf(error)}`);
     }
@@ -124,15 +131,11 @@ function isObject(value: unknown): value is KubernetesObject {
 }
 
 async function applyObject(
-  deps: { readonly client: ApiClient; readonly kinds: readonly KindDefinition[] },
+  client: ApiClient,
   object: KubernetesObject,
+  signal: AbortSignal,
 ): Promise<string> {
-  const kind = deps.kinds.find(
-    (k) => k.kind === object.kind && apiVersionOf(k) === object.apiVersion,
-  );
-  if (kind === undefined) {
-    throw new Error(`no matches for kind "${object.kind}" in version "${object.apiVersion}"`);
-  }
+  const kind = await kindOfManifest(client, object, signal);
   const namespace = kind.namespaced ? (object.metadata.namespace ?? "default") : undefined;
   const ref = { namespace, name: object.metadata.name };
   const located = {
@@ -147,12 +150,14 @@ async function applyObject(
   const draft = { ...located, metadata: { ...located.metadata, annotations } };
   const what = `${kind.singular}/${ref.name}`;
   try {
-    await deps.client.create(kind, draft);
+    await client.create(kind, draft, { signal });
     return `${what} created`;
   } catch (error) {
     if (!hasReason(error, "AlreadyExists")) throw error;
   }
-  await deps.client.patch(kind, ref, { kind: "strategic", body: draft });
+  // Custom resources have no strategic merge: their lists are replaced, as kubectl does it.
+  const how = kind.custom === undefined ? "strategic" : "merge";
+  await client.patch(kind, ref, { kind: how, body: draft }, { signal });
   return `${what} configured`;
 }
 

@@ -202,4 +202,57 @@ images:
       await up.stop();
     },
   );
+
+  it("applies custom resources after their definitions", needsKubectl, async () => {
+    const dir = join(home.path, "custom");
+    await mkdir(dir);
+    const widget = (apiVersion: string) =>
+      `apiVersion: ${apiVersion}\nkind: Widget\nmetadata: { name: one }\nspec: { size: 3 }\n`;
+    const file = (name: string, ...documents: readonly string[]) =>
+      writeFile(join(dir, name), documents.join("---\n"));
+    await file("a.yaml", widget("shop.test/v1"), widget("shop.test/v3"));
+    await file("b.yaml", WIDGETS);
+    const dataDir = join(home.path, "custom-state");
+    for (const outcome of ["made", "made before"]) {
+      await using up = await startUp(home, { args: `-f ${dir}`, dataDir });
+      const size = await up.kubectl("get widget one -o jsonpath={.spec.size}");
+      assert.equal(size, "3", outcome);
+      assert.match(
+        up.stderr(),
+        /^portolan: not applied: \S+a\.yaml, document 2 .*no matches for kind "Widget" in version "shop\.test\/v3".*\n$/,
+      );
+      await up.stop();
+    }
+  });
+
+  it("SVC-032: denies new external IPs where it is told to", needsKubectl, async () => {
+    const service = JSON.stringify({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "taker" },
+      spec: { ports: [{ port: 80 }], externalIPs: ["192.0.2.7"] },
+    });
+    await using up = await startUp(home, { args: "--deny-service-external-ips" });
+    assert.match(
+      await up.kubectlFails("create -f -", service),
+      /services "taker" is forbidden: Use of external IPs is denied by admission control\.$/m,
+    );
+  });
 });
+
+const WIDGETS = `apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: { name: widgets.shop.test }
+spec:
+  group: shop.test
+  scope: Namespaced
+  names: { plural: widgets, kind: Widget }
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties: { spec: { type: object, properties: { size: { type: integer } } } }
+`;
