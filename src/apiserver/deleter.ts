@@ -126,8 +126,8 @@ const FOREGROUND = "foregroundDeletion";
 const ORPHAN = "orphan";
 
 /**
- * The object with the finalizer that the policy of its deletion asks for; without a policy what it has stays.
- * The collector looks at neither Events, which are owned by nobody and own nothing, nor custom resources.
+ * The object with the finalizer that the policy of its deletion asks for; without a policy what it has stays, or
+ * else the kind's own policy counts. The collector passes Events over, which are owned by nobody and own nothing.
  * @returns the very same object when nothing changes.
  */
 function withGarbageFinalizers(
@@ -136,9 +136,16 @@ function withGarbageFinalizers(
   { propagationPolicy, orphanDependents }: DeleteOptions,
 ): KubernetesObject {
   const isEvent = kind.group === "" && kind.kind === "Event";
-  if (isEvent || kind.custom !== undefined) return object;
-  if (propagationPolicy === undefined && orphanDependents === undefined) return object;
+  if (isEvent) return object;
   const before = object.metadata.finalizers ?? [];
+  if (propagationPolicy === undefined && orphanDependents === undefined) {
+    const isSettled =
+      before.includes(FOREGROUND) ||
+      before.includes(ORPHAN) ||
+      object.metadata.deletionTimestamp !== undefined;
+    if (isSettled || kind.strategy.orphansByDefault !== true) return object;
+    return { ...object, metadata: { ...object.metadata, finalizers: [...before, ORPHAN] } };
+  }
   const others = before.filter((one) => one !== FOREGROUND && one !== ORPHAN);
   const own =
     propagationPolicy === "Orphan" || orphanDependents === true

@@ -20,7 +20,7 @@ import { renderItem, renderList } from "./representation.ts";
 import { selectionOf } from "./selection.ts";
 import type { WriteQuery } from "./query.ts";
 import type { Served } from "./stored.ts";
-import { writtenResponse } from "./write-response.ts";
+import { withWarning, writtenResponse } from "./write-response.ts";
 import type { WriteOptions } from "./writer.ts";
 
 /** POST to a collection. */
@@ -93,8 +93,17 @@ export async function deleteObject(call: ResourceCall): Promise<ApiResponse> {
   const { definition: kind, namespace, name = "" } = route;
   const { options, dryRun } = await deleteOptionsOf(call);
   const deletion = await context.deleter.delete(kind, { namespace, name }, options, dryRun);
-  return deletionResponse(call, deletion);
+  const response = deletionResponse(call, deletion);
+  const isUnsaid =
+    options.propagationPolicy === undefined && options.orphanDependents === undefined;
+  return kind.group === "batch" && kind.kind === "Job" && isUnsaid
+    ? withWarning(response, JOB_DELETION)
+    : response;
 }
+
+/** Who deletes a Job as any other object keeps its Pods unawares (upstream `job/storage:deleteOptionWarnings`). */
+const JOB_DELETION =
+  "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
 /** How many deletions of a collection are under way at once. */
 const DELETE_BATCH = 32;

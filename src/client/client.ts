@@ -79,7 +79,10 @@ export interface ApiClient {
     options?: CallOptions & { readonly subresource?: string },
   ): Promise<T>;
   delete(kind: KindDefinition, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
-  deleteCollection(kind: KindDefinition, options?: ListOptions): Promise<void>;
+  deleteCollection(
+    kind: KindDefinition,
+    options?: ListOptions & Pick<DeleteOptions, "propagationPolicy">,
+  ): Promise<void>;
   /** POST to a subresource, such as `pods/web/binding`. */
   createSubresource(
     kind: KindDefinition,

@@ -149,7 +149,9 @@ export function createClient(deps: ClientDeps): ApiClient {
 
     deleteCollection: async (kind, options = {}) => {
       const url = resourceUrl(kind, { namespace: options.namespace }, selectorsOf(options));
-      await call({ method: "DELETE", url, ...from(options) });
+      const { propagationPolicy } = options;
+      const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy };
+      await call({ method: "DELETE", url, body, ...from(options) });
     },
 
     createSubresource: async (kind, ref, subresource, body, options) => {

@@ -5,18 +5,20 @@ import type { ReplicaSet } from "../api/apps/replicaset.ts";
 import type { Draft } from "../api/machinery/metadata.ts";
 import { keyOf, objectKey } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
-import { hasReason } from "../api/machinery/status.ts";
+import { hasReason, StatusError } from "../api/machinery/status.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
 import { referenceTo } from "../client/events.ts";
 import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
 import { planDeploymentStatus } from "../core/workloads/deployment-status.ts";
+import type { NewSetOutcome } from "../core/workloads/deployment-status.ts";
 import {
   isSameTemplate,
   planDeployment,
   REVISION,
   wantedOf,
 } from "../core/workloads/deployment.ts";
+import type { DeploymentPlan } from "../core/workloads/deployment.ts";
 import { controllerOf, isEnded } from "../core/workloads/pods.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
 import { Owned } from "./owned.ts";
@@ -47,24 +49,55 @@ export function startDeploymentController(deps: WorkloadDeps): AsyncDisposable {
       replicaSets,
       hasPods: (uid) => pods.byIndex(BY_CONTROLLER, uid).some((pod) => !isEnded(pod)),
     });
+    let { fresh } = plan;
+    let outcome: NewSetOutcome | undefined;
+    let current = deployment;
     try {
       for (const set of plan.update) await scale(deployment, replicaSets, set, signal);
       if (plan.create !== undefined) {
-        const isMade = await make(deployment, plan.create, signal);
-        if (!isMade) return { kind: "done" };
+        const made = await make(deployment, plan.create, signal);
+        if (made === undefined) return { kind: "done" };
+        fresh = made;
+        outcome = { kind: "created", name: made.metadata.name };
       }
       for (const set of plan.delete) await sets.delete(set, signal);
-      if (plan.revision !== undefined) await note(deployment, plan.revision, signal);
+      if (plan.revision !== undefined) current = await note(deployment, plan.revision, signal);
     } catch (error) {
       if (isNamespaceGone(error)) return { kind: "done" };
+      if (plan.create !== undefined && fresh === undefined && error instanceof StatusError) {
+        await tellFailure(deployment, plan, error, signal);
+      }
       throw error;
     }
     // What was just made or scaled tells of itself in a moment, through its status.
-    const status = planDeploymentStatus(deployment, plan.fresh, plan.olds, now());
-    if (plan.revision === undefined) {
-      await writeStatus(client, deploymentKind, deployment, status.status, signal);
-    }
+    const status = planDeploymentStatus({
+      deployment,
+      fresh,
+      olds: plan.olds,
+      outcome,
+      nowMs: now(),
+    });
+    await writeStatus(client, deploymentKind, current, status.status, signal);
     return again(status.againAfterMs);
+  };
+
+  const tellFailure = async (
+    deployment: Deployment,
+    { create, olds }: DeploymentPlan,
+    error: StatusError,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const name = create?.metadata.name ?? "";
+    const message = `Failed to create new replica set ${JSON.stringify(name)}: ${error.message}`;
+    events?.record(referenceTo(deployment), "Warning", "ReplicaSetCreateError", message);
+    const { status } = planDeploymentStatus({
+      deployment,
+      fresh: undefined,
+      olds,
+      outcome: { kind: "failed", message },
+      nowMs: now(),
+    });
+    await writeStatus(client, deploymentKind, deployment, status, signal);
   };
 
   const scale = async (
@@ -82,15 +115,16 @@ export function startDeploymentController(deps: WorkloadDeps): AsyncDisposable {
     events?.record(referenceTo(deployment), "Normal", "ScalingReplicaSet", text);
   };
 
-  /** @returns false when the name was taken: the next look takes another one. */
+  /** @returns undefined when the name was taken: the next look takes another one. */
   const make = async (
     deployment: Deployment,
     draft: Draft<ReplicaSet>,
     signal: AbortSignal,
-  ): Promise<boolean> => {
+  ): Promise<ReplicaSet | undefined> => {
     const { name = "", namespace } = draft.metadata;
+    let made: ReplicaSet;
     try {
-      await sets.create(draft, signal);
+      made = await sets.create(draft, signal);
     } catch (error) {
       if (!hasReason(error, "AlreadyExists")) throw error;
       const there = await client.get(replicaSetKind, { namespace, name }, { signal });
@@ -101,20 +135,20 @@ export function startDeploymentController(deps: WorkloadDeps): AsyncDisposable {
       const collisionCount = (deployment.status?.collisionCount ?? 0) + 1;
       const status = { ...deployment.status, collisionCount };
       await writeStatus(client, deploymentKind, deployment, status, signal);
-      return false;
+      return undefined;
     }
     const text = `Scaled up replica set ${name} from 0 to ${String(draft.spec?.replicas ?? 0)}`;
     events?.record(referenceTo(deployment), "Normal", "ScalingReplicaSet", text);
-    return true;
+    return made;
   };
 
-  const note = async (
+  const note = (
     { metadata }: Deployment,
     revision: string,
     signal: AbortSignal,
-  ): Promise<void> => {
+  ): Promise<Deployment> => {
     const body = { metadata: { annotations: { [REVISION]: revision } } };
-    await client.patch(deploymentKind, metadata, { kind: "merge", body }, { signal });
+    return client.patch(deploymentKind, metadata, { kind: "merge", body }, { signal });
   };
 
   const reconciler = startReconciler({

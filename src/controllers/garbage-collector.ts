@@ -1,30 +1,38 @@
 import { KINDS } from "../api/kinds.ts";
-import { apiVersionOf, resourceNameOf } from "../api/machinery/kind.ts";
+import { resourceNameOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject, OwnerReference } from "../api/machinery/metadata.ts";
 import { keyOf, objectKey, refOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import type { ApiClient } from "../client/client.ts";
-import type { Informer } from "../client/informer.ts";
+import type { Informer, Informers } from "../client/informer.ts";
 import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
-import { FOREGROUND_FINALIZER, ORPHAN_FINALIZER, planGarbage } from "../core/workloads/garbage.ts";
+import {
+  FOREGROUND_FINALIZER,
+  isWaiting,
+  ORPHAN_FINALIZER,
+  planGarbage,
+} from "../core/workloads/garbage.ts";
 import type { OwnerState } from "../core/workloads/garbage.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { startCollectedKinds } from "./collected-kinds.ts";
+import type { CollectedObject } from "./collected-kinds.ts";
 
 export interface GarbageCollectorDeps {
   readonly client: Pick<ApiClient, "get" | "patch" | "delete">;
-  /** Gives the informer of a kind; metadata is all that is read. */
+  /** Gives the informer of a kind; metadata is all that is read, but of definitions, whose schemas may lack. */
   readonly informerOf: (kind: KindDefinition) => Informer<KubernetesObject>;
-  /** Every served kind; default all that we know. */
+  /** Informers for one custom resource, disposed of with it. */
+  readonly openInformers: () => Informers;
+  /** Every built-in kind; default all that we know. */
   readonly kinds?: readonly KindDefinition[] | undefined;
   readonly log: Logger;
   readonly metrics?: Metrics | undefined;
 }
 
-const BY_OWNER = "owner-uid";
 const CONCURRENCY = 8;
 /** When dependents wait for their grace: their end wakes the owner anyway. */
 const WAITING_RETRY_MS = 10_000;
@@ -41,38 +49,21 @@ function itemOf(kind: KindDefinition, key: ObjectKey): string {
 
 /**
  * Deletes what belonged to objects that are gone, and sees deletions through that asked for it (foreground,
- * orphan). Decided by {@link planGarbage}; that an owner is gone is always asked of the API, never of a cache.
+ * orphan), custom resources among them. Decided by {@link planGarbage}; that an owner is gone is always asked of
+ * the API, never of a cache.
  */
 export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposable {
   const { client, log, metrics } = deps;
-  const kinds = (deps.kinds ?? KINDS).filter(isCollected);
-  const watched = kinds.map((kind) => ({ kind, informer: deps.informerOf(kind) }));
-  const byResource = new Map(watched.map((one) => [resourceNameOf(one.kind), one]));
-  const byOwnerKind = new Map(
-    watched.map((one) => [`${apiVersionOf(one.kind)} ${one.kind.kind}`, one]),
-  );
-  for (const { informer } of watched) {
-    informer.addIndex(BY_OWNER, ({ metadata }) =>
-      (metadata.ownerReferences ?? []).map(({ uid }) => uid),
-    );
-  }
-
-  interface Dependent {
-    readonly kind: KindDefinition;
-    readonly object: KubernetesObject;
-  }
-  const dependentsOf = (uid: string): readonly Dependent[] =>
-    watched.flatMap(({ kind, informer }) =>
-      informer.byIndex(BY_OWNER, uid).map((object) => ({ kind, object })),
-    );
 
   const stateOf = async (
     object: KubernetesObject,
+    isNamespaced: boolean,
     reference: OwnerReference,
     signal: AbortSignal,
   ): Promise<OwnerState> => {
-    const owner = byOwnerKind.get(`${reference.apiVersion} ${reference.kind}`);
-    if (owner === undefined) return { kind: "unknown" };
+    const owner = collected.ownerOf(reference);
+    // An object of the cluster cannot be owned by one of some namespace.
+    if (owner === undefined || (owner.kind.namespaced && !isNamespaced)) return { kind: "unknown" };
     const ref = {
       name: reference.name,
       ...(owner.kind.namespaced ? { namespace: object.metadata.namespace } : {}),
@@ -89,9 +80,9 @@ export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposab
   };
 
   const reconcile = async (item: string, signal: AbortSignal): Promise<ReconcileResult> => {
-    for (const { informer } of watched) await informer.synced(signal);
+    await collected.synced(signal);
     const [resource = "", key = ""] = item.split(" ");
-    const found = byResource.get(resource);
+    const found = collected.ofResource(resource);
     // Items are made of keys: see itemOf.
     const object = found?.informer.get(key as ObjectKey);
     if (found === undefined || object === undefined) return { kind: "done" };
@@ -100,9 +91,9 @@ export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposab
     const references = object.metadata.ownerReferences ?? [];
     const states = new Map<string, OwnerState>();
     for (const reference of references) {
-      states.set(reference.uid, await stateOf(object, reference, signal));
+      states.set(reference.uid, await stateOf(object, kind.namespaced, reference, signal));
     }
-    const dependents = dependentsOf(uid);
+    const dependents = collected.dependentsOf(uid);
     const kindOf = new Map(dependents.map((one) => [one.object, one.kind]));
     const plan = planGarbage({
       object,
@@ -128,6 +119,7 @@ export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposab
         await forget(kind, object, plan.uids, signal);
         return { kind: "done" };
       case "delete":
+        if (plan.isCircular) await unblock(kind, object, signal);
         await remove(kind, object, plan.policy, signal);
         return { kind: "done" };
       default:
@@ -141,14 +133,28 @@ export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposab
     uids: readonly string[],
     signal: AbortSignal,
   ): Promise<void> => {
-    const ownerReferences = uids.map((uid) => ({ $patch: "delete", uid }));
-    const body = { metadata: { uid: object.metadata.uid, ownerReferences } };
+    const { uid, resourceVersion, ownerReferences = [] } = object.metadata;
+    const kept = ownerReferences.filter((one) => !uids.includes(one.uid));
+    if (kept.length === ownerReferences.length) return;
+    // Custom resources know no strategic patch: the whole list is written, of this very version.
+    const body = { metadata: { uid, resourceVersion, ownerReferences: kept } };
     try {
-      await client.patch(kind, object.metadata, { kind: "strategic", body }, { signal });
+      await client.patch(kind, object.metadata, { kind: "merge", body }, { signal });
     } catch (error) {
-      // It is gone, or another one has its name.
-      if (!hasReason(error, "NotFound", "Conflict")) throw error;
+      if (!hasReason(error, "NotFound")) throw error;
     }
+  };
+
+  /** Its owners need not wait for it. */
+  const unblock = async (
+    kind: KindDefinition,
+    object: KubernetesObject,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const { uid, ownerReferences = [] } = object.metadata;
+    const freed = ownerReferences.map((one) => ({ ...one, blockOwnerDeletion: false }));
+    const body = { metadata: { uid, ownerReferences: freed } };
+    await client.patch(kind, object.metadata, { kind: "merge", body }, { signal });
   };
 
   const release = async (
@@ -174,6 +180,7 @@ export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposab
     signal: AbortSignal,
   ): Promise<void> => {
     const { uid, resourceVersion } = object.metadata;
+    // Of this very version: it may have got another owner meanwhile.
     const preconditions = {
       ...(uid === undefined ? {} : { uid }),
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
@@ -196,42 +203,47 @@ export function startGarbageCollector(deps: GarbageCollectorDeps): AsyncDisposab
   });
 
   const enqueueOwners = (object: KubernetesObject): void => {
-    for (const { apiVersion, kind, name } of object.metadata.ownerReferences ?? []) {
-      const owner = byOwnerKind.get(`${apiVersion} ${kind}`);
+    for (const reference of object.metadata.ownerReferences ?? []) {
+      const owner = collected.ownerOf(reference);
       if (owner === undefined) continue;
       const { namespace } = object.metadata;
-      const key = objectKey({ name, ...(owner.kind.namespaced ? { namespace } : {}) });
+      const key = objectKey({
+        name: reference.name,
+        ...(owner.kind.namespaced ? { namespace } : {}),
+      });
       const cached = owner.informer.get(key);
       if (cached?.metadata.deletionTimestamp !== undefined)
         reconciler.enqueue(itemOf(owner.kind, key));
     }
   };
-  const listeners = watched.map(({ kind, informer }) =>
-    informer.onChange(({ key, before, after }) => {
+  const enqueueAll = (objects: readonly CollectedObject[]): void => {
+    for (const { kind, object } of objects) reconciler.enqueue(itemOf(kind, keyOf(object)));
+  };
+  const collected = startCollectedKinds({
+    kinds: (deps.kinds ?? KINDS).filter(isCollected),
+    informerOf: deps.informerOf,
+    openInformers: deps.openInformers,
+    onLost: enqueueAll,
+    onChange: (kind, { key, before, after }) => {
       if (before !== undefined && before.metadata.uid !== after?.metadata.uid) {
-        for (const one of dependentsOf(before.metadata.uid ?? "")) {
-          reconciler.enqueue(itemOf(one.kind, keyOf(one.object)));
-        }
+        enqueueAll(collected.dependentsOf(before.metadata.uid ?? ""));
       }
       const hadOwners = (before?.metadata.ownerReferences ?? []).length > 0;
       if (before !== undefined && hadOwners) enqueueOwners(before);
       if (after === undefined) return;
       if (isConcerned(after, before)) reconciler.enqueue(itemOf(kind, key));
-    }),
-  );
+    },
+  });
   return {
     [Symbol.asyncDispose]: async () => {
-      for (const listener of listeners) listener[Symbol.dispose]();
       await reconciler[Symbol.asyncDispose]();
+      await collected[Symbol.asyncDispose]();
     },
   };
 }
 
-function there({ metadata }: KubernetesObject): OwnerState {
-  const isWaiting =
-    metadata.deletionTimestamp !== undefined &&
-    (metadata.finalizers ?? []).includes(FOREGROUND_FINALIZER);
-  return { kind: "there", isWaiting };
+function there(object: KubernetesObject): OwnerState {
+  return { kind: "there", isWaiting: isWaiting(object) };
 }
 
 /** New to us with owners, or being deleted in a way that needs us. Its owners' ends come as their own news. */

@@ -73,7 +73,10 @@ export function startNamespaceController(deps: NamespaceControllerDeps): AsyncDi
     const before = await client.list(kind, { namespace, signal });
     if (before.items.length === 0) return 0;
     const isMarked = before.items.every(({ metadata }) => metadata.deletionTimestamp !== undefined);
-    if (!isMarked) await client.deleteCollection(kind, { namespace, signal });
+    if (!isMarked) {
+      const propagationPolicy = "Background";
+      await client.deleteCollection(kind, { namespace, propagationPolicy, signal });
+    }
     const after = await client.list(kind, { namespace, signal });
     const left = after.items.length;
     const fields = {

@@ -25,6 +25,7 @@ export class OwnWrites<T extends KubernetesObject> {
   readonly #informer: Pick<Informer<T>, "get">;
   readonly #groupOf: (object: T) => string | undefined;
   readonly #now: () => number;
+  readonly #ttlMs: number;
   readonly #groups = new Map<string, Map<ObjectKey, Written<T>>>();
 
   /** @param now monotonic milliseconds. */
@@ -32,10 +33,12 @@ export class OwnWrites<T extends KubernetesObject> {
     informer: Pick<Informer<T>, "get">,
     groupOf: (object: T) => string | undefined,
     now: () => number = () => performance.now(),
+    ttlMs: number = OWN_WRITE_TTL_MS,
   ) {
     this.#informer = informer;
     this.#groupOf = groupOf;
     this.#now = now;
+    this.#ttlMs = ttlMs;
   }
 
   /** What the server answered to a create or update. */
@@ -85,7 +88,7 @@ export class OwnWrites<T extends KubernetesObject> {
     if (written === undefined) return cached;
     const objects = new Map(cached.map((object) => [keyOf(object), object]));
     for (const [key, { object, uid, atMs }] of written) {
-      const isStale = this.#now() - atMs > OWN_WRITE_TTL_MS;
+      const isStale = this.#now() - atMs > this.#ttlMs;
       if (isStale) written.delete(key);
       else if (object !== undefined) objects.set(key, object);
       else if (objects.get(key)?.metadata.uid === uid) objects.delete(key);

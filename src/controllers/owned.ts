@@ -11,6 +11,8 @@ import { controllerOf, controllerReference } from "../core/workloads/pods.ts";
 import { OwnWrites } from "./own-writes.ts";
 
 const BY_CONTROLLER = "controller-uid";
+/** As long as upstream waits for what it expects to see (`controller_utils.go:ExpectationsTimeout`). */
+const OWN_WRITE_TTL_MS = 300_000;
 
 export type OwnedClient = Pick<ApiClient, "get" | "create" | "update" | "patch" | "delete">;
 
@@ -33,7 +35,7 @@ export class Owned<T extends KubernetesObject> {
     this.#client = client;
     this.#ownerKind = ownerKind;
     this.#informer = informer;
-    this.#own = new OwnWrites(informer, groupOf);
+    this.#own = new OwnWrites(informer, groupOf, undefined, OWN_WRITE_TTL_MS);
     informer.addIndex(BY_CONTROLLER, (object) => [groupOf(object)]);
   }
 

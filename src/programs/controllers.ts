@@ -1,10 +1,13 @@
 import { serviceKind } from "../api/v1/service.kind.ts";
 import type { ApiClient } from "../client/client.ts";
+import { customResourceDefinitionKind } from "../api/apiextensions/customresourcedefinition.kind.ts";
+import type { CustomResourceDefinition } from "../api/apiextensions/customresourcedefinition.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { createInformers } from "../client/shared-informers.ts";
 import { createEventRecorder } from "../client/events.ts";
 import type { EventRecorder } from "../client/events.ts";
-import type { Informers } from "../client/informer.ts";
+import type { Informer, Informers } from "../client/informer.ts";
 import { startAllocationRepair } from "../controllers/allocation-repair.ts";
 import { startAggregationController } from "../controllers/clusterrole-aggregation.ts";
 import { startDaemonSetController } from "../controllers/daemonset.ts";
@@ -39,7 +42,6 @@ export interface ControllersDeps {
 const ONLY_COLLECTED = new Set([
   "ConfigMap",
   "ClusterRoleBinding",
-  "CustomResourceDefinition",
   "Lease",
   "Role",
   "RoleBinding",
@@ -49,18 +51,39 @@ const ONLY_COLLECTED = new Set([
 
 /** Of what only the garbage collector reads nothing but the metadata is kept in memory. */
 function garbage({ client, informers, log }: ControllersDeps) {
-  const lean = createInformers({
+  const openInformers = (): Informers =>
+    createInformers({
+      client,
+      log,
+      transform: (_kind, { apiVersion, kind, metadata }) =>
+        // A reader of metadata sees no difference.
+        ({ apiVersion, kind, metadata }) as never,
+    });
+  const definitions = createInformers({
     client,
     log,
-    transform: (_kind, { apiVersion, kind, metadata }) =>
-      // A reader of metadata sees no difference.
-      ({ apiVersion, kind, metadata }) as never,
+    // The informer of definitions holds definitions.
+    transform: (_kind, object) =>
+      withoutSchemas(object as unknown as CustomResourceDefinition) as never,
   });
+  const lean = openInformers();
   return {
-    informerOf: (kind: KindDefinition) =>
-      ONLY_COLLECTED.has(kind.kind) ? lean.of(kind) : informers.of(kind),
-    lean,
+    openInformers,
+    informerOf: (kind: KindDefinition): Informer<KubernetesObject> => {
+      if (kind === customResourceDefinitionKind) return definitions.of(kind);
+      return ONLY_COLLECTED.has(kind.kind) ? lean.of(kind) : informers.of(kind);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await lean[Symbol.asyncDispose]();
+      await definitions[Symbol.asyncDispose]();
+    },
   };
+}
+
+/** Schemas are by far the largest part of definitions, and say nothing of who owns whom. */
+function withoutSchemas(crd: CustomResourceDefinition): CustomResourceDefinition {
+  const versions = crd.spec.versions.map(({ schema: _, ...version }) => version);
+  return { ...crd, spec: { ...crd.spec, versions } };
 }
 
 /** Starts the loops that a cluster needs to be alive, each with the name that its events go by upstream. */
@@ -99,9 +122,10 @@ export function startControllers(
   opened.add(startStatefulSetController(as("statefulset-controller")));
   opened.add(startDaemonSetController(as("daemonset-controller")));
   opened.add(startJobController(as("job-controller")));
-  const { informerOf, lean } = garbage(deps);
-  opened.add(lean);
-  opened.add(startGarbageCollector({ ...as("generic-garbage-collector"), informerOf }));
+  const { informerOf, openInformers } = opened.add(garbage(deps));
+  opened.add(
+    startGarbageCollector({ ...as("generic-garbage-collector"), informerOf, openInformers }),
+  );
   const provider = createPoolProvider(
     { services: informers.of(serviceKind) },
     { pools: [options.loadBalancerPool] },

@@ -51,7 +51,11 @@ async function start(plane: ControlPlane): Promise<AsyncDisposable> {
   const loops = [
     startDeploymentController(plane.deps),
     startReplicaSetController(plane.deps),
-    startGarbageCollector({ ...plane.deps, informerOf: (kind) => plane.deps.informers.of(kind) }),
+    startGarbageCollector({
+      ...plane.deps,
+      informerOf: (kind) => plane.deps.informers.of(kind),
+      openInformers: () => plane.freshInformers(),
+    }),
   ];
   return {
     [Symbol.asyncDispose]: async () => {

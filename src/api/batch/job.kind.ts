@@ -150,6 +150,7 @@ export const jobKind: KindDefinition<Job> = {
   ],
   strategy: {
     ...WORKLOAD_STRATEGY,
+    orphansByDefault: true,
     defaults,
     prepareForCreate,
     validateCreate: validate,

@@ -61,6 +61,11 @@ export interface Strategy<T extends KubernetesObject> {
   readonly unconditionalUpdate: boolean;
   /** metadata.generation: absent, bumped when `spec` changes, or when anything but status changes. */
   readonly generation: "none" | "spec" | "content";
+  /**
+   * A deletion that names no policy leaves the dependents alone, as the two oldest kinds with dependents still do
+   * (upstream `DefaultGarbageCollectionPolicy`); all others' dependents go.
+   */
+  readonly orphansByDefault?: boolean;
   /** Seconds of grace on delete when the caller names none; undefined means deleted at once. */
   deleteGraceSeconds?(object: T): number | undefined;
 }

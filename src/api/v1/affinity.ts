@@ -1,5 +1,6 @@
 import { labelSelector } from "../machinery/metadata.ts";
 import { field, int32, list, message, present, string } from "../machinery/schema.ts";
+import type { ValueOf } from "../machinery/schema.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
@@ -18,6 +19,7 @@ const nodeSelectorTerm = message(
   },
   { atomic: true },
 );
+export interface NodeSelectorTerm extends ValueOf<typeof nodeSelectorTerm> {}
 
 const nodeSelector = message(
   `${V1}.NodeSelector`,
@@ -48,6 +50,7 @@ const podAffinityTerm = message(`${V1}.PodAffinityTerm`, "Names Pods to be near 
   matchLabelKeys: field(5, list(string)),
   mismatchLabelKeys: field(6, list(string)),
 });
+export interface PodAffinityTerm extends ValueOf<typeof podAffinityTerm> {}
 
 const weightedPodAffinityTerm = message(
   `${V1}.WeightedPodAffinityTerm`,
@@ -86,3 +89,4 @@ export const topologySpreadConstraint = message(
     matchLabelKeys: field(8, list(string)),
   },
 );
+export interface TopologySpreadConstraint extends ValueOf<typeof topologySpreadConstraint> {}

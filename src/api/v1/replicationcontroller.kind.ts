@@ -77,6 +77,7 @@ export const replicationControllerKind: KindDefinition<ReplicationController> = 
   ],
   strategy: {
     ...WORKLOAD_STRATEGY,
+    orphansByDefault: true,
     defaults,
     validateCreate: validate,
     validateUpdate: validate,

@@ -5,7 +5,7 @@ import type { Draft, ObjectMeta } from "../../api/machinery/metadata.ts";
 import type { PodTemplateSpec } from "../../api/v1/pod-template.ts";
 import { compareNames, controllerReference, msOf } from "./pods.ts";
 import { paceOf, rollDown, rollUp, scaleProportionally } from "./rolling.ts";
-import type { Part } from "./rolling.ts";
+import type { Pace, Part } from "./rolling.ts";
 import { contentHash } from "./template.ts";
 
 const HASH_LABEL = "pod-template-hash";
@@ -71,7 +71,7 @@ export function planDeployment(observed: DeploymentObserved): DeploymentPlan {
     ...nothing,
     create: isMade ? newSet(deployment, sizes.fresh ?? 0, revision) : undefined,
     update,
-    delete: fresh === undefined || paused ? [] : surplus(deployment, olds),
+    delete: paused || isComplete(deployment) ? surplus(deployment, olds) : [],
     revision:
       (fresh !== undefined || isMade) && deployment.metadata.annotations?.[REVISION] !== current
         ? current
@@ -101,9 +101,12 @@ function sizesOf(
   );
   const all = fresh === undefined ? olds : [fresh, ...olds];
   const active = all.filter((set) => wantedOf(set) > 0);
-  const isScaled = active.some((set) => set.metadata.annotations?.[DESIRED] !== String(replicas));
+  const isScaled = active.some(({ metadata }) => {
+    const desired = metadata.annotations?.[DESIRED];
+    return desired !== undefined && desired !== String(replicas);
+  });
   if (spec.paused === true || (isScaled && isRolling && active.length > 1)) {
-    return scaledSizes(replicas, pace.maxSurge, isRolling, fresh, olds);
+    return scaledSizes(deployment, pace, fresh, olds);
   }
   if (!isRolling) {
     const isClear = olds.every((set) => !hasPods(set.metadata.uid ?? ""));
@@ -122,26 +125,48 @@ function sizesOf(
 
 /** A new size in the midst of an update, or while paused: nothing is rolled, only scaled. */
 function scaledSizes(
-  replicas: number,
-  maxSurge: number,
-  isRolling: boolean,
+  deployment: Deployment,
+  pace: Pace,
   fresh: ReplicaSet | undefined,
   olds: readonly ReplicaSet[],
 ): Sizes {
-  const all = fresh === undefined ? olds : [fresh, ...olds];
+  const { replicas } = pace;
+  // Oldest first.
+  const all = fresh === undefined ? olds : [...olds, fresh].toSorted(byAge);
   const active = all.filter((set) => wantedOf(set) > 0);
-  const split = (sizes: readonly number[]): Sizes =>
-    fresh === undefined
-      ? { fresh: undefined, olds: sizes }
-      : { fresh: sizes[0] ?? 0, olds: sizes.slice(1) };
+  const split = (sizeOf: (set: ReplicaSet) => number): Sizes => ({
+    fresh: fresh === undefined ? undefined : sizeOf(fresh),
+    olds: olds.map(sizeOf),
+  });
   if (active.length <= 1) {
     const only = active[0] ?? fresh ?? olds.at(-1);
-    return split(all.map((set) => (set === only ? replicas : wantedOf(set))));
+    return split((set) => (set === only ? replicas : wantedOf(set)));
   }
-  if (!isRolling) return split(all.map(wantedOf));
-  const total = replicas > 0 ? replicas + maxSurge : 0;
-  const known = active.every((set) => set.metadata.annotations?.[DESIRED] === String(replicas));
-  return split(known ? all.map(wantedOf) : scaleProportionally(all.map(wantedOf), total));
+  if (fresh !== undefined && isSaturated(fresh, replicas)) {
+    return split((set) => (set === fresh ? wantedOf(set) : 0));
+  }
+  const isKnown = active.every(
+    ({ metadata }) => metadata.annotations?.[DESIRED] === String(replicas),
+  );
+  if (isKnown || deployment.spec.strategy?.type === "Recreate") return split(wantedOf);
+  const sizes = scaleProportionally(
+    pace,
+    active.map((set) => ({
+      wanted: wantedOf(set),
+      total: Number(set.metadata.annotations?.[MAX] ?? 0) || undefined,
+    })),
+    deployment.status?.replicas ?? 0,
+  );
+  return split((set) => sizes[active.indexOf(set)] ?? wantedOf(set));
+}
+
+/** The update is through but for the ends of old Pods (upstream `deployment_util.go:IsSaturated`). */
+function isSaturated(fresh: ReplicaSet, replicas: number): boolean {
+  return (
+    wantedOf(fresh) === replicas &&
+    fresh.metadata.annotations?.[DESIRED] === String(replicas) &&
+    fresh.status?.availableReplicas === replicas
+  );
 }
 
 function partOf(set: ReplicaSet): Part {
@@ -262,6 +287,17 @@ function newSet(deployment: Deployment, replicas: number, revision: string): Dra
       template: { ...spec.template, metadata: templateMetadata },
     },
   };
+}
+
+/** As its status says, of this very spec (upstream `deployment_util.go:DeploymentComplete`). */
+function isComplete({ metadata, spec, status = {} }: Deployment): boolean {
+  const wanted = spec.replicas ?? 1;
+  return (
+    (status.updatedReplicas ?? 0) === wanted &&
+    (status.replicas ?? 0) === wanted &&
+    (status.availableReplicas ?? 0) === wanted &&
+    (status.observedGeneration ?? 0) >= (metadata.generation ?? 0)
+  );
 }
 
 /** Old empty sets beyond the history that is kept, oldest revisions first. */

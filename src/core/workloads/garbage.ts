@@ -3,7 +3,10 @@ import type { KubernetesObject, OwnerReference } from "../../api/machinery/metad
 export const FOREGROUND_FINALIZER = "foregroundDeletion";
 export const ORPHAN_FINALIZER = "orphan";
 
-/** What is known of an owner. `unknown`: of a kind that is not served, so nobody can tell. */
+/**
+ * What is known of an owner. `unknown`: of a kind that is not served, or in a namespace where the object itself is
+ * in none, so nobody can tell.
+ */
 export type OwnerState =
   | { readonly kind: "there"; readonly isWaiting: boolean }
   | { readonly kind: "gone" }
@@ -28,7 +31,12 @@ export type GarbagePlan =
     }
   /** Owners that are gone or going are forgotten, since others are there. */
   | { readonly kind: "forget"; readonly uids: readonly string[] }
-  | { readonly kind: "delete"; readonly policy: "Background" | "Foreground" | "Orphan" };
+  | {
+      readonly kind: "delete";
+      readonly policy: "Background" | "Foreground" | "Orphan";
+      /** It is owned in a circle: it must no longer hold up its owners' ends, or none would ever end. */
+      readonly isCircular: boolean;
+    };
 
 /** What the garbage collector does about one object. Source: upstream `garbagecollector.go:attemptToDeleteItem`. */
 export function planGarbage({ object, ownerOf, dependents }: GarbageObserved): GarbagePlan {
@@ -47,6 +55,7 @@ export function planGarbage({ object, ownerOf, dependents }: GarbageObserved): G
   const references = metadata.ownerReferences ?? [];
   if (references.length === 0) return { kind: "nothing" };
   const states = references.map((reference) => ({ reference, state: ownerOf(reference) }));
+  if (states.some(({ state }) => state.kind === "unknown")) return { kind: "nothing" };
   const lost = states.filter(
     ({ state }) => state.kind === "gone" || (state.kind === "there" && state.isWaiting),
   );
@@ -54,11 +63,24 @@ export function planGarbage({ object, ownerOf, dependents }: GarbageObserved): G
   if (lost.length < states.length) {
     return { kind: "forget", uids: lost.map(({ reference }) => reference.uid) };
   }
-  if (finalizers.includes(ORPHAN_FINALIZER)) return { kind: "delete", policy: "Orphan" };
   const isWaited = lost.some(({ state }) => state.kind === "there");
-  const isForeground =
-    finalizers.includes(FOREGROUND_FINALIZER) || (isWaited && dependents.length > 0);
-  return { kind: "delete", policy: isForeground ? "Foreground" : "Background" };
+  if (isWaited && dependents.length > 0) {
+    return { kind: "delete", policy: "Foreground", isCircular: dependents.some(isWaiting) };
+  }
+  const policy = finalizers.includes(ORPHAN_FINALIZER)
+    ? "Orphan"
+    : finalizers.includes(FOREGROUND_FINALIZER)
+      ? "Foreground"
+      : "Background";
+  return { kind: "delete", policy, isCircular: false };
+}
+
+/** It is being deleted and waits for its dependents. */
+export function isWaiting({ metadata }: KubernetesObject): boolean {
+  return (
+    metadata.deletionTimestamp !== undefined &&
+    (metadata.finalizers ?? []).includes(FOREGROUND_FINALIZER)
+  );
 }
 
 function blocks({ metadata }: KubernetesObject, uid: string): boolean {

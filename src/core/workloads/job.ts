@@ -106,7 +106,7 @@ export function planJob({ job, pods, nowMs }: JobObserved): JobPlan {
   const parallelism = spec.parallelism ?? 1;
   const surplus = active.length - Math.min(parallelism, (completions ?? Infinity) - succeeded);
   if (surplus > 0) {
-    return plan({ delete: inOrderOfDeletion(active).slice(0, surplus), status: running });
+    return plan({ delete: inOrderOfDeletion(active, nowMs).slice(0, surplus), status: running });
   }
   const room = completions === undefined && succeeded > 0 ? 0 : -surplus;
   const waitMs = room === 0 ? 0 : backoffMs(failures, nowMs);

@@ -76,15 +76,25 @@ const PHASES: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Runni
 
 /**
  * Which Pods go first when there are too many: those without a node, not running, not ready, cheap by
- * `controller.kubernetes.io/pod-deletion-cost`, on nodes with more of them, ready for less time, restarted more
- * often, newer. Source: upstream `controller_utils.go:ActivePodsWithRanks`.
+ * `controller.kubernetes.io/pod-deletion-cost`, on nodes with more Pods of the same owner, ready for less time,
+ * restarted more often, newer. Times count by their magnitude only, so that among Pods of about one age chance
+ * decides (KEP-2185). Source: upstream `controller_utils.go:ActivePodsWithRanks`.
+ * @param related Pods of all sets of the same owner; default the Pods themselves.
  */
-export function inOrderOfDeletion(pods: readonly Pod[]): readonly Pod[] {
+export function inOrderOfDeletion(
+  pods: readonly Pod[],
+  nowMs: number,
+  related: readonly Pod[] = pods,
+): readonly Pod[] {
   const perNode = new Map<string, number>();
-  for (const { spec } of pods) {
-    const node = spec.nodeName ?? "";
-    perNode.set(node, (perNode.get(node) ?? 0) + 1);
+  for (const pod of related) {
+    const node = pod.spec.nodeName ?? "";
+    if (isActive(pod)) perNode.set(node, (perNode.get(node) ?? 0) + 1);
   }
+  const magnitude = (time: string | undefined): number => {
+    const ms = nowMs - (msOf(time) ?? 0);
+    return ms <= 0 ? -1 : Math.floor(Math.log2(ms * 1e6));
+  };
   const rank = (pod: Pod): readonly number[] => {
     const cost = Number(
       pod.metadata.annotations?.["controller.kubernetes.io/pod-deletion-cost"] ?? 0,
@@ -96,14 +106,19 @@ export function inOrderOfDeletion(pods: readonly Pod[]): readonly Pod[] {
       isReady(pod) ? 1 : 0,
       Number.isFinite(cost) ? cost : 0,
       -(perNode.get(pod.spec.nodeName ?? "") ?? 0),
-      isReady(pod) ? -(msOf(readyConditionOf(pod)?.lastTransitionTime) ?? 0) : 0,
+      isReady(pod) ? magnitude(readyConditionOf(pod)?.lastTransitionTime) : 0,
       -Math.max(0, ...restarts),
-      -(msOf(pod.metadata.creationTimestamp) ?? 0),
+      magnitude(pod.metadata.creationTimestamp),
     ];
   };
   const ranked = pods.map((pod) => ({ pod, rank: rank(pod) }));
-  ranked.sort((a, b) => compareRanks(a.rank, b.rank) || compareNames(a.pod, b.pod));
+  ranked.sort((a, b) => compareRanks(a.rank, b.rank) || compareUids(a.pod, b.pod));
   return ranked.map(({ pod }) => pod);
+}
+
+function compareUids(a: Pod, b: Pod): number {
+  const [one = "", other = ""] = [a.metadata.uid, b.metadata.uid];
+  return one < other ? -1 : one > other ? 1 : compareNames(a, b);
 }
 
 function compareRanks(a: readonly number[], b: readonly number[]): number {

@@ -1,6 +1,7 @@
 import type { Pod } from "../../api/v1/pod.ts";
 import type { ReplicaSetStatus } from "../../api/apps/replicaset.ts";
 import { matchesLabelMap } from "../../api/machinery/label-selector.ts";
+import { formatTime } from "../../api/machinery/time.ts";
 import { countPods, inOrderOfDeletion, isActive } from "./pods.ts";
 
 export interface ReplicasObserved {
@@ -12,6 +13,8 @@ export interface ReplicasObserved {
   readonly generation: number | undefined;
   /** Its Pods, the ended ones too. */
   readonly pods: readonly Pod[];
+  /** Pods of all sets of the same owner, its own among them; asked only when some must go. */
+  readonly related?: (() => readonly Pod[]) | undefined;
   readonly oldStatus: ReplicaSetStatus | undefined;
   readonly nowMs: number;
 }
@@ -39,7 +42,13 @@ export function planReplicas(observed: ReplicasObserved): ReplicasPlan {
   );
   return {
     create: Math.min(BURST, Math.max(0, difference)),
-    delete: difference >= 0 ? [] : inOrderOfDeletion(active).slice(0, Math.min(BURST, -difference)),
+    delete:
+      difference >= 0
+        ? []
+        : inOrderOfDeletion(active, nowMs, observed.related?.()).slice(
+            0,
+            Math.min(BURST, -difference),
+          ),
     status: {
       ...oldStatus,
       replicas: active.length,
@@ -50,4 +59,28 @@ export function planReplicas(observed: ReplicasObserved): ReplicasPlan {
     },
     againAfterMs: counts.nextAvailableMs,
   };
+}
+
+/** Why Pods could not be made or deleted. */
+export interface ReplicaFailure {
+  readonly reason: "FailedCreate" | "FailedDelete";
+  readonly message: string;
+}
+
+/** The status with its condition `ReplicaFailure` as it should be now. */
+export function withFailure(
+  status: ReplicaSetStatus,
+  failure: ReplicaFailure | undefined,
+  nowMs: number,
+): ReplicaSetStatus {
+  const { conditions = [], ...rest } = status;
+  const before = conditions.find(({ type }) => type === "ReplicaFailure");
+  if (failure !== undefined && before !== undefined) return status;
+  const others = conditions.filter((one) => one !== before);
+  const lastTransitionTime = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
+  const all =
+    failure === undefined
+      ? others
+      : [...others, { type: "ReplicaFailure", status: "True", lastTransitionTime, ...failure }];
+  return all.length === 0 ? rest : { ...rest, conditions: all };
 }

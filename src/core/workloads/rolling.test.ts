@@ -58,7 +58,34 @@ describe("the pace of an update", () => {
   });
 
   it("shares a new size in proportion", () => {
-    assert.deepEqual(scaleProportionally([8, 2], 20), [16, 4]);
-    assert.deepEqual(scaleProportionally([3, 2, 0], 6), [4, 2, 0]);
+    const share = (wanted: number, total: number) => ({ wanted, total });
+    const to = (replicas: number) => ({ replicas, maxSurge: 0, maxUnavailable: 1 });
+    const shares = [share(8, 10), share(2, 10)];
+    assert.deepEqual(scaleProportionally(to(20), shares, 10), [16, 4]);
+    assert.deepEqual(scaleProportionally(to(5), shares, 10), [4, 1]);
+    assert.deepEqual(scaleProportionally(to(0), shares, 10), [0, 0]);
+    // Three of one size: the newest gets what is left over, the oldest loses it.
+    const even = [share(5, 15), share(5, 15), share(5, 15)];
+    assert.deepEqual(scaleProportionally(to(16), even, 15), [5, 5, 6]);
+    assert.deepEqual(scaleProportionally(to(14), even, 15), [4, 5, 5]);
+  });
+
+  it("shares every change of size to the last Pod, and never below zero", () => {
+    const shares = fc.array(
+      fc.tuple(fc.integer({ min: 1, max: 30 }), fc.option(fc.nat(60))).map(([wanted, total]) => ({
+        wanted,
+        total: total ?? undefined,
+      })),
+      { minLength: 1, maxLength: 5 },
+    );
+    fc.assert(
+      fc.property(pace, shares, fc.nat(60), (limits, given, before) => {
+        const sizes = scaleProportionally(limits, given, before);
+        const total = sizes.reduce((a, b) => a + b, 0);
+        assert.ok(sizes.every((size) => size >= 0));
+        const allowed = limits.replicas === 0 ? 0 : limits.replicas + limits.maxSurge;
+        assert.ok(total === allowed || total >= allowed, String(total));
+      }),
+    );
   });
 });

@@ -64,19 +64,45 @@ export function rollDown(pace: Pace, fresh: Part, olds: readonly Part[]): readon
   return sizes;
 }
 
-/** Shares a change of size among sets in proportion to what they have; leftovers to the largest first. */
-export function scaleProportionally(sizes: readonly number[], total: number): readonly number[] {
-  const before = sizes.reduce((a, b) => a + b, 0);
-  if (before === 0) return sizes;
-  const scaled = sizes.map((size) => Math.floor((size * total) / before));
-  let rest = total - scaled.reduce((a, b) => a + b, 0);
-  const order = sizes.map((_, i) => i).toSorted((a, b) => (sizes[b] ?? 0) - (sizes[a] ?? 0));
+/** A ReplicaSet in the midst of an update whose Deployment gets another size. */
+export interface Share {
+  readonly wanted: number;
+  /** Pods of the whole Deployment, surge included, when the set got its size; undefined: not known. */
+  readonly total: number | undefined;
+}
+
+/**
+ * Shares a change of size among sets, oldest first, in proportion to what they have; what rounding leaves over
+ * goes to the largest (upstream `sync.go:scale`, `deployment_util.go:GetReplicaSetProportion`).
+ * @param before Pods of the whole Deployment by its status, for sets that do not know their total.
+ */
+export function scaleProportionally(
+  { replicas, maxSurge }: Pace,
+  shares: readonly Share[],
+  before: number,
+): readonly number[] {
+  const sizes = shares.map(({ wanted }) => wanted);
+  const allowed = replicas > 0 ? replicas + maxSurge : 0;
+  const change = allowed - sizes.reduce((a, b) => a + b, 0);
+  if (change === 0) return sizes;
+  // Of sets of one size the newer ones grow first, and the older ones shrink first.
+  const order = shares
+    .map((_, i) => i)
+    .toSorted((a, b) => (sizes[b] ?? 0) - (sizes[a] ?? 0) || (change > 0 ? b - a : a - b));
+  let rest = change;
   for (const i of order) {
-    if (rest === 0) break;
-    scaled[i] = (scaled[i] ?? 0) + 1;
-    rest--;
+    const { wanted, total } = shares[i] ?? { wanted: 0, total: undefined };
+    const base = total || before;
+    if (wanted === 0 || base === 0) continue;
+    const own =
+      replicas === 0 ? -wanted : Math.round((wanted * (replicas + maxSurge)) / base) - wanted;
+    const part = change > 0 ? Math.max(0, Math.min(own, rest)) : Math.min(0, Math.max(own, rest));
+    sizes[i] = Math.max(0, wanted + part);
+    rest -= part;
   }
-  return scaled;
+  const [largest] = order;
+  if (largest !== undefined) sizes[largest] = Math.max(0, (sizes[largest] ?? 0) + rest);
+  return sizes;
 }
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {
