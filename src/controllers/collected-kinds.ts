@@ -151,7 +151,7 @@ export function startCollectedKinds(deps: CollectedKindsDeps): CollectedKinds {
     async synced(signal) {
       for (const informer of builtIn) if (!informer.hasSynced) await informer.synced(signal);
       // The definitions are known by now.
-      for (const entry of [...custom.values()]) {
+      for (const entry of custom.values()) {
         if (!entry.informer.hasSynced) await syncedOrEnded(entry, signal);
       }
     },
@@ -160,7 +160,7 @@ export function startCollectedKinds(deps: CollectedKindsDeps): CollectedKinds {
     dependentsOf,
     [Symbol.asyncDispose]: async () => {
       for (const listener of listeners) listener[Symbol.dispose]();
-      for (const name of [...custom.keys()]) drop(name);
+      for (const name of custom.keys()) drop(name);
       await Promise.all(ending);
     },
   };

@@ -85,6 +85,29 @@ export class Owned<T extends KubernetesObject> {
     return written;
   }
 
+  /** Of this very version. @returns undefined when the object is gone. */
+  async setFinalizers(
+    object: T,
+    finalizers: readonly string[],
+    signal: AbortSignal,
+  ): Promise<T | undefined> {
+    const { uid, resourceVersion } = object.metadata;
+    const patch = {
+      kind: "merge",
+      body: { metadata: { uid, resourceVersion, finalizers } },
+    } as const;
+    try {
+      const written = await this.#client.patch(this.#informer.kind, object.metadata, patch, {
+        signal,
+      });
+      this.#own.wrote(written);
+      return written;
+    } catch (error) {
+      if (hasReason(error, "NotFound")) return undefined;
+      throw error;
+    }
+  }
+
   /** Asks for the object's end. Until the watch shows more, it counts as terminating. */
   async delete(object: T, signal: AbortSignal): Promise<void> {
     const { uid } = object.metadata;

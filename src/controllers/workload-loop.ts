@@ -41,7 +41,8 @@ export interface PodWorkload<T extends KubernetesObject> {
   readonly nowMs: number;
   createPod(owner: T, draft: Draft<Pod>): Promise<Pod | undefined>;
   deletePod(owner: T, pod: Pod): Promise<void>;
-  writeStatus(object: T & { readonly status?: unknown }, status: object): Promise<void>;
+  /** @returns the object as written; undefined when there was nothing to write. */
+  writeStatus(object: T & { readonly status?: unknown }, status: object): Promise<T | undefined>;
 }
 
 const CONCURRENCY = 4;
@@ -151,12 +152,13 @@ export async function writeStatus<T extends KubernetesObject>(
   object: T & { readonly status?: unknown },
   status: object,
   signal: AbortSignal,
-): Promise<void> {
-  if (deepEqual(withoutZeros(object.status ?? {}), withoutZeros(status))) return;
+): Promise<T | undefined> {
+  if (deepEqual(withoutZeros(object.status ?? {}), withoutZeros(status))) return undefined;
   try {
-    await client.updateStatus(kind, { ...object, status }, { signal });
+    return await client.updateStatus(kind, { ...object, status }, { signal });
   } catch (error) {
     if (!hasReason(error, "NotFound")) throw error;
+    return undefined;
   }
 }
 

@@ -82,7 +82,7 @@ function garbage({ client, informers, log }: ControllersDeps) {
 
 /** Schemas are by far the largest part of definitions, and say nothing of who owns whom. */
 function withoutSchemas(crd: CustomResourceDefinition): CustomResourceDefinition {
-  const versions = crd.spec.versions.map(({ schema: _, ...version }) => version);
+  const versions = crd.spec.versions.map((version) => ({ ...version, schema: undefined }));
   return { ...crd, spec: { ...crd.spec, versions } };
 }
 

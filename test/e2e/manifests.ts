@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 
-const PROGRAM = resolve(import.meta.dirname, "pod-program.mjs");
+export const PROGRAM = resolve(import.meta.dirname, "pod-program.mjs");
 
 /** A container or Pod spec as a test writes it down; the server checks it. */
 type Fields = Readonly<Record<string, unknown>>;

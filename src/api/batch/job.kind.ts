@@ -3,7 +3,7 @@ import { WORKLOAD_STRATEGY, withoutStatus } from "../apps/workload.strategy.ts";
 import { validateImmutable } from "../apps/workload.validation.ts";
 import { formatAge } from "../machinery/age.ts";
 import { AGE_COLUMN, NAME_COLUMN } from "../machinery/cells.ts";
-import { required } from "../machinery/field-error.ts";
+import { forbidden, required } from "../machinery/field-error.ts";
 import type { FieldError } from "../machinery/field-error.ts";
 import type { Column, KindDefinition } from "../machinery/kind.ts";
 import { validateNonNegative } from "../machinery/metadata.validation.ts";
@@ -71,6 +71,14 @@ function prepareForCreate(object: Job): Job {
   };
 }
 
+/** What the Job controller does not act on is refused, rather than done otherwise than asked. */
+const REFUSED = [
+  "podFailurePolicy",
+  "successPolicy",
+  "backoffLimitPerIndex",
+  "maxFailedIndexes",
+] as const;
+
 function validate({ spec }: Job): readonly FieldError[] {
   const isIndexed = spec.completionMode === "Indexed";
   return [
@@ -82,6 +90,9 @@ function validate({ spec }: Job): readonly FieldError[] {
     ...(isIndexed && spec.completions === undefined
       ? [required("spec.completions", "when completion mode is Indexed")]
       : []),
+    ...REFUSED.filter((name) => spec[name] !== undefined).map((name) =>
+      forbidden(`spec.${name}`, "is not supported by this server"),
+    ),
     ...validateOwnSelector(spec.selector, spec.template, "job"),
     ...validatePodTemplate(spec.template, "spec.template", ["OnFailure", "Never"]),
   ];

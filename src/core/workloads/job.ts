@@ -2,10 +2,12 @@ import type { Job, JobCondition, JobStatus } from "../../api/batch/job.ts";
 import type { Draft } from "../../api/machinery/metadata.ts";
 import { formatTime } from "../../api/machinery/time.ts";
 import type { Pod } from "../../api/v1/pod.ts";
-import { inOrderOfDeletion, isActive, isEnded, isReady, msOf } from "./pods.ts";
+import { countJob, formatIndexes, indexOf } from "./job-counts.ts";
+import type { JobCounts } from "./job-counts.ts";
+import { inOrderOfDeletion, isActive, isReady, msOf } from "./pods.ts";
+import { COMPLETION_INDEX, JOB_TRACKING } from "./job-counts.ts";
 import { podFrom } from "./template.ts";
 
-const COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index";
 /** Delay after a failure: doubles with each, as upstream. */
 const BACKOFF_MS = 10_000;
 const MAX_BACKOFF_MS = 600_000;
@@ -18,12 +20,22 @@ export interface JobObserved {
 
 export interface JobPlan {
   readonly create: readonly Draft<Pod>[];
+  /** Active Pods that go; whether their ends count as failures says `isCounted`. */
   readonly delete: readonly Pod[];
+  readonly isCounted: boolean;
+  /** To be written before anything else is done: it says which ends are about to be counted. */
   readonly status: JobStatus;
+  /** Pods whose ends the status knows: nothing holds them any more. */
+  readonly release: readonly Pod[];
   /** The Job has ended long enough ago to go itself. */
   readonly isExpired: boolean;
   readonly againAfterMs: number | undefined;
 }
+
+type End = Pick<JobCondition, "reason" | "message"> & { readonly type: "Complete" | "Failed" };
+
+/** What the Job will say when its last Pod has ended, by what it says already. */
+const ENDS = { SuccessCriteriaMet: "Complete", FailureTarget: "Failed" } as const;
 
 /** It has succeeded or failed for good. */
 function endOf({ status }: Job): JobCondition | undefined {
@@ -33,122 +45,200 @@ function endOf({ status }: Job): JobCondition | undefined {
 }
 
 /**
- * What moves a Job on. Ended Pods are counted where they are, so they must stay until the Job has ended; the
- * counts of a status never shrink.
+ * What moves a Job on. Each Pod is held by a finalizer until its end is counted, so that no count is lost
+ * whoever deletes it and whenever the program is killed: its uid is first noted in the status, then the finalizer
+ * goes, then it counts (KEP-2307). A Job that has succeeded or failed says so when its last Pod has ended.
  */
 export function planJob({ job, pods, nowMs }: JobObserved): JobPlan {
   const { spec, status: old = {}, metadata } = job;
   const active = pods.filter(isActive);
-  const ended = endOf(job);
   const time = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
-  const isIndexed = spec.completionMode === "Indexed";
-  const done = pods.filter(({ status }) => status?.phase === "Succeeded");
-  const indexes = new Set(done.flatMap((pod) => indexOf(pod) ?? []));
-  const succeeded = isIndexed ? indexes.size : Math.max(old.succeeded ?? 0, done.length);
-  const failures = pods.filter(({ status }) => status?.phase === "Failed");
-  const failed = Math.max(old.failed ?? 0, failures.length);
+  const counts = countJob(job, pods);
   const isSuspended = spec.suspend === true;
   const startTime = isSuspended ? undefined : (old.startTime ?? time);
-  const status = (conditions: readonly JobCondition[], running: readonly Pod[]): JobStatus => {
-    const { startTime: _s, conditions: _c, ...kept } = old;
-    return {
-      ...kept,
-      ...(startTime === undefined ? {} : { startTime }),
-      ...(conditions.length === 0 ? {} : { conditions }),
-      active: running.length,
-      ready: running.filter(isReady).length,
-      terminating: pods.filter((pod) => !isActive(pod) && !isEnded(pod)).length,
-      succeeded,
-      failed,
-      ...(isIndexed ? { completedIndexes: formatIndexes([...indexes]) } : {}),
-    };
-  };
-  const plan = (more: Partial<JobPlan>): JobPlan => ({
+  const said = old.conditions ?? [];
+  const plan = (conditions: readonly JobCondition[], more: Partial<JobPlan> = {}): JobPlan => ({
     create: [],
     delete: [],
-    status: status(old.conditions ?? [], active),
+    isCounted: true,
+    status: statusOf(job, pods, counts, startTime, conditions),
+    release: counts.noted,
     isExpired: false,
     againAfterMs: undefined,
     ...more,
   });
-  if (metadata.deletionTimestamp !== undefined) return plan({});
+  const ended = endOf(job);
   if (ended !== undefined) {
     const left = expiryMs(job, ended, nowMs);
-    return plan({ delete: active, isExpired: left === 0, againAfterMs: left });
+    const isExpired = left === 0 && metadata.deletionTimestamp === undefined;
+    const release = pods.filter(isHeld);
+    return plan(said, { delete: active, release, isExpired, againAfterMs: left });
   }
-  const end = (type: "Complete" | "Failed", reason: string, message: string): JobPlan => {
-    const criteria = type === "Complete" ? "SuccessCriteriaMet" : "FailureTarget";
-    const said = { status: "True", lastProbeTime: time, lastTransitionTime: time, reason, message };
-    const conditions = [...(old.conditions ?? []), { type: criteria, ...said }, { type, ...said }];
-    const last = status(conditions, []);
-    return plan({
-      delete: active,
-      status: type === "Complete" ? { ...last, completionTime: time } : last,
-    });
-  };
-  const { completions } = spec;
-  const isEnough =
-    completions === undefined ? succeeded > 0 && active.length === 0 : succeeded >= completions;
-  if (isEnough) {
-    return end("Complete", "CompletionsReached", "Reached expected number of succeeded pods");
-  }
-  if (failed > (spec.backoffLimit ?? 6)) {
-    return end("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit");
-  }
+  if (metadata.deletionTimestamp !== undefined) return plan(said);
+
   const deadlineMs = deadlineOf(job, startTime, nowMs);
-  if (deadlineMs === 0) {
-    return end("Failed", "DeadlineExceeded", "Job was active longer than specified deadline");
+  const end = decidedEnd(said) ?? endReached(job, counts, active.length, deadlineMs);
+  if (end !== undefined) {
+    const isOver = active.length === 0 && counts.terminating === 0 && counts.uncounted.length === 0;
+    const conditions = withEnd(said, end, isOver, time);
+    const next = plan(conditions, { delete: active });
+    return isOver && end.type === "Complete"
+      ? { ...next, status: { ...next.status, completionTime: time } }
+      : next;
   }
   if (isSuspended) {
-    return plan({ delete: active, status: status(suspension(old, "True", time), []) });
+    return plan(suspension(old, "True", time), { delete: active, isCounted: false });
   }
-  const running = status(suspension(old, "False", time), active);
-  const parallelism = spec.parallelism ?? 1;
-  const surplus = active.length - Math.min(parallelism, (completions ?? Infinity) - succeeded);
+  const running = suspension(old, "False", time);
+  const { completions, parallelism = 1 } = spec;
+  const wanted =
+    completions === undefined
+      ? counts.succeeded > 0
+        ? active.length
+        : parallelism
+      : Math.min(parallelism, Math.max(0, completions - counts.succeeded));
+  const surplus = active.length - wanted;
   if (surplus > 0) {
-    return plan({ delete: inOrderOfDeletion(active, nowMs).slice(0, surplus), status: running });
+    const remove = inOrderOfDeletion(active, nowMs).slice(0, surplus);
+    return plan(running, { delete: remove, isCounted: false, againAfterMs: deadlineMs });
   }
-  const room = completions === undefined && succeeded > 0 ? 0 : -surplus;
-  const waitMs = room === 0 ? 0 : backoffMs(failures, nowMs);
+  // Pods on their way out still take room, where only ended ones are replaced.
+  const leaving = spec.podReplacementPolicy === "Failed" ? counts.terminating : 0;
+  const room = Math.max(0, -surplus - leaving);
+  const waitMs = room === 0 ? 0 : backoffMs(counts.failures, nowMs);
   const times = [deadlineMs, waitMs === 0 ? undefined : waitMs].filter((ms) => ms !== undefined);
-  return plan({
-    create: waitMs > 0 ? [] : newPods(job, pods, indexes, room),
-    status: running,
+  return plan(running, {
+    create: waitMs > 0 ? [] : newPods(job, active, counts.completed, room),
     againAfterMs: times.length === 0 ? undefined : Math.min(...times),
   });
 }
 
-function indexOf({ metadata }: Pod): number | undefined {
-  const text = metadata.annotations?.[COMPLETION_INDEX];
-  return text === undefined ? undefined : Number(text);
+function isHeld({ metadata }: Pod): boolean {
+  return (metadata.finalizers ?? []).includes(JOB_TRACKING);
+}
+
+function statusOf(
+  job: Job,
+  pods: readonly Pod[],
+  counts: JobCounts,
+  startTime: string | undefined,
+  conditions: readonly JobCondition[],
+): JobStatus {
+  const {
+    startTime: _s,
+    conditions: _c,
+    uncountedTerminatedPods: _u,
+    completedIndexes: _i,
+    ...kept
+  } = job.status ?? {};
+  const running = pods.filter(isActive);
+  const { succeeded, failed } = counts.notes;
+  const isClear = succeeded.length + failed.length === 0;
+  return {
+    ...kept,
+    ...(startTime === undefined ? {} : { startTime }),
+    ...(conditions.length === 0 ? {} : { conditions }),
+    active: running.length,
+    ready: running.filter(isReady).length,
+    terminating: counts.terminating,
+    succeeded: counts.counted.succeeded,
+    failed: counts.counted.failed,
+    uncountedTerminatedPods: isClear
+      ? {}
+      : {
+          ...(succeeded.length === 0 ? {} : { succeeded }),
+          ...(failed.length === 0 ? {} : { failed }),
+        },
+    ...(job.spec.completionMode === "Indexed" && counts.completed.size > 0
+      ? { completedIndexes: formatIndexes([...counts.completed]) }
+      : {}),
+  };
+}
+
+function decidedEnd(conditions: readonly JobCondition[]): End | undefined {
+  for (const { type, status, reason, message } of conditions) {
+    if (status !== "True") continue;
+    if (type === "SuccessCriteriaMet" || type === "FailureTarget") {
+      return { type: ENDS[type], reason, message };
+    }
+  }
+  return undefined;
+}
+
+function endReached(
+  { spec }: Job,
+  { succeeded, failed }: JobCounts,
+  active: number,
+  deadlineMs: number | undefined,
+): End | undefined {
+  const { completions } = spec;
+  if (failed > (spec.backoffLimit ?? 6)) {
+    const message = "Job has reached the specified backoff limit";
+    return { type: "Failed", reason: "BackoffLimitExceeded", message };
+  }
+  if (deadlineMs === 0) {
+    const message = "Job was active longer than specified deadline";
+    return { type: "Failed", reason: "DeadlineExceeded", message };
+  }
+  const isEnough =
+    completions === undefined ? succeeded > 0 && active === 0 : succeeded >= completions;
+  if (!isEnough) return undefined;
+  const message = "Reached expected number of succeeded pods";
+  return { type: "Complete", reason: "CompletionsReached", message };
+}
+
+function withEnd(
+  conditions: readonly JobCondition[],
+  { type, reason, message }: End,
+  isOver: boolean,
+  time: string,
+): readonly JobCondition[] {
+  const said = { status: "True", lastProbeTime: time, lastTransitionTime: time, reason, message };
+  const criteria = type === "Complete" ? "SuccessCriteriaMet" : "FailureTarget";
+  const isSaid = conditions.some((one) => one.type === criteria);
+  return [
+    ...conditions,
+    ...(isSaid ? [] : [{ type: criteria, ...said }]),
+    ...(isOver ? [{ type, ...said }] : []),
+  ];
 }
 
 function newPods(
   job: Job,
-  pods: readonly Pod[],
+  active: readonly Pod[],
   completed: ReadonlySet<number>,
   room: number,
 ): readonly Draft<Pod>[] {
   const { template, completionMode, completions = 0 } = job.spec;
+  const finalizers = [...(template.metadata?.finalizers ?? []), JOB_TRACKING];
   if (completionMode !== "Indexed") {
-    return Array.from({ length: room }, () => podFrom(template, job));
+    return Array.from({ length: room }, () => podFrom(template, job, { finalizers }));
   }
-  const taken = new Set(pods.filter(isActive).flatMap((pod) => indexOf(pod) ?? []));
+  const taken = new Set(active.flatMap((pod) => indexOf(pod) ?? []));
   const free = Array.from({ length: completions }, (_, i) => i).filter(
     (i) => !taken.has(i) && !completed.has(i),
   );
   return free.slice(0, room).map((i) => {
     const index = String(i);
-    const env = { name: "JOB_COMPLETION_INDEX", value: index };
+    const env = {
+      name: "JOB_COMPLETION_INDEX",
+      valueFrom: { fieldRef: { fieldPath: `metadata.labels['${COMPLETION_INDEX}']` } },
+    };
+    const withIndex = <C extends { readonly env?: readonly object[] | undefined }>(one: C): C => ({
+      ...one,
+      env: [...(one.env ?? []), env],
+    });
     return podFrom(template, job, {
+      generateName: `${job.metadata.name}-${index}-`,
       annotations: { [COMPLETION_INDEX]: index },
       labels: { [COMPLETION_INDEX]: index },
+      finalizers,
       spec: {
         hostname: `${job.metadata.name}-${index}`,
-        containers: template.spec.containers.map((one) => ({
-          ...one,
-          env: [...(one.env ?? []), env],
-        })),
+        containers: template.spec.containers.map(withIndex),
+        ...(template.spec.initContainers === undefined
+          ? {}
+          : { initContainers: template.spec.initContainers.map(withIndex) }),
       },
     });
   });
@@ -203,18 +293,4 @@ function backoffMs(failures: readonly Pod[], nowMs: number): number {
   });
   const delay = Math.min(MAX_BACKOFF_MS, BACKOFF_MS * 2 ** (failures.length - 1));
   return Math.max(0, Math.max(...ends) + delay - nowMs);
-}
-
-/** `0,2-4,6`: three or more in a row become a range. */
-export function formatIndexes(indexes: readonly number[]): string {
-  const parts: string[] = [];
-  const sorted = indexes.toSorted((a, b) => a - b);
-  for (let i = 0; i < sorted.length; ) {
-    let j = i;
-    while (sorted[j + 1] === (sorted[j] ?? 0) + 1) j++;
-    const [first, last] = [String(sorted[i]), String(sorted[j])];
-    parts.push(j === i ? first : `${first}${j - i > 1 ? "-" : ","}${last}`);
-    i = j + 1;
-  }
-  return parts.join(",");
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Pod } from "../../api/v1/pod.ts";
 import { planGarbage } from "./garbage.ts";
-import { formatIndexes } from "./job.ts";
+import { formatIndexes, parseIndexes } from "./job-counts.ts";
 import { planReplicas } from "./replicas.ts";
 
 function pod(
@@ -67,7 +67,11 @@ describe("planGarbage", () => {
     planGarbage({ object: child, ownerOf: () => ({ kind: ownerOf }), dependents: [] });
 
   it("deletes what has no owner left, and leaves alone what it cannot judge", () => {
-    assert.deepEqual(plan("gone"), { kind: "delete", policy: "Background" });
+    assert.deepEqual(plan("gone"), {
+      kind: "delete",
+      policy: "Background",
+      isCircular: false,
+    });
     assert.deepEqual(plan("unknown"), { kind: "nothing" });
   });
 
@@ -94,5 +98,6 @@ describe("planGarbage", () => {
 describe("formatIndexes", () => {
   it("makes ranges of three and more", () => {
     assert.equal(formatIndexes([7, 1, 3, 4, 5, 9, 10]), "1,3-5,7,9,10");
+    assert.deepEqual(parseIndexes("1,3-5,7,9,10"), [1, 3, 4, 5, 7, 9, 10]);
   });
 });

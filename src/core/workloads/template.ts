@@ -40,16 +40,20 @@ export function podFrom(
   owner: KubernetesObject,
   more: {
     readonly name?: string;
+    /** Default the owner's name and `-`. */
+    readonly generateName?: string;
+    readonly finalizers?: readonly string[];
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly spec?: Partial<Pod["spec"]>;
   } = {},
 ): Draft<Pod> {
-  const { labels, annotations, finalizers } = template.metadata ?? {};
+  const { labels, annotations } = template.metadata ?? {};
+  const finalizers = more.finalizers ?? template.metadata?.finalizers;
   return {
     metadata: {
       ...(more.name === undefined
-        ? { generateName: `${owner.metadata.name}-` }
+        ? { generateName: more.generateName ?? `${owner.metadata.name}-` }
         : { name: more.name }),
       namespace: owner.metadata.namespace,
       labels: { ...labels, ...more.labels },
