@@ -85,7 +85,7 @@ export function planDeploymentStatus(observed: DeploymentStatusObserved): Deploy
 }
 
 function countsOf(
-  { metadata, spec, status: old = {} }: Deployment,
+  { metadata, status: old = {} }: Deployment,
   fresh: ReplicaSet | undefined,
   olds: readonly ReplicaSet[],
 ): DeploymentStatus {
