@@ -7,9 +7,12 @@ import {
   apiVersions,
 } from "../api/machinery/discovery.ts";
 import type { DiscoveryVersion, ServedSubresource } from "../api/machinery/discovery.ts";
+import type { JsonObject } from "../api/machinery/json.ts";
 import type { KindDefinition, ReviewKind } from "../api/machinery/kind.ts";
 import { REVIEWS } from "../api/reviews.ts";
+import { SUBRESOURCE_SCHEMAS } from "../api/subresources.ts";
 import { groupVersionPath, openApiV3, openApiV3Index } from "../api/machinery/openapi.ts";
+import { openApiV2 } from "../api/machinery/openapi-v2.ts";
 import { JSON_TYPE, bytesResponse, chunksOf, jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { notAcceptable } from "./failures.ts";
@@ -104,6 +107,7 @@ export class Documents {
   answer(path: string, query: URLSearchParams, headers: Headers): ApiResponse | undefined {
     this.#follow();
     const trimmed = path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+    if (trimmed === "/openapi/v2") return this.#openApiV2(headers);
     if (trimmed === "/openapi/v3") return this.#openApiIndex(headers);
     if (trimmed.startsWith("/openapi/v3/")) {
       return this.#openApi(trimmed.slice("/openapi/v3/".length), query, headers);
@@ -194,10 +198,38 @@ export class Documents {
     if (known?.of.length === kinds.length && known.of.every((kind, i) => kind === kinds[i])) {
       return known;
     }
-    const info = { title: "Kubernetes", version: `v1.34.0+portolan.${this.#version}` };
-    const document = { ...documentOf(openApiV3(kinds, info)), of: kinds };
+    const document = { ...documentOf(this.#openApiOf(kinds)), of: kinds };
     this.#openApis.set(path, document);
     return document;
+  }
+
+  #openApiOf(kinds: readonly Told[]): JsonObject {
+    const subresources = { served: this.#subresources, schemas: SUBRESOURCE_SCHEMAS };
+    return openApiV3(kinds, this.#info(), subresources);
+  }
+
+  /**
+   * In JSON alone: clients that want nothing but the protobuf form of gnostic (kubectl before 1.27) get 406.
+   * @throws StatusError 406.
+   */
+  #openApiV2(headers: Headers): ApiResponse | undefined {
+    const takes = [JSON_TYPE, "application/*", "*/*"];
+    if (!parseAccept(headers["accept"]).some(({ type }) => takes.includes(type))) {
+      throw notAcceptable([JSON_TYPE]);
+    }
+    const document = this.#once("openapi/v2", () =>
+      openApiV2(
+        this.#groupVersions().map((path) =>
+          this.#openApiOf(this.#told.filter((kind) => groupVersionPath(kind) === path)),
+        ),
+        this.#info(),
+      ),
+    );
+    return document && documentResponse(document, headers, {});
+  }
+
+  #info(): { readonly title: string; readonly version: string } {
+    return { title: "Kubernetes", version: `v1.34.0+portolan.${this.#version}` };
   }
 
   #groupVersions(): readonly string[] {
@@ -211,6 +243,7 @@ export class Documents {
       "/healthz",
       "/livez",
       "/metrics",
+      "/openapi/v2",
       "/openapi/v3",
       "/openid/v1/jwks",
       "/readyz",

@@ -1,21 +1,12 @@
-import { deleteOptions } from "../api/machinery/delete-options.ts";
 import type { DeleteOptions } from "../api/machinery/delete-options.ts";
-import { objectMeta, typeFields } from "../api/machinery/metadata.ts";
-import { field, message, present } from "../api/machinery/schema.ts";
-import type { ValueOf } from "../api/machinery/schema.ts";
+import { eviction } from "../api/policy/eviction.ts";
+import type { Eviction } from "../api/policy/eviction.ts";
 import { decodeBody } from "./body.ts";
 import type { ResourceCall } from "./context.ts";
 import { jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { placeObject } from "./object-identity.ts";
 import { parseWriteQuery } from "./query.ts";
-
-const eviction = message("io.k8s.api.policy.v1.Eviction", "Asks a Pod to leave its node.", {
-  ...typeFields,
-  metadata: present(1, objectMeta),
-  deleteOptions: field(2, deleteOptions),
-});
-interface Eviction extends ValueOf<typeof eviction> {}
 
 /** POST pods/NAME/eviction: a deletion, as no disruption budget is served that could forbid it. */
 export async function evictPod(call: ResourceCall): Promise<ApiResponse> {

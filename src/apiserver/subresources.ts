@@ -1,10 +1,8 @@
-import { objectMeta, typeFields } from "../api/machinery/metadata.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
-import { message, present } from "../api/machinery/schema.ts";
-import type { ValueOf } from "../api/machinery/schema.ts";
+import { binding } from "../api/v1/binding.ts";
+import type { Binding } from "../api/v1/binding.ts";
 import type { Namespace } from "../api/v1/namespace.ts";
 import type { Pod } from "../api/v1/pod.ts";
-import { objectReference } from "../api/v1/reference.ts";
 import { bodyTypeOf, decodeBody } from "./body.ts";
 import type { ResourceCall } from "./context.ts";
 import { jsonResponse } from "./exchange.ts";
@@ -16,13 +14,6 @@ import { placeObject, timestamp } from "./object-identity.ts";
 import { parseWriteQuery } from "./query.ts";
 import { currentOf } from "./read-verbs.ts";
 import { writtenResponse } from "./write-response.ts";
-
-const binding = message("io.k8s.api.core.v1.Binding", "Puts a Pod on a node.", {
-  ...typeFields,
-  metadata: present(1, objectMeta),
-  target: present(2, objectReference, { required: true, description: "The node." }),
-});
-interface Binding extends ValueOf<typeof binding> {}
 
 /** POST pods/NAME/binding: puts a Pod on a node, once. */
 export async function bindPod(call: ResourceCall): Promise<ApiResponse> {

@@ -14,7 +14,8 @@ type Discovered = Pick<
 /** A subresource that is served beside `/status`, which follows from the kind's strategy. */
 export interface ServedSubresource {
   /** The kind that it belongs to. */
-  readonly parent: Pick<KindDefinition, "group" | "version" | "plural">;
+  readonly parent: Pick<KindDefinition, "group" | "version" | "plural"> &
+    Partial<Pick<KindDefinition, "kind" | "custom">>;
   /** e.g. `log`. */
   readonly name: string;
   /** The kind that goes over the wire, such as Binding; for `log` the Pod itself, as upstream. */

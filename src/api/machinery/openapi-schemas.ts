@@ -11,8 +11,11 @@ const INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 
 /** Name of a schema that requests and responses refer to. */
 export const PATCH_SCHEMA = `${META}.Patch`;
+/** Name of the schema of what a watch sends. */
+export const WATCH_EVENT_SCHEMA = `${META}.WatchEvent`;
 
-type Described = Pick<KindDefinition, "group" | "version" | "kind" | "schema" | "custom">;
+type Described = Pick<KindDefinition, "group" | "version" | "kind" | "schema"> &
+  Partial<Pick<KindDefinition, "custom">>;
 
 /** What a schema in `components` is called when it is the list of a kind. */
 export function listSchemaName(kind: Pick<KindDefinition, "schema">): string {
@@ -26,9 +29,14 @@ export function refTo(name: string): JsonObject {
 /**
  * `components.schemas` of an OpenAPI v3 document: the kinds, their lists, and all that they refer to, by name.
  * With the extensions that kubectl needs to explain kinds and to make strategic merge patches.
+ * @param messages What goes over the wire at subresources; there are no lists of these.
  */
-export function componentSchemas(kinds: readonly Described[]): JsonObject {
+export function componentSchemas(
+  kinds: readonly Described[],
+  messages: readonly Described[],
+): JsonObject {
   const schemas = new Map<string, JsonObject>(Object.entries(SHARED));
+  for (const message of messages) addMessage(schemas, message.schema, [message]);
   for (const kind of kinds) {
     if (kind.custom === undefined) addMessage(schemas, kind.schema, [kind]);
     else {
@@ -61,6 +69,15 @@ const SHARED: Readonly<Record<string, JsonObject>> = {
     description: "RFC 3339 with microseconds.",
     type: "string",
     format: "date-time",
+  },
+  [WATCH_EVENT_SCHEMA]: {
+    description: "A change that a watch tells of.",
+    type: "object",
+    required: ["type", "object"],
+    properties: {
+      object: { type: "object", description: "The object after the change, or a Status." },
+      type: { default: "", type: "string" },
+    },
   },
   [PATCH_SCHEMA]: { description: "A patch, in the form that its media type says.", type: "object" },
   [`${META}.ListMeta`]: {

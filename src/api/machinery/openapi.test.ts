@@ -147,8 +147,13 @@ describe("openApiV3()", () => {
       "/apis/test.io/v1/namespaces/{namespace}/things",
       "/apis/test.io/v1/namespaces/{namespace}/things/{name}",
       "/apis/test.io/v1/namespaces/{namespace}/things/{name}/status",
+      "/apis/test.io/v1/watch/things",
+      "/apis/test.io/v1/watch/namespaces/{namespace}/things",
+      "/apis/test.io/v1/watch/namespaces/{namespace}/things/{name}",
       "/apis/test.io/v1/globals",
       "/apis/test.io/v1/globals/{name}",
+      "/apis/test.io/v1/watch/globals",
+      "/apis/test.io/v1/watch/globals/{name}",
     ]);
   });
 

@@ -1,8 +1,21 @@
 import { verbsOf } from "./discovery.ts";
+import type { ServedSubresource } from "./discovery.ts";
 import { deleteOptions } from "./delete-options.ts";
 import type { JsonObject } from "./json.ts";
 import type { KindDefinition } from "./kind.ts";
-import { PATCH_SCHEMA, componentSchemas, listSchemaName, refTo } from "./openapi-schemas.ts";
+import {
+  DELETE_PARAMETERS,
+  LIST_PARAMETERS,
+  NAME,
+  NAMESPACE,
+  WRITE_PARAMETERS,
+  operation,
+  patchOperation,
+  withBody,
+} from "./openapi-operations.ts";
+import { WATCH_EVENT_SCHEMA, componentSchemas, listSchemaName, refTo } from "./openapi-schemas.ts";
+import { subresourcePaths } from "./openapi-subresources.ts";
+import type { SubresourceSchemas } from "./openapi-subresources.ts";
 
 type Described = Pick<
   KindDefinition,
@@ -12,12 +25,11 @@ type Described = Pick<
   readonly strategy?: Pick<KindDefinition["strategy"], "prepareForStatusUpdate">;
 };
 
-const PATCH_MEDIA_TYPES = [
-  "application/apply-patch+yaml",
-  "application/json-patch+json",
-  "application/merge-patch+json",
-  "application/strategic-merge-patch+json",
-];
+/** What there is beside objects and `/status`. */
+interface Subresources {
+  readonly served: readonly ServedSubresource[];
+  readonly schemas: SubresourceSchemas;
+}
 
 /** Where the documents of a group and version are served: `api/v1`, `apis/discovery.k8s.io/v1`. */
 export function groupVersionPath(kind: Pick<KindDefinition, "group" | "version">): string {
@@ -47,25 +59,68 @@ export function openApiV3Index(
 export function openApiV3(
   kinds: readonly Described[],
   info: { readonly title: string; readonly version: string },
+  subresources: Subresources = { served: [], schemas: {} },
 ): JsonObject {
+  const own = kinds.map((kind) => ({
+    kind,
+    served: subresources.served.filter(
+      ({ parent }) =>
+        parent.group === kind.group &&
+        parent.version === kind.version &&
+        parent.plural === kind.plural,
+    ),
+  }));
+  const messages = own
+    .flatMap(({ served }) => served.map(({ responseKind }) => responseKind))
+    .flatMap((responseKind) => {
+      const schema = subresources.schemas[responseKind.kind];
+      return schema === undefined ? [] : [{ ...responseKind, schema }];
+    });
+  const paths = own.flatMap(({ kind, served }) => [
+    ...pathsOf(kind),
+    ...served.flatMap((one) =>
+      subresourcePaths(
+        objectPath(kind),
+        kind.namespaced,
+        { ...one, parent: kind },
+        subresources.schemas,
+        kind.schema.name,
+      ),
+    ),
+  ]);
   return {
     openapi: "3.0.0",
     info,
-    paths: Object.fromEntries(kinds.flatMap(pathsOf)),
-    components: { schemas: componentSchemas(kinds) },
+    paths: Object.fromEntries(paths),
+    components: { schemas: componentSchemas(kinds, messages) },
   };
+}
+
+type Placed = Pick<Described, "group" | "version" | "plural" | "namespaced">;
+
+function collectionPath(kind: Placed, root: string): string {
+  return kind.namespaced
+    ? `${root}/namespaces/{namespace}/${kind.plural}`
+    : `${root}/${kind.plural}`;
+}
+
+function objectPath(kind: Placed): string {
+  return `${collectionPath(kind, `/${groupVersionPath(kind)}`)}/{name}`;
 }
 
 function pathsOf(kind: Described): readonly (readonly [string, JsonObject])[] {
   const root = `/${groupVersionPath(kind)}`;
-  const collection = kind.namespaced
-    ? `${root}/namespaces/{namespace}/${kind.plural}`
-    : `${root}/${kind.plural}`;
-  const object = `${collection}/{name}`;
+  const collection = collectionPath(kind, root);
+  const object = objectPath(kind);
   const scope = kind.namespaced ? [NAMESPACE] : [];
-  const post = withBody(kind, operation(kind, "post", WRITE_PARAMETERS, kind.schema.name));
+  const schema = kind.schema.name;
+  const post = withBody(operation(kind, "post", WRITE_PARAMETERS, schema), schema);
   if (kind.strategy === undefined) return [[collection, { parameters: scope, post }]];
   const list = operation(kind, "list", LIST_PARAMETERS, listSchemaName(kind));
+  const change = {
+    put: withBody(operation(kind, "put", WRITE_PARAMETERS, schema), schema),
+    patch: patchOperation(kind, kind.custom !== undefined, schema),
+  };
   return [
     ...(kind.namespaced ? [[`${root}/${kind.plural}`, { get: list }] as const] : []),
     [
@@ -83,9 +138,8 @@ function pathsOf(kind: Described): readonly (readonly [string, JsonObject])[] {
       object,
       {
         parameters: [...scope, NAME],
-        get: operation(kind, "get", [], kind.schema.name),
-        put: withBody(kind, operation(kind, "put", WRITE_PARAMETERS, kind.schema.name)),
-        patch: patchOperation(kind),
+        get: operation(kind, "get", [], schema),
+        ...change,
         delete: {
           ...operation(kind, "delete", DELETE_PARAMETERS, undefined),
           requestBody: { content: { "*/*": { schema: refTo(deleteOptions.name) } } },
@@ -99,85 +153,25 @@ function pathsOf(kind: Described): readonly (readonly [string, JsonObject])[] {
             `${object}/status`,
             {
               parameters: [...scope, NAME],
-              get: operation(kind, "get", [], kind.schema.name),
-              put: withBody(kind, operation(kind, "put", WRITE_PARAMETERS, kind.schema.name)),
-              patch: patchOperation(kind),
+              get: operation(kind, "get", [], schema),
+              ...change,
             },
           ] as const,
         ]),
+    // As upstream, which serves the old form for custom resources too and does not tell of it.
+    ...(kind.custom === undefined ? watchPaths(kind, `${root}/watch`) : []),
   ];
 }
 
-/** @param result Name of the schema of the answer; undefined where it is a Status or an object. */
-function operation(
-  kind: Described,
-  action: string,
-  parameters: readonly JsonObject[],
-  result: string | undefined,
-): JsonObject {
-  const content =
-    result === undefined ? {} : { content: { "application/json": { schema: refTo(result) } } };
-  return {
-    "x-kubernetes-action": action,
-    "x-kubernetes-group-version-kind": {
-      group: kind.group,
-      version: kind.version,
-      kind: kind.kind,
-    },
-    parameters,
-    responses: { 200: { description: "OK", ...content } },
-  };
+/** The old form of watches, deprecated since Kubernetes 1.11 and still served. */
+function watchPaths(kind: Described, root: string): readonly (readonly [string, JsonObject])[] {
+  const scope = kind.namespaced ? [NAMESPACE] : [];
+  const watch = (action: string): JsonObject =>
+    operation(kind, action, LIST_PARAMETERS, WATCH_EVENT_SCHEMA);
+  const collection = collectionPath(kind, root);
+  return [
+    ...(kind.namespaced ? [[`${root}/${kind.plural}`, { get: watch("watchlist") }] as const] : []),
+    [collection, { parameters: scope, get: watch("watchlist") }],
+    [`${collection}/{name}`, { parameters: [...scope, NAME], get: watch("watch") }],
+  ];
 }
-
-function withBody(kind: Described, base: JsonObject): JsonObject {
-  const content = { "*/*": { schema: refTo(kind.schema.name) } };
-  return { ...base, requestBody: { required: true, content } };
-}
-
-function patchOperation(kind: Described): JsonObject {
-  // kubectl asks here which patches a kind takes.
-  const types = PATCH_MEDIA_TYPES.filter(
-    (type) => kind.custom === undefined || !type.includes("strategic"),
-  );
-  const content = types.map((type) => [type, { schema: refTo(PATCH_SCHEMA) }]);
-  return {
-    ...operation(kind, "patch", [...WRITE_PARAMETERS, query("force", "boolean")], kind.schema.name),
-    requestBody: { required: true, content: Object.fromEntries(content) },
-  };
-}
-
-function query(name: string, type: "string" | "boolean" | "integer"): JsonObject {
-  return { name, in: "query", schema: { type, uniqueItems: true } };
-}
-
-function path(name: string): JsonObject {
-  return { name, in: "path", required: true, schema: { type: "string", uniqueItems: true } };
-}
-
-const NAME = path("name");
-const NAMESPACE = path("namespace");
-
-const WRITE_PARAMETERS = [
-  query("dryRun", "string"),
-  query("fieldManager", "string"),
-  query("fieldValidation", "string"),
-];
-
-const DELETE_PARAMETERS = [
-  query("dryRun", "string"),
-  query("gracePeriodSeconds", "integer"),
-  query("propagationPolicy", "string"),
-];
-
-const LIST_PARAMETERS = [
-  query("allowWatchBookmarks", "boolean"),
-  query("continue", "string"),
-  query("fieldSelector", "string"),
-  query("labelSelector", "string"),
-  query("limit", "integer"),
-  query("resourceVersion", "string"),
-  query("resourceVersionMatch", "string"),
-  query("sendInitialEvents", "boolean"),
-  query("timeoutSeconds", "integer"),
-  query("watch", "boolean"),
-];

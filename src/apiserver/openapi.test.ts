@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { openApiDigest } from "../../test/golden/openapi-digest.ts";
+import type { Json, TestServer } from "../../test/apiserver/test-server.ts";
+import { startTestServer, textAt } from "../../test/apiserver/test-server.ts";
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+const GOLDEN = join(import.meta.dirname, "../../test/golden/openapi.txt");
+const PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+describe("OpenAPI", () => {
+  let api: TestServer;
+  before(async () => {
+    api = await startTestServer();
+  });
+  after(() => api[Symbol.asyncDispose]());
+
+  const documents = async (): Promise<ReadonlyMap<string, Json>> => {
+    const index = await api.call("GET", "/openapi/v3");
+    const paths = Object.keys(index.json["paths"] ?? {});
+    const found = new Map<string, Json>();
+    for (const path of paths) {
+      found.set(path, (await api.call("GET", `/openapi/v3/${path}`)).json);
+    }
+    return found;
+  };
+  /** Whether the server knows what is asked for, whatever comes of it. */
+  const isServed = async (method: (typeof METHODS)[number], path: string): Promise<boolean> => {
+    const url = path
+      .replace("{namespace}", "default")
+      .replace("{name}", "nothing")
+      .replace("{path}", "x");
+    // A version that is none ends watches before they begin.
+    const answer = await api.call(method, `${url}?dryRun=All&resourceVersion=none`, "");
+    const isUnknown =
+      answer.status === 404 &&
+      textAt(answer.json, "message") === "the server could not find the requested resource";
+    return !isUnknown && answer.status !== 405;
+  };
+
+  it("tells of exactly the methods that the server answers, at every path", async () => {
+    let count = 0;
+    for (const document of (await documents()).values()) {
+      for (const [path, item] of Object.entries(document["paths"] ?? {})) {
+        for (const method of METHODS) {
+          const isTold = Object.hasOwn(item, method.toLowerCase());
+          assert.equal(await isServed(method, path), isTold, `${method} ${path}`);
+          count++;
+        }
+      }
+    }
+    assert.ok(count > 400, String(count));
+  });
+
+  it("tells of every resource and subresource that discovery tells of, and the kinds at them", async () => {
+    const accept =
+      "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    let subresources = 0;
+    for (const [path, document] of await documents()) {
+      const list = await api.call("GET", `/${path}`, undefined, { headers: { accept } });
+      const resources: unknown = list.json["resources"];
+      assert.ok(Array.isArray(resources));
+      for (const { name, namespaced, kind } of resources as {
+        name: string;
+        namespaced: boolean;
+        kind: string;
+      }[]) {
+        const [plural = "", subresource] = name.split("/");
+        const scope = namespaced ? "/namespaces/{namespace}" : "";
+        const collection = `/${path}${scope}/${plural}`;
+        const at = subresource === undefined ? collection : `${collection}/{name}/${subresource}`;
+        const item = document["paths"]?.[at];
+        assert.ok(item !== undefined, at);
+        const operations = METHODS.flatMap((method) => item[method.toLowerCase()] ?? []);
+        for (const operation of operations) {
+          assert.equal(operation["x-kubernetes-group-version-kind"]?.["kind"], kind, at);
+        }
+        if (subresource !== undefined) subresources++;
+      }
+    }
+    assert.ok(subresources >= 12, String(subresources));
+  });
+
+  it("says how to log, exec, forward, proxy, bind and ask for tokens", async () => {
+    const document = (await documents()).get("api/v1")?.["paths"];
+    const pod = "/api/v1/namespaces/{namespace}/pods/{name}";
+    const namesOf = (path: string, method: string): readonly string[] => {
+      const parameters: unknown = document?.[path]?.[method]?.["parameters"];
+      assert.ok(Array.isArray(parameters), path);
+      return parameters.map(({ name }: { name: string }) => name);
+    };
+    assert.ok(namesOf(`${pod}/log`, "get").includes("tailLines"));
+    assert.deepEqual(namesOf(`${pod}/exec`, "post"), [
+      "command",
+      "container",
+      "stderr",
+      "stdin",
+      "stdout",
+      "tty",
+    ]);
+    assert.deepEqual(namesOf(`${pod}/portforward`, "get"), ["ports"]);
+    for (const method of ["delete", "get", "head", "options", "patch", "post", "put"]) {
+      const item = document?.[`${pod}/proxy/{path}`]?.[method];
+      assert.equal(item?.["x-kubernetes-action"], "connect", method);
+    }
+    const bodyOf = (path: string) =>
+      textAt(document?.[path]?.["post"] ?? {}, "requestBody.content.*/*.schema.$ref");
+    assert.equal(bodyOf(`${pod}/binding`), "#/components/schemas/io.k8s.api.core.v1.Binding");
+    assert.equal(
+      bodyOf("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"),
+      "#/components/schemas/io.k8s.api.authentication.v1.TokenRequest",
+    );
+  });
+
+  it("is there as one document of version 2, in JSON alone", async () => {
+    const all = await api.call("GET", "/openapi/v2", undefined, {
+      headers: { accept: `${PROTOBUF},application/json` },
+    });
+    assert.equal(all.status, 200);
+    assert.equal(textAt(all.json, "swagger"), "2.0");
+    const own = new Set(
+      [...(await documents()).values()].flatMap((d) => Object.keys(d["paths"] ?? {})),
+    );
+    assert.deepEqual(new Set(Object.keys(all.json["paths"] ?? {})), own);
+    const again = await api.call("GET", "/openapi/v2", undefined, {
+      headers: { "if-none-match": all.headers["etag"] ?? "" },
+    });
+    assert.equal(again.status, 304);
+    const protobuf = await api.call("GET", "/openapi/v2", undefined, {
+      headers: { accept: PROTOBUF },
+    });
+    assert.equal(protobuf.status, 406);
+  });
+
+  it("is what test/golden/openapi.txt says: if the change is meant, run node --import tsx test/golden/openapi-digest.ts", async () => {
+    assert.equal(await openApiDigest(), await readFile(GOLDEN, "utf8"));
+  });
+});
