@@ -37,7 +37,7 @@ export async function answerResource(
     kindCache: context.cache.of(route.definition),
   };
   const response = await answerCall(call);
-  const { deprecation } = route.definition.custom ?? {};
+  const { deprecation } = route.definition;
   return deprecation === undefined ? response : withWarning(response, deprecation);
 }
 

@@ -84,6 +84,7 @@ function customKind(
     columns: columnsOf(version.additionalPrinterColumns),
     selectableFields: selectableFieldsOf(version.selectableFields),
     strategy: strategyOf(version, schema),
+    deprecation: deprecationOf(crd, version),
     scale: scalePathsOf(version),
     custom: {
       decode: (value) => shapeObject(schema(), value),
@@ -92,7 +93,6 @@ function customKind(
         isStorageVersion ? object : convert(object, apiVersionOf(stored), storage.schema()),
       fromStored: (object) => convert(object, apiVersionOf(id), schema()),
       isStorageVersion,
-      deprecation: deprecationOf(crd, version),
       listKind: names.listKind ?? `${names.kind}List`,
     },
   };

@@ -88,6 +88,8 @@ export interface KindDefinition<T extends KubernetesObject = KubernetesObject> {
   readonly strategy: Strategy<T>;
   /** Where /scale reads and writes; absent: it is not served. */
   readonly scale?: ScalePaths | undefined;
+  /** For the `Warning` header of every answer, reads too; absent: the version is not deprecated. */
+  readonly deprecation?: string | undefined;
   /** Absent for kinds that are built in. */
   readonly custom?: CustomKind | undefined;
 }
@@ -106,8 +108,6 @@ export interface CustomKind {
   /** What is stored, in whatever version, as an object of this version. */
   fromStored(object: KubernetesObject): KubernetesObject;
   readonly isStorageVersion: boolean;
-  /** For the `Warning` header of every answer; undefined: the version is not deprecated. */
-  readonly deprecation: string | undefined;
   /** As its lists say. */
   readonly listKind: string;
 }

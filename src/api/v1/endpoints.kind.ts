@@ -65,12 +65,12 @@ export function endpointsKindFor(loopbackAllowed: readonly Cidr[]): KindDefiniti
       AGE_COLUMN,
     ],
     selectableFields: [],
+    deprecation: DEPRECATION,
     strategy: {
       ...PLAIN_STRATEGY,
       defaults: defaultEndpoints,
       validateCreate: validate,
       validateUpdate: validate,
-      warnings: () => [DEPRECATION],
       createOnUpdate: true,
     },
   };
