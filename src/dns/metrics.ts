@@ -1,3 +1,5 @@
+import { formatDomainName } from "../core/dns/domain-name.ts";
+import type { DomainName } from "../core/dns/domain-name.ts";
 import { RCODE } from "../core/dns/message.ts";
 import { formatType } from "../core/dns/zone-text.ts";
 import { formatHostPort } from "../net/host-port.ts";
@@ -7,12 +9,17 @@ import type { ListenAddress, Protocol } from "./listener.ts";
 
 interface AnsweredFacts {
   readonly protocol: Protocol;
+  /** The zone of the server block; undefined when the question is in none. */
+  readonly zone: DomainName | undefined;
   /** Undefined when no question could be read. */
   readonly type: number | undefined;
   readonly rcode: number;
-  /** Which of CoreDNS's plugins would have answered. */
-  readonly by: "kubernetes" | "forward";
+  /** Which of CoreDNS's plugins would have answered; "" for none. */
+  readonly by: string;
   readonly ms: number;
+  readonly dnssecOk: boolean;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
 }
 
 export interface DnsMetrics {
@@ -24,13 +31,18 @@ export interface DnsMetrics {
 /** Seconds; from CoreDNS (`plugin.TimeBuckets`), so that dashboards made for it fit: 0.25 ms times 2^n. */
 const BUCKETS = Array.from({ length: 16 }, (_, n) => 0.00025 * 2 ** n);
 
+/** Bytes; likewise (`plugin/metrics/vars`). */
+const SIZE_BUCKETS = [
+  0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16_000, 32_000, 48_000, 64_000,
+];
+
 /** CoreDNS's metrics, by its names and labels. */
 export function createDnsMetrics(
   metrics: Metrics,
   listen: ListenAddress,
-  clusterDomain: string,
+  scheme: "dns" | "tls" = "dns",
 ): DnsMetrics {
-  const server = `dns://${formatHostPort(listen.address, listen.port)}`;
+  const server = `${scheme}://${formatHostPort(listen.address, listen.port)}`;
   const family = ipFamilyOf(listen.address) === "IPv4" ? "1" : "2";
   const requests = metrics.counter("coredns_dns_requests_total", "DNS questions received.", [
     "server",
@@ -53,22 +65,57 @@ export function createDnsMetrics(
     ["server", "zone", "view"],
     BUCKETS,
   );
-  const request = memoized((protocol: Protocol, zone: string, type: string) =>
-    requests.with({ server, zone, view: "", proto: protocol, family, type }),
+  const requestSizes = metrics.histogram(
+    "coredns_dns_request_size_bytes",
+    "Size of questions.",
+    ["server", "zone", "view", "proto"],
+    SIZE_BUCKETS,
+  );
+  const responseSizes = metrics.histogram(
+    "coredns_dns_response_size_bytes",
+    "Size of answers.",
+    ["server", "zone", "view", "proto"],
+    SIZE_BUCKETS,
+  );
+  const dnssec = metrics.counter(
+    "coredns_dns_do_requests_total",
+    "DNS questions that want signatures (DO).",
+    ["server", "zone", "view"],
+  );
+  const view = "";
+  const request = memoized((zone: string, proto: string, type: string) =>
+    requests.with({ server, zone, view, proto, family, type }),
   );
   const response = memoized((zone: string, rcode: string, plugin: string) =>
-    responses.with({ server, zone, view: "", rcode, plugin }),
+    responses.with({ server, zone, view, rcode, plugin }),
   );
-  const duration = memoized((zone: string) => durations.with({ server, zone, view: "" }));
+  const zoned = memoized((zone: string, proto: string) => ({
+    duration: durations.with({ server, zone, view }),
+    requestSize: requestSizes.with({ server, zone, view, proto }),
+    responseSize: responseSizes.with({ server, zone, view, proto }),
+    dnssec: () => dnssec.with({ server, zone, view }),
+  }));
+  // A zone is the same array for each question that is in it.
+  const zoneNames = new Map<DomainName | undefined, string>();
+  const zoneLabel = (zone: DomainName | undefined): string => {
+    const known = zoneNames.get(zone) ?? (zone === undefined ? "dropped" : formatDomainName(zone));
+    zoneNames.set(zone, known);
+    return known;
+  };
   return {
-    answered: ({ protocol, type, rcode, by, ms }) => {
-      const zone = by === "kubernetes" ? clusterDomain : ".";
-      request(protocol, zone, typeLabel(type)).inc();
-      response(zone, rcodeLabel(rcode), by).inc();
-      duration(zone).observe(ms / 1000);
+    answered: (facts) => {
+      const zone = zoneLabel(facts.zone);
+      const proto = facts.protocol === "tls" ? "tcp" : facts.protocol;
+      request(zone, proto, typeLabel(facts.type)).inc();
+      response(zone, rcodeLabel(facts.rcode), facts.by).inc();
+      const series = zoned(zone, proto);
+      series.duration.observe(facts.ms / 1000);
+      series.requestSize.observe(facts.requestBytes);
+      series.responseSize.observe(facts.responseBytes);
+      if (facts.dnssecOk) series.dnssec().inc();
     },
     dropped: (protocol) => {
-      request(protocol, "dropped", "other").inc();
+      request("dropped", protocol === "tls" ? "tcp" : protocol, "other").inc();
     },
   };
 }

@@ -8,6 +8,7 @@ import { startForwarder } from "./forwarder.ts";
 import { NO_METRICS } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
 
+const peer = { address: "127.0.0.1", port: 4242 };
 const query = Buffer.from(
   "000701000001000000000001037765620764656661756c740373766307636c7573746572056c6f63616c0000010001" +
     "00002904d0000000000000",
@@ -22,17 +23,27 @@ it("createResponder() answers hostile bytes with a well-formed message that repe
   });
   const index = new DnsIndex();
   index.setNamespace("default", true);
-  const respond = createResponder(
-    { index: () => index, forwarder, metrics: NO_METRICS, nowMs: () => 0 },
+  const respond = createResponder({ metrics: NO_METRICS, nowMs: () => 0 }, [
     {
-      clusterDomain: ["cluster", "local"],
-      reverseCidrs: [],
-      ttlSeconds: 5,
-      firstSerial: 1,
-      podRecords: "insecure",
-      serverAddresses: [],
+      zones: [[]],
+      forwards: [{ from: [], except: [], forwarder }],
+      cluster: {
+        index: () => index,
+        zone: {
+          zones: [["cluster", "local"]],
+          reverseZones: [],
+          fallthrough: [],
+          ignoresEmptyServices: false,
+          autopath: undefined,
+          reverseCidrs: [],
+          ttlSeconds: 5,
+          firstSerial: 1,
+          podRecords: "insecure",
+          serverAddresses: [],
+        },
+      },
     },
-  );
+  ]);
   const edits = fc.array(fc.tuple(fc.nat(query.length - 1), fc.nat(255)), { maxLength: 4 });
   const hostile = fc.oneof(
     edits.map((changes) => {
@@ -45,8 +56,9 @@ it("createResponder() answers hostile bytes with a well-formed message that repe
   let answered = 0;
   await fc.assert(
     fc.asyncProperty(hostile, async (bytes) => {
-      const answer = await respond(bytes, "udp");
+      const answer = await respond(bytes, "udp", peer);
       if (answer === undefined) return;
+      assert.ok(answer instanceof Uint8Array);
       answered += 1;
       const message = decodeMessage(answer);
       assert.ok(message?.isResponse);
@@ -62,11 +74,11 @@ it("guarded() drops the question whose answering fails, at once or later, and no
   const defect = (): never => {
     throw new Error("defect");
   };
-  assert.equal(guarded(defect, silent)(query, "udp"), undefined);
+  assert.equal(guarded(defect, silent)(query, "udp", peer), undefined);
   assert.equal(
-    await guarded(() => Promise.reject(new Error("late")), silent)(query, "udp"),
+    await guarded(() => Promise.reject(new Error("late")), silent)(query, "udp", peer),
     undefined,
   );
   const echo = guarded((message) => message, silent);
-  assert.equal(echo(query, "udp"), query);
+  assert.equal(echo(query, "udp", peer), query);
 });

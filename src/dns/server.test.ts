@@ -307,10 +307,10 @@ describe("startDns()", () => {
     const server = `server="dns://127.0.0.1:${String(cluster.server.port)}"`;
     const text = cluster.metrics.render();
     for (const line of [
-      `coredns_dns_requests_total{${server},zone="cluster.local.",view="",proto="udp",family="1",type="A"} 1`,
-      `coredns_dns_responses_total{${server},zone="cluster.local.",view="",rcode="NOERROR",plugin="kubernetes"} 1`,
+      `coredns_dns_requests_total{${server},zone=".",view="",proto="udp",family="1",type="A"} 2`,
+      `coredns_dns_responses_total{${server},zone=".",view="",rcode="NOERROR",plugin="kubernetes"} 1`,
       `coredns_dns_responses_total{${server},zone=".",view="",rcode="NXDOMAIN",plugin="forward"} 1`,
-      `coredns_dns_request_duration_seconds_count{${server},zone=".",view=""} 1`,
+      `coredns_dns_request_duration_seconds_count{${server},zone=".",view=""} 2`,
     ]) {
       assert.ok(text.includes(line), `${line}\nnot in\n${text}`);
     }

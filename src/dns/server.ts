@@ -1,5 +1,5 @@
 import type { Informers } from "../client/informer.ts";
-import { foldName, formatDomainName, parseDomainName } from "../core/dns/domain-name.ts";
+import { foldName, parseDomainName } from "../core/dns/domain-name.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import { isUnspecified } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
@@ -63,7 +63,7 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
   // Whoever asks before the rest of this function ran is answered by nobody, and asks again.
   let respond: Respond = () => undefined;
   const listeners = await listenBoth(
-    { respond: guarded((message, protocol) => respond(message, protocol), log), log },
+    { respond: guarded((...asked) => respond(...asked), log), log },
     options.listen,
   );
   const bound: ListenAddress = { address: options.listen.address, port: listeners.port };
@@ -73,26 +73,27 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
     log,
     nowMs,
   });
-  respond = createResponder(
+  const zone: ZoneOptions = {
+    zones: [clusterDomain],
+    reverseZones: REVERSE_ZONES,
+    fallthrough: REVERSE_ZONES,
+    reverseCidrs: options.reverseCidrs,
+    autopath: undefined,
+    ttlSeconds: options.ttlSeconds ?? 5,
+    // As BIND's and CoreDNS's habit is, so that a server started later has the higher serial.
+    firstSerial: Math.floor(Date.now() / 1000),
+    podRecords: options.podRecords ?? "insecure",
+    ignoresEmptyServices: false,
+    serverAddresses: isUnspecified(bound.address) ? [] : [bound.address],
+  };
+  const metrics = deps.metrics === undefined ? NO_METRICS : createDnsMetrics(deps.metrics, bound);
+  respond = createResponder({ metrics, nowMs }, [
     {
-      index: () => feed.index,
-      forwarder,
-      metrics:
-        deps.metrics === undefined
-          ? NO_METRICS
-          : createDnsMetrics(deps.metrics, bound, formatDomainName(clusterDomain)),
-      nowMs,
+      zones: [[]],
+      cluster: { index: () => feed.index, zone },
+      forwards: [{ from: [], except: [], forwarder }],
     },
-    {
-      clusterDomain,
-      reverseCidrs: options.reverseCidrs,
-      ttlSeconds: options.ttlSeconds ?? 5,
-      // As BIND's and CoreDNS's habit is, so that a server started later has the higher serial.
-      firstSerial: Math.floor(Date.now() / 1000),
-      podRecords: options.podRecords ?? "insecure",
-      serverAddresses: isUnspecified(bound.address) ? [] : [bound.address],
-    },
-  );
+  ]);
   log.info("dns listens", { address: formatHostPort(bound.address, bound.port), domain });
   return {
     ...bound,
@@ -103,6 +104,11 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
     },
   };
 }
+
+const REVERSE_ZONES = [
+  ["in-addr", "arpa"],
+  ["ip6", "arpa"],
+];
 
 function upstreamsOf(
   options: DnsOptions,

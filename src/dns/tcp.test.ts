@@ -55,7 +55,9 @@ describe("listenTcp()", () => {
   it("answers what is ready first, and waits with no question for another", async () => {
     const late = deferred<Uint8Array>();
     await using server = await start((message) =>
-      Buffer.from(message).toString() === "slow" ? late.promise : echo(message, "tcp"),
+      Buffer.from(message).toString() === "slow"
+        ? late.promise
+        : echo(message, "tcp", { address: "127.0.0.1", port: 4242 }),
     );
     const socket = await open(server);
     socket.write(Buffer.concat([framed("slow"), framed("fast")]));
@@ -66,7 +68,9 @@ describe("listenTcp()", () => {
   });
 
   it("answers a client that has closed its side already, then closes", async () => {
-    await using server = await start(async (message) => await echo(message, "tcp"));
+    await using server = await start(
+      async (message) => await echo(message, "tcp", { address: "127.0.0.1", port: 4242 }),
+    );
     const socket = await open(server);
     socket.end(framed("only"));
     assert.deepEqual(await read(socket, Number.POSITIVE_INFINITY), ["re:only"]);

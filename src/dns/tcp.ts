@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { parsePort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { MessageFraming } from "./framing.ts";
-import type { ListenAddress, Listener, Respond } from "./listener.ts";
+import type { ListenAddress, Listener, Peer, Respond, Sent } from "./listener.ts";
 
 export interface TcpLimits {
   /** A connection that completes no message and takes no answer for so long is closed (RFC 7766 6.2.3). */
@@ -68,12 +68,14 @@ function serve(socket: Socket, respond: Respond, idleMs: number, onActive: () =>
   const deadline = setTimeout(() => {
     socket.destroy();
   }, idleMs);
-  const answered = (answer: Uint8Array | undefined): void => {
+  const peer: Peer = { address: socket.remoteAddress ?? "", port: socket.remotePort ?? 0 };
+  const answered = (answer: Sent): void => {
     open -= 1;
-    if (answer !== undefined && !socket.destroyed) {
-      socket.write(MessageFraming.frame(answer));
-      deadline.refresh();
+    if (answer === undefined || socket.destroyed) return;
+    for (const message of answer instanceof Uint8Array ? [answer] : answer) {
+      socket.write(MessageFraming.frame(message));
     }
+    deadline.refresh();
   };
   const readOn = (): void => {
     // Answers given at once leave in one write.
@@ -89,7 +91,7 @@ function serve(socket: Socket, respond: Respond, idleMs: number, onActive: () =>
       open += 1;
       deadline.refresh();
       onActive();
-      const answer = respond(message, "tcp");
+      const answer = respond(message, "tcp", peer);
       if (answer instanceof Promise) {
         // Respond promises never to reject.
         void answer.then((late) => {

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { ipFamilyOf } from "../net/address.ts";
 import { parsePort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { ListenAddress, Listener, Respond } from "./listener.ts";
+import type { ListenAddress, Listener, Respond, Sent } from "./listener.ts";
 
 /** Stock kernels queue 208 KiB, which bursts overrun; this much lost nothing. The kernel may grant less. */
 const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
@@ -26,15 +26,16 @@ export async function listenUdp(
     },
   });
   let isClosed = false;
-  const send = (answer: Uint8Array | undefined, peer: RemoteInfo): void => {
-    if (answer === undefined || isClosed) return;
+  const send = (answer: Sent, peer: RemoteInfo): void => {
+    // Several messages are a zone, which does not go over UDP.
+    if (!(answer instanceof Uint8Array) || isClosed) return;
     if (socket.getSendQueueCount() >= MAX_QUEUED_SENDS) return;
     socket.send(answer, peer.port, peer.address, (error) => {
       if (error !== null) deps.log.debug("dns answer not sent", { error, to: peer.address });
     });
   };
   socket.on("message", (message, peer) => {
-    const answer = deps.respond(message, "udp");
+    const answer = deps.respond(message, "udp", peer);
     if (answer instanceof Promise) {
       // Respond promises never to reject.
       void answer.then((late) => {

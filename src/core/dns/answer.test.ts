@@ -1,50 +1,22 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
+import {
+  indexOf,
+  outcome,
+  service,
+  short,
+  slice,
+  zoneOptions as options,
+} from "../../../test/dns/zone.ts";
 import { keyOf } from "../../api/machinery/object-key.ts";
-import type { Service, ServiceSpec } from "../../api/v1/service.ts";
-import { parseIpAddress } from "../../net/address.ts";
-import { parseCidr } from "../../net/cidr.ts";
 import { answer } from "./answer.ts";
 import type { Decision } from "./answer.ts";
-import { DnsIndex } from "./dns-index.ts";
+import type { DnsIndex } from "./dns-index.ts";
 import { formatDomainName, parseDomainName } from "./domain-name.ts";
-import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "./message.ts";
+import { CLASS_IN, TCP_BYTES, TYPE } from "./message.ts";
 import type { ZoneOptions } from "./records.ts";
-import { serviceView, sliceView } from "./views.ts";
+import { serviceView } from "./views.ts";
 import { formatRecord } from "./zone-text.ts";
-
-type Endpoint = NonNullable<EndpointSlice["endpoints"]>[number];
-
-function service(name: string, spec: Partial<ServiceSpec>, namespace = "default"): Service {
-  return {
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name, namespace },
-    // Only what DNS reads; the server fills in the rest.
-    spec: spec as ServiceSpec,
-  };
-}
-
-function slice(
-  serviceName: string,
-  endpoints: readonly Partial<Endpoint>[],
-  ports: EndpointSlice["ports"] = [{ name: "http", protocol: "TCP", port: 8080 }],
-  options: { namespace?: string; suffix?: string; addressType?: "IPv4" | "IPv6" } = {},
-): EndpointSlice {
-  return {
-    apiVersion: "discovery.k8s.io/v1",
-    kind: "EndpointSlice",
-    metadata: {
-      name: `${serviceName}-${options.suffix ?? "a"}`,
-      namespace: options.namespace ?? "default",
-      labels: { "kubernetes.io/service-name": serviceName },
-    },
-    addressType: options.addressType ?? "IPv4",
-    endpoints: endpoints.map((endpoint) => ({ addresses: [], conditions: {}, ...endpoint })),
-    ports,
-  };
-}
 
 const http = { name: "http", protocol: "TCP", port: 80 } as const;
 
@@ -105,27 +77,6 @@ const slices = [
   slice("portless", [{ addresses: ["10.112.0.5"], hostname: "member" }], []),
 ];
 
-function indexOf(
-  allServices: readonly Service[],
-  allSlices: readonly EndpointSlice[],
-  namespaces = ["default", "quiet"],
-): DnsIndex {
-  const index = new DnsIndex();
-  for (const name of namespaces) index.setNamespace(name, true);
-  for (const each of allServices) index.setService(keyOf(each), serviceView(each));
-  for (const each of allSlices) index.setSlice(keyOf(each), sliceView(each));
-  return index;
-}
-
-const options: ZoneOptions = {
-  clusterDomain: ["cluster", "local"],
-  reverseCidrs: ["10.96.0.0/16", "10.112.0.0/16"].flatMap((text) => parseCidr(text) ?? []),
-  ttlSeconds: 5,
-  firstSerial: 1000,
-  podRecords: "insecure",
-  serverAddresses: ["127.0.0.1"].flatMap((text) => parseIpAddress(text) ?? []),
-};
-
 const cluster = indexOf(services, slices);
 
 function ask(
@@ -139,27 +90,6 @@ function ask(
   assert.ok(parsed, `not a name: ${name}`);
   const question = { name: parsed, type: TYPE[type], class: CLASS_IN };
   return answer(question, index, { ...options, ...changed }, rotation, TCP_BYTES);
-}
-
-/** The decision as text: the code, the answer's records, and "SOA" when a negative answer has one. */
-function outcome(decision: Decision): readonly string[] {
-  switch (decision.kind) {
-    case "answer": {
-      const code = Object.entries(RCODE).find(([, value]) => value === decision.rcode)?.[0];
-      const soa = decision.authority.some(({ data }) => data.kind === "SOA") ? " SOA" : "";
-      return [`${String(code)}${soa}`, ...decision.answers.map(short).toSorted()];
-    }
-    case "chase":
-      return ["chase", ...decision.answers.map(short), formatDomainName(decision.target)];
-    case "forward":
-    case "servfail":
-      return [decision.kind];
-  }
-}
-
-/** Records with the cluster domain and the time to live left out. */
-function short(record: Parameters<typeof formatRecord>[0]): string {
-  return formatRecord(record).replaceAll("cluster.local.", "~").replace(" 5 IN ", " ");
 }
 
 /** A question (`~` stands for the cluster domain), and the outcome's lines. */

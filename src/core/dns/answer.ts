@@ -21,7 +21,8 @@ import {
   soaRecord,
 } from "./records.ts";
 import type { Answer, Asked, ZoneOptions } from "./records.ts";
-import { parseReverseName } from "./reverse-name.ts";
+import { readCompletedName } from "./search-path.ts";
+import { isPartOfAddress, parseReverseName } from "./reverse-name.ts";
 import { byFamily } from "./views.ts";
 
 export type Decision =
@@ -34,6 +35,15 @@ export type Decision =
       readonly kind: "chase";
       readonly answers: readonly ResourceRecord[];
       readonly target: DomainName;
+    }
+  /**
+   * The name does not exist, but a resolver that goes through a Pod's search list would ask for these next:
+   * the first that exists, whatever records it has, is the answer, behind a CNAME. `otherwise` if none does.
+   */
+  | {
+      readonly kind: "search";
+      readonly candidates: readonly DomainName[];
+      readonly otherwise: Answer;
     }
   /** Not a name of ours: somebody else has to be asked. */
   | { readonly kind: "forward" }
@@ -76,25 +86,40 @@ export function answer(
 
 function answerName(asked: Asked, name: DomainName, aliases: number): Decision {
   const folded = foldName(name);
-  if (isWithin(folded, asked.options.clusterDomain)) {
-    return answerInZone(asked, name, folded, aliases);
-  }
+  const zone = zoneOf(folded, asked.options.zones);
+  if (zone !== undefined) return answerInZone(asked, name, folded, zone, aliases);
   if (folded.at(-1) === "localhost") return answerLocalhost(asked, name);
-  const address = parseReverseName(folded);
-  return address === undefined ? { kind: "forward" } : answerReverse(asked, name, address);
+  const reverse = zoneOf(folded, asked.options.reverseZones);
+  return reverse === undefined ? { kind: "forward" } : answerReverse(asked, name, folded, reverse);
+}
+
+/** The longest of the zones that the name is in. Both folded. */
+export function zoneOf(name: DomainName, zones: readonly DomainName[]): DomainName | undefined {
+  let found: DomainName | undefined;
+  for (const zone of zones) {
+    if (isWithin(name, zone) && zone.length >= (found?.length ?? 0)) found = zone;
+  }
+  return found;
 }
 
 function answerInZone(
   asked: Asked,
   name: DomainName,
   folded: DomainName,
+  zoneFolded: DomainName,
   aliases: number,
 ): Decision {
   if (asked.index === undefined) return NOT_SYNCED;
-  const labels = folded.slice(0, folded.length - asked.options.clusterDomain.length);
+  const labels = folded.slice(0, folded.length - zoneFolded.length);
   const zone = name.slice(labels.length);
   const content = lookupClusterName(labels, asked.index, asked.options);
-  if (content.kind === "missing") return negative(asked, RCODE.NXDOMAIN, zone, content.reason);
+  if (content.kind === "missing") {
+    const completed =
+      aliases === 0 ? answerCompleted(asked, name, labels, content.reason) : undefined;
+    if (completed !== undefined) return completed;
+    if (fallsThrough(asked, folded)) return { kind: "forward" };
+    return negative(asked, RCODE.NXDOMAIN, zone, content.reason);
+  }
   if (content.kind === "alias") return answerAlias(asked, name, zone, content.target, aliases);
   if (asked.type === TYPE.ANY) return minimalAny(asked, name);
   return (
@@ -106,6 +131,44 @@ function answerInZone(
       content.kind === "empty" ? content.reason : "the name exists, but not with this type",
     )
   );
+}
+
+/**
+ * The end of the search list that a name's completion began, in one answer: see {@link readCompletedName}.
+ * Whether a candidate exists does not depend on the type asked for, so A and AAAA always have the same target.
+ */
+function answerCompleted(
+  asked: Asked,
+  name: DomainName,
+  labels: DomainName,
+  reason: string,
+): Decision | undefined {
+  const { index, options } = asked;
+  if (options.autopath === undefined || index === undefined) return undefined;
+  if (asked.type !== TYPE.A && asked.type !== TYPE.AAAA) return undefined;
+  const completed = readCompletedName(labels, name, index, options.autopath.search);
+  if (completed === undefined) return undefined;
+  const unknown: DomainName[] = [];
+  for (const candidate of completed.candidates) {
+    const folded = foldName(candidate);
+    const zone = zoneOf(folded, options.zones);
+    if (zone === undefined) {
+      unknown.push(candidate);
+      continue;
+    }
+    const content = lookupClusterName(folded.slice(0, folded.length - zone.length), index, options);
+    const isFound = content.kind === "hosts" || content.kind === "alias";
+    // A complete name of the cluster that went through the list is found here whatever comes before it.
+    if (isFound) return aliasTo(asked, name, candidate, 1);
+  }
+  if (unknown.length === 0) return undefined;
+  const zone = name.slice(labels.length);
+  const otherwise = negative(asked, RCODE.NXDOMAIN, zone, reason);
+  return { kind: "search", candidates: unknown, otherwise };
+}
+
+function fallsThrough({ options }: Asked, folded: DomainName): boolean {
+  return options.fallthrough.some((zone) => isWithin(folded, zone));
 }
 
 /** @returns undefined when there are no records of the type asked for. */
@@ -129,8 +192,7 @@ function answerContent(
     }
     case "hosts": {
       if (asked.type === TYPE.SRV) {
-        const ports = content.ports();
-        return ports.length > 0 ? serviceRecords(asked, name, zone, ports) : undefined;
+        return serviceRecords(asked, name, zone, content.ports);
       }
       const records = addressRecords(asked, name, content.addresses());
       return records.length > 0 ? positive(records) : undefined;
@@ -154,13 +216,20 @@ function answerAlias(
   if (aliases >= MAX_ALIASES) {
     return { kind: "servfail", reason: "too many ExternalName Services point to one another" };
   }
-  const rest = answerName(asked, target, aliases + 1);
+  return aliasTo(asked, name, target, aliases + 1);
+}
+
+/** A CNAME, and what is at its target. */
+function aliasTo(asked: Asked, name: DomainName, target: DomainName, aliases: number): Decision {
+  const cname = recordOf(asked, name, { kind: "CNAME", target });
+  const rest = answerName(asked, target, aliases);
   switch (rest.kind) {
     case "answer":
     case "chase":
       return { ...rest, answers: [cname, ...rest.answers] };
     case "forward":
       return { kind: "chase", answers: [cname], target };
+    case "search":
     case "servfail":
       return rest;
   }
@@ -174,28 +243,57 @@ function answerLocalhost(asked: Asked, name: DomainName): Answer {
     : negative(asked, RCODE.NOERROR, name.slice(-1), "localhost has addresses only");
 }
 
-/** Cluster IPs first, then endpoints (DNS-003, DNS-010); what is not known is not ours (DNS-030). */
-function answerReverse(asked: Asked, name: DomainName, address: IpAddress): Decision {
+/**
+ * Cluster IPs first, then endpoints (DNS-003, DNS-010). What is not known falls through to others where that
+ * is set (DNS-030).
+ */
+function answerReverse(
+  asked: Asked,
+  name: DomainName,
+  folded: DomainName,
+  zoneFolded: DomainName,
+): Decision {
   const { index, options } = asked;
+  const zone = name.slice(folded.length - zoneFolded.length);
+  const address = parseReverseName(folded);
   if (index === undefined) {
-    const isOurs = options.reverseCidrs.some((cidr) => cidrContains(cidr, address));
-    return isOurs ? NOT_SYNCED : { kind: "forward" };
+    const isOurs =
+      options.reverseCidrs === undefined ||
+      (address !== undefined && options.reverseCidrs.some((cidr) => cidrContains(cidr, address)));
+    return isOurs || !fallsThrough(asked, folded) ? NOT_SYNCED : { kind: "forward" };
   }
-  const nameOf = (service: ObjectKey): DomainName => {
-    const ref = refOf(service);
-    return [ref.name, ref.namespace ?? "", "svc", ...options.clusterDomain];
-  };
-  const service = index.serviceAt(address);
-  const targets =
-    service === undefined
-      ? index.endpointsAt(address).map((found) => [found.name, ...nameOf(found.service)])
-      : [nameOf(service.key)];
-  if (targets.length === 0) return { kind: "forward" };
+  if (zone.length === name.length) {
+    const apex = answerContent(asked, name, zone, { kind: "apex" });
+    if (apex !== undefined) return apex;
+  }
+  const targets = address === undefined ? [] : reverseTargets(address, index, options);
+  if (targets.length === 0) {
+    if (fallsThrough(asked, folded)) return { kind: "forward" };
+    // A part of an address may have others below it, and must then not be denied (RFC 8020).
+    return address === undefined && isPartOfAddress(folded)
+      ? negative(asked, RCODE.NOERROR, zone, "the name is a part of an address")
+      : negative(asked, RCODE.NXDOMAIN, zone, "nothing of the cluster has this address");
+  }
   if (asked.type === TYPE.ANY) return minimalAny(asked, name);
   if (asked.type !== TYPE.PTR) {
-    return negative(asked, RCODE.NOERROR, name.slice(-2), "an address's name has only PTR");
+    return negative(asked, RCODE.NOERROR, zone, "an address's name has only PTR");
   }
   return positive(targets.map((target) => recordOf(asked, name, { kind: "PTR", target })));
+}
+
+function reverseTargets(
+  address: IpAddress,
+  index: DnsIndex,
+  { zones }: ZoneOptions,
+): readonly DomainName[] {
+  const nameOf = (service: ObjectKey): DomainName => {
+    const ref = refOf(service);
+    return [ref.name, ref.namespace ?? "", "svc", ...(zones[0] ?? [])];
+  };
+  const service = index.serviceAt(address);
+  return service === undefined
+    ? index.endpointsAt(address).map((found) => [found.name, ...nameOf(found.service)])
+    : [nameOf(service.key)];
 }
 
 const NOT_SYNCED: Decision = { kind: "servfail", reason: "the cluster is not known yet" };

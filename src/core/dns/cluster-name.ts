@@ -3,8 +3,9 @@ import { parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import type { DnsIndex } from "./dns-index.ts";
 import type { DomainName } from "./domain-name.ts";
-import { allOf, byFamily } from "./views.ts";
-import type { Addresses, EndpointsView, PortView, ServiceView } from "./views.ts";
+import type { EndpointSet, Member, NamedEndpoint } from "./endpoint-set.ts";
+import { byFamily } from "./views.ts";
+import type { Addresses, PortView, ServiceView } from "./views.ts";
 
 /**
  * What stands at a name of the cluster's zone. It is decided once a name, before anyone looks at the type
@@ -22,9 +23,22 @@ export type NameContent =
       readonly kind: "hosts";
       /** Made on demand, as `ports` is: both are long for a large headless Service. */
       readonly addresses: () => Addresses;
-      /** What an SRV question is answered with. */
-      readonly ports: () => readonly PortTarget[];
+      /** What an SRV question is answered with: see {@link Window}. */
+      readonly ports: (window: Window) => PortTargets;
     };
+
+/** Of many things, those from the one whose turn it is, round to it again, and no more than are of use. */
+export interface Window {
+  /** Any whole number from 0. */
+  readonly rotation: number;
+  readonly max: number;
+}
+
+export interface PortTargets {
+  readonly targets: readonly PortTarget[];
+  /** How many there are in all; at least this many when the window was too small to see. */
+  readonly total: number;
+}
 
 /** One SRV record. */
 export interface PortTarget {
@@ -35,8 +49,13 @@ export interface PortTarget {
 }
 
 export interface NameRules {
-  /** `insecure` answers any address written in the name, if its namespace exists (DNS-027). */
-  readonly podRecords: "disabled" | "insecure";
+  /**
+   * `insecure` answers any address written in the name, if its namespace exists; `verified` only that of a
+   * Pod which is there (DNS-027).
+   */
+  readonly podRecords: "disabled" | "insecure" | "verified";
+  /** Whether a Service with a cluster IP and no ready endpoint does not exist (CoreDNS `ignore empty_service`). */
+  readonly ignoresEmptyServices: boolean;
   /** What `ns.dns.<zone>` has: where this server can be asked. */
   readonly serverAddresses: readonly IpAddress[];
 }
@@ -62,10 +81,12 @@ export function lookupClusterName(
     case "pod": {
       if (second === undefined) return empty(`namespaces are below ${top}`);
       // A Service may be known before its namespace, whose watch is another one: it counts by itself.
-      if (top === "svc" && third !== undefined) return lookupService(second, third, below, index);
+      if (top === "svc" && third !== undefined) {
+        return lookupService(second, third, below, index, rules);
+      }
       if (!index.hasNamespace(second)) return missing(`there is no namespace ${second}`);
       if (third === undefined) return empty(`namespace ${second} exists`);
-      return lookupPod(third, below, rules);
+      return lookupPod(second, third, below, index, rules);
     }
     default:
       return missing(`the cluster domain has no part named ${top}`);
@@ -79,16 +100,25 @@ function lookupServerName(
 ): NameContent {
   if (second === undefined) return empty("the name server is below dns");
   if (second !== "ns" || third !== undefined) return missing("only ns is below dns");
-  return { kind: "hosts", addresses: () => byFamily(rules.serverAddresses), ports: () => [] };
+  return { kind: "hosts", addresses: () => byFamily(rules.serverAddresses), ports: noPorts };
 }
 
-function lookupPod(label: string, below: DomainName, rules: NameRules): NameContent {
+function lookupPod(
+  namespace: string,
+  label: string,
+  below: DomainName,
+  index: DnsIndex,
+  rules: NameRules,
+): NameContent {
   if (rules.podRecords === "disabled") return missing("names of Pods are not served");
   if (below.length > 0) return missing("nothing is below the name of a Pod");
   const isIpv4 = /^\d+-\d+-\d+-\d+$/.test(label);
   const address = parseIpAddress(label.replaceAll("-", isIpv4 ? "." : ":"));
   if (address === undefined) return missing(`${label} is no address written with dashes`);
-  return { kind: "hosts", addresses: () => byFamily([address]), ports: () => [] };
+  if (rules.podRecords === "verified" && !index.hasPod(namespace, address)) {
+    return missing(`no Pod of namespace ${namespace} has the address ${address}`);
+  }
+  return { kind: "hosts", addresses: () => byFamily([address]), ports: noPorts };
 }
 
 /** `below` holds what is left of the Service's label, from right to left. */
@@ -97,6 +127,7 @@ function lookupService(
   name: string,
   below: DomainName,
   index: DnsIndex,
+  rules: NameRules,
 ): NameContent {
   const key = objectKey({ namespace, name });
   const service = index.service(key);
@@ -107,8 +138,8 @@ function lookupService(
     return { kind: "alias", target: service.target };
   }
   const endpoints = index.endpoints(key);
-  if (service.kind === "headless" && endpoints.byName.size === 0) {
-    return missing(`headless Service ${key} has no ready endpoint`);
+  if (endpoints.size === 0 && (service.kind === "headless" || rules.ignoresEmptyServices)) {
+    return missing(`Service ${key} has no ready endpoint`);
   }
   const [first, second, ...more] = below;
   if (first === undefined) return serviceItself(service, endpoints);
@@ -117,82 +148,126 @@ function lookupService(
   return namedPort(service, endpoints, first, second);
 }
 
-function serviceItself(service: ServiceView, endpoints: EndpointsView): NameContent {
+function serviceItself(service: ServiceView, endpoints: EndpointSet): NameContent {
   const isHeadless = service.kind === "headless";
   return {
     kind: "hosts",
     addresses: () => (isHeadless ? endpoints.addresses : service.clusterIps),
     // CoreDNS lists every port here, named or not (DNS-025); peer finders rely on it.
-    ports: () => portTargets(service, endpoints, () => true),
+    ports: (window) => portTargets(service, endpoints, window, () => true),
   };
 }
 
 function endpointOrProtocol(
   service: ServiceView,
-  endpoints: EndpointsView,
+  endpoints: EndpointSet,
   label: string,
 ): NameContent {
-  const endpoint = endpoints.byName.get(label);
+  const endpoint = endpoints.named(label);
   if (endpoint !== undefined) {
-    const { name, addresses } = endpoint;
     return {
       kind: "hosts",
-      addresses: () => addresses,
-      ports: () => endpoint.ports.map(({ port }) => ({ port, endpoint: name, addresses })),
+      addresses: () => addressesOf(endpoint.members),
+      ports: () => {
+        const targets = targetsAt(endpoint, () => true);
+        return { targets, total: targets.length };
+      },
     };
   }
   const protocol = withoutUnderscore(label);
-  const hasPort = portTargets(service, endpoints, (port) => isNamed(port, protocol)).length > 0;
-  return hasPort
+  return hasPort(service, endpoints, (port) => isNamed(port, protocol))
     ? empty(`Service ${service.key} has named ${protocol} ports`)
     : missing(`Service ${service.key} has no ready endpoint named ${label}`);
 }
 
 function namedPort(
   service: ServiceView,
-  endpoints: EndpointsView,
+  endpoints: EndpointSet,
   protocolLabel: string,
   portLabel: string,
 ): NameContent {
   const protocol = withoutUnderscore(protocolLabel);
   const name = withoutUnderscore(portLabel);
-  const targets = portTargets(
-    service,
-    endpoints,
-    (port) => isNamed(port, protocol) && port.name.toLowerCase() === name,
-  );
-  if (targets.length === 0) {
+  const isWanted = (port: PortView): boolean =>
+    isNamed(port, protocol) && port.name.toLowerCase() === name;
+  if (!hasPort(service, endpoints, isWanted)) {
     return missing(`Service ${service.key} has no ${protocol} port named ${name}`);
   }
-  // Like CoreDNS, the name of a port has the addresses as well.
-  const addresses = (): Addresses =>
-    byFamily([...new Set(targets.flatMap((target) => allOf(target.addresses)))]);
-  return { kind: "hosts", addresses, ports: () => targets };
+  return {
+    kind: "hosts",
+    // Like CoreDNS, the name of a port has the addresses as well.
+    addresses: () =>
+      service.kind === "headless"
+        ? addressesOf(
+            endpoints.labels
+              .flatMap(({ members }) => members)
+              .filter(({ ports }) => ports.some(isWanted)),
+          )
+        : service.clusterIps,
+    ports: (window) => portTargets(service, endpoints, window, isWanted),
+  };
+}
+
+function addressesOf(members: readonly Member[]): Addresses {
+  return byFamily([...new Set(members.map(({ address }) => address))]);
+}
+
+function hasPort(
+  service: ServiceView,
+  endpoints: EndpointSet,
+  isWanted: (port: PortView) => boolean,
+): boolean {
+  if (service.kind !== "headless") return service.ports.some(isWanted);
+  for (const ports of endpoints.portLists()) if (ports.some(isWanted)) return true;
+  return false;
 }
 
 function portTargets(
   service: ServiceView,
-  endpoints: EndpointsView,
+  endpoints: EndpointSet,
+  window: Window,
   isWanted: (port: PortView) => boolean,
-): readonly PortTarget[] {
+): PortTargets {
   if (service.kind !== "headless") {
     const { clusterIps: addresses } = service;
-    const ports = new Set(service.ports.filter(isWanted).map(({ port }) => port));
-    return [...ports].map((port) => ({ port, endpoint: undefined, addresses }));
+    const ports = [...new Set(service.ports.filter(isWanted).map(({ port }) => port))];
+    const targets = ports.map((port) => ({ port, endpoint: undefined, addresses }));
+    return { targets: windowOf(targets, window), total: targets.length };
   }
-  // All endpoints of a slice share one list of ports, which is looked through once.
-  const wantedOf = new Map<readonly PortView[], readonly number[]>();
   const targets: PortTarget[] = [];
-  for (const { name, addresses, ports } of endpoints.byName.values()) {
-    let wanted = wantedOf.get(ports);
-    if (wanted === undefined) {
-      wanted = [...new Set(ports.filter(isWanted).map(({ port }) => port))];
-      wantedOf.set(ports, wanted);
-    }
-    for (const port of wanted) targets.push({ port, endpoint: name, addresses });
+  const { labels } = endpoints;
+  for (let i = 0; i < labels.length && targets.length < window.max; i++) {
+    const label = labels[(window.rotation + i) % labels.length];
+    if (label !== undefined) targets.push(...targetsAt(label, isWanted));
   }
-  return targets;
+  return { targets, total: targets.length };
 }
+
+function targetsAt(
+  { name, members }: NamedEndpoint,
+  isWanted: (port: PortView) => boolean,
+): readonly PortTarget[] {
+  const ports = new Set<number>();
+  for (const member of members) {
+    for (const port of member.ports) if (isWanted(port)) ports.add(port.port);
+  }
+  if (ports.size === 0) return [];
+  const addresses = addressesOf(members);
+  return [...ports].map((port) => ({ port, endpoint: name, addresses }));
+}
+
+/** What of a list is in the window. */
+export function windowOf<T>(items: readonly T[], { rotation, max }: Window): readonly T[] {
+  if (items.length < 2) return items;
+  const first = rotation % items.length;
+  const end = first + max;
+  return [
+    ...items.slice(first, end),
+    ...items.slice(0, Math.max(0, Math.min(first, end - items.length))),
+  ];
+}
+
+const noPorts = (): PortTargets => ({ targets: [], total: 0 });
 
 function isNamed(port: PortView, protocol: string): boolean {
   return port.name !== "" && port.protocol === protocol;

@@ -1,6 +1,6 @@
 import { readName } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
-import { CLASS_IN, RCODE, TYPE } from "./message.ts";
+import { CLASS_IN, PADDING_OPTION, RCODE, TYPE } from "./message.ts";
 import type { Edns, Message, Question, ResourceRecord } from "./message.ts";
 import { readRecordData } from "./record-data.ts";
 
@@ -203,9 +203,15 @@ function readSection(bytes: Uint8Array, offset: number, count: number): Section 
 /** RFC 6891 section 6.1.2: the class is the size, the time to live holds code, version and flags. */
 function readOpt(bytes: Uint8Array, name: DomainName, end: number, dataEnd: number): Opt {
   let position = end + 10;
-  while (position + 4 <= dataEnd) position += 4 + uint16(bytes, position + 2);
+  let isPadded = false;
+  while (position + 4 <= dataEnd) {
+    // What is not known is not for us (RFC 6891 section 6.1.2).
+    isPadded ||= uint16(bytes, position) === PADDING_OPTION;
+    position += 4 + uint16(bytes, position + 2);
+  }
   return {
     edns: {
+      ...(isPadded ? { isPadded } : {}),
       udpBytes: uint16(bytes, end + 2),
       dnssecOk: ((bytes[end + 6] ?? 0) & 0x80) !== 0,
       version: bytes[end + 5] ?? 0,

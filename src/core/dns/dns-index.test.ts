@@ -60,7 +60,12 @@ function contents(index: DnsIndex): unknown {
   return {
     services: names.map((name) => index.service(key(name))),
     endpoints: names.map((name) => index.endpoints(key(name)).addresses.IPv4.toSorted()),
-    labels: names.map((name) => [...index.endpoints(key(name)).byName.keys()].toSorted()),
+    labels: names.map((name) =>
+      index
+        .endpoints(key(name))
+        .labels.map((label) => label.name)
+        .toSorted(),
+    ),
     clusterIps: addresses.map((address) => index.serviceAt(address) !== undefined),
     reverse: addresses.map((address) =>
       index

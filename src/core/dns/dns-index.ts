@@ -1,41 +1,76 @@
+import { refOf } from "../../api/machinery/object-key.ts";
 import type { ObjectKey } from "../../api/machinery/object-key.ts";
 import type { IpAddress } from "../../net/address.ts";
-import { allOf, endpointsView } from "./views.ts";
-import type { EndpointsView, ServiceView, SliceView } from "./views.ts";
+import { EndpointSet } from "./endpoint-set.ts";
+import type { Member } from "./endpoint-set.ts";
+import { allOf, isSameService } from "./views.ts";
+import type { PodView, PortView, ServiceView, SliceView } from "./views.ts";
+
+/** What a change may have changed the answers of. The zone's SOA has changed with each of them. */
+export type Dirty =
+  /** Names at and below a Service, and of Services that point to it. */
+  | { readonly kind: "service"; readonly key: ObjectKey }
+  /** Whether the names `<namespace>.svc` and `<namespace>.pod` are there, and what is below the latter. */
+  | { readonly kind: "namespace"; readonly name: string }
+  /** The reverse name of an address, and Pods' names made of it. */
+  | { readonly kind: "address"; readonly address: IpAddress };
+
+export interface IndexOptions {
+  /** Only Services whose namespace is known count: namespaces are then chosen by their labels. */
+  readonly onlyKnownNamespaces?: boolean | undefined;
+  /** Hears of each change when it is in. What was made from the index before may be out of date then. */
+  readonly onDirty?: ((dirty: Dirty) => void) | undefined;
+}
+
+interface Slice {
+  readonly service: ObjectKey;
+  readonly ports: readonly PortView[];
+  readonly members: readonly Member[];
+}
 
 /**
  * What the cluster's names are made from, kept up to date one object at a time: a change costs work in
- * proportion to the slice or Service that changed, whatever else there is. Answers come straight from here
- * (DNS-031), so a change is in the next one.
+ * proportion to the slice or Service that changed, whatever else there is, and leaves none for the next
+ * question. Answers come straight from here (DNS-031), so a change is in the next one.
  *
- * Invariant: `#slicesOf` and `#byAddress` say of the slices exactly what `#slices` says, and `#byClusterIp`
- * of the Services what `#services` says; `#endpoints` has only what the slices give.
+ * Invariant: `#sets` and `#byAddress` say of the slices exactly what `#slices` says, and `#byClusterIp` of
+ * the Services what `#services` says.
  */
 export class DnsIndex {
   readonly #namespaces = new Set<string>();
   readonly #services = new Map<ObjectKey, ServiceView>();
-  readonly #slices = new Map<ObjectKey, SliceView>();
-  readonly #slicesOf = new Map<ObjectKey, Map<ObjectKey, SliceView>>();
-  /** Made at the first question for a Service and dropped at its next change: bursts cost nothing. */
-  readonly #endpoints = new Map<ObjectKey, EndpointsView>();
+  readonly #slices = new Map<ObjectKey, Slice>();
+  readonly #sets = new Map<ObjectKey, EndpointSet>();
   readonly #byClusterIp = new Map<IpAddress, readonly ServiceView[]>();
-  readonly #byAddress = new Map<IpAddress, readonly SliceView[]>();
+  readonly #byAddress = new Map<IpAddress, readonly Member[]>();
+  readonly #pods = new Map<ObjectKey, PodView>();
+  readonly #podsAt = new Map<string, readonly PodView[]>();
+  readonly #options: IndexOptions;
   #changes = 0;
 
-  /** How many changes were taken in: a step of the zone's serial number each. */
+  constructor(options: IndexOptions = {}) {
+    this.#options = options;
+  }
+
+  /**
+   * The index's generation: how many changes of what it answers were taken in, a step of the zone's serial
+   * number each. As long as it is the same, so is every answer, but for the order of addresses.
+   */
   get changes(): number {
     return this.#changes;
   }
 
   setNamespace(name: string, exists: boolean): void {
+    if (exists === this.#namespaces.has(name)) return;
     if (exists) this.#namespaces.add(name);
     else this.#namespaces.delete(name);
-    this.#changes += 1;
+    this.#changed({ kind: "namespace", name });
   }
 
   /** `view` undefined: the Service is gone. */
   setService(key: ObjectKey, view: ServiceView | undefined): void {
     const before = this.#services.get(key);
+    if (before === undefined ? view === undefined : view && isSameService(before, view)) return;
     if (before !== undefined) {
       for (const address of allOf(before.clusterIps)) drop(this.#byClusterIp, address, before);
     }
@@ -45,45 +80,77 @@ export class DnsIndex {
       this.#services.set(key, view);
       for (const address of allOf(view.clusterIps)) add(this.#byClusterIp, address, view);
     }
-    this.#changes += 1;
+    this.#changed({ kind: "service", key });
+    for (const side of [before, view]) {
+      for (const address of side === undefined ? [] : allOf(side.clusterIps)) {
+        this.#options.onDirty?.({ kind: "address", address });
+      }
+    }
   }
 
   /** `key` is the slice's; `view` undefined: the slice is gone, or belongs to no Service. */
   setSlice(key: ObjectKey, view: SliceView | undefined): void {
     const before = this.#slices.get(key);
-    if (before !== undefined) this.#removeSlice(key, before);
+    if (before !== undefined && before.service !== view?.service) {
+      this.#merge(key, before, { service: before.service, ports: [], endpoints: [] });
+      this.#slices.delete(key);
+    }
+    if (view === undefined) return;
+    this.#merge(key, before?.service === view.service ? before : undefined, view);
+  }
+
+  /** `view` undefined: the Pod is gone, or has ended. */
+  setPod(key: ObjectKey, view: PodView | undefined): void {
+    const before = this.#pods.get(key);
+    if (before?.addresses.join() === view?.addresses.join()) return;
+    if (before === undefined) {
+      if (view !== undefined) this.#pods.set(key, view);
+    } else {
+      for (const address of before.addresses) {
+        drop(this.#podsAt, podKey(before.namespace, address), before);
+      }
+      this.#pods.delete(key);
+    }
     if (view !== undefined) {
-      this.#slices.set(key, view);
-      const siblings = this.#slicesOf.get(view.service) ?? new Map<ObjectKey, SliceView>();
-      this.#slicesOf.set(view.service, siblings.set(key, view));
-      this.#endpoints.delete(view.service);
-      for (const { address } of view.endpoints) add(this.#byAddress, address, view);
+      this.#pods.set(key, view);
+      for (const address of view.addresses)
+        add(this.#podsAt, podKey(view.namespace, address), view);
     }
     this.#changes += 1;
+    for (const address of [...(before?.addresses ?? []), ...(view?.addresses ?? [])]) {
+      this.#options.onDirty?.({ kind: "address", address });
+    }
   }
 
   hasNamespace(name: string): boolean {
     return this.#namespaces.has(name);
   }
 
+  hasPod(namespace: string, address: IpAddress): boolean {
+    return this.#podsAt.has(podKey(namespace, address));
+  }
+
   service(key: ObjectKey): ServiceView | undefined {
-    return this.#services.get(key);
+    return this.#isExposed(key) ? this.#services.get(key) : undefined;
+  }
+
+  /** Every Service that is answered for, in no order. */
+  *services(): Iterable<ServiceView> {
+    for (const view of this.#services.values()) if (this.#isExposed(view.key)) yield view;
+  }
+
+  namespaces(): Iterable<string> {
+    return this.#namespaces;
   }
 
   /** The ready endpoints of a Service; none when it has no slices. */
-  endpoints(service: ObjectKey): EndpointsView {
-    const known = this.#endpoints.get(service);
-    if (known !== undefined) return known;
-    const slices = this.#slicesOf.get(service);
-    if (slices === undefined) return NO_ENDPOINTS;
-    const view = endpointsView(slices.values());
-    this.#endpoints.set(service, view);
-    return view;
+  endpoints(service: ObjectKey): EndpointSet {
+    return this.#sets.get(service) ?? NO_ENDPOINTS;
   }
 
   /** The Service that has this cluster IP. */
   serviceAt(clusterIp: IpAddress): ServiceView | undefined {
-    return this.#byClusterIp.get(clusterIp)?.[0];
+    return this.#byClusterIp.get(clusterIp)?.find(({ key }) => this.#isExposed(key));
   }
 
   /** Services with this address among their ready endpoints, and the endpoint's label in each. */
@@ -91,26 +158,73 @@ export class DnsIndex {
     address: IpAddress,
   ): readonly { readonly service: ObjectKey; readonly name: string }[] {
     const found = new Map<ObjectKey, { service: ObjectKey; name: string }>();
-    for (const { service, endpoints } of this.#byAddress.get(address) ?? []) {
-      if (!this.#services.has(service)) continue;
-      const name = endpoints.find((endpoint) => endpoint.address === address)?.name;
+    for (const { service, name } of this.#byAddress.get(address) ?? []) {
       // One name a Service is enough, although two slices may hold the address for a moment (DNS-010).
-      if (name !== undefined && !found.has(service)) found.set(service, { service, name });
+      if (this.service(service) !== undefined && !found.has(service)) {
+        found.set(service, { service, name });
+      }
     }
     return [...found.values()];
   }
 
-  #removeSlice(key: ObjectKey, slice: SliceView): void {
-    this.#slices.delete(key);
-    this.#endpoints.delete(slice.service);
-    const siblings = this.#slicesOf.get(slice.service);
-    siblings?.delete(key);
-    if (siblings?.size === 0) this.#slicesOf.delete(slice.service);
-    for (const { address } of slice.endpoints) drop(this.#byAddress, address, slice);
+  #isExposed(service: ObjectKey): boolean {
+    if (this.#options.onlyKnownNamespaces !== true) return true;
+    return this.#namespaces.has(refOf(service).namespace ?? "");
+  }
+
+  /** Makes the slice's part of its Service's endpoints equal to `view`, at the cost of what differs. */
+  #merge(key: ObjectKey, before: Slice | undefined, view: SliceView): void {
+    const { service } = view;
+    const set = this.#sets.get(service) ?? new EndpointSet();
+    this.#sets.set(service, set);
+    const ports = view.endpoints.length === 0 ? NO_PORTS : set.holdPorts(view.ports);
+    const dirty: IpAddress[] = [];
+    const removed = (member: Member): void => {
+      set.remove(member);
+      drop(this.#byAddress, member.address, member);
+      dirty.push(member.address);
+    };
+    const left = new Map<string, Member>();
+    for (const member of before?.members ?? []) {
+      // A slice that lists an address twice keeps one of the two members to compare with.
+      const twin = left.get(member.address);
+      if (twin !== undefined) removed(twin);
+      left.set(member.address, member);
+    }
+    const members = view.endpoints.map(({ name, address }) => {
+      const kept = left.get(address);
+      if (kept?.name === name && kept.ports === ports) {
+        left.delete(address);
+        return kept;
+      }
+      const member = { service, name, address, ports };
+      set.add(member);
+      add(this.#byAddress, address, member);
+      dirty.push(address);
+      return member;
+    });
+    for (const member of left.values()) removed(member);
+    if (before !== undefined && before.members.length > 0) set.releasePorts(before.ports);
+    this.#slices.set(key, { service, ports, members });
+    if (set.size === 0) this.#sets.delete(service);
+    if (dirty.length === 0) return;
+    this.#changed({ kind: "service", key: service });
+    if (this.#options.onDirty === undefined) return;
+    for (const address of dirty) this.#options.onDirty({ kind: "address", address });
+  }
+
+  #changed(dirty: Dirty): void {
+    this.#changes += 1;
+    this.#options.onDirty?.(dirty);
   }
 }
 
-const NO_ENDPOINTS: EndpointsView = endpointsView([]);
+const NO_ENDPOINTS = new EndpointSet();
+const NO_PORTS: readonly PortView[] = [];
+
+function podKey(namespace: string, address: IpAddress): string {
+  return `${namespace}/${address}`;
+}
 
 function add<K, V>(map: Map<K, readonly V[]>, key: K, value: V): void {
   const values = map.get(key);

@@ -1,6 +1,6 @@
 import { ipToBytes } from "../../net/address.ts";
 import type { DomainName } from "./domain-name.ts";
-import { CLASS_IN, TYPE, typeOf } from "./message.ts";
+import { CLASS_IN, PADDING_OPTION, TYPE, typeOf } from "./message.ts";
 import type { Message, RecordData, ResourceRecord } from "./message.ts";
 
 const OPT_BYTES = 11;
@@ -28,7 +28,7 @@ export function encodeMessage(message: Message, maxBytes: number): Uint8Array {
   isTruncated ||= authority < message.authority.length;
   let additional = isTruncated ? 0 : writeSection(writer, message.additional, limit);
   if (message.edns !== undefined) {
-    writeOpt(writer, message);
+    writeOpt(writer, message, maxBytes);
     additional += 1;
   }
   writer.patchUint16(2, flagsOf(message, isTruncated));
@@ -106,13 +106,24 @@ function writeData(writer: MessageWriter, data: RecordData): void {
   }
 }
 
-function writeOpt(writer: MessageWriter, message: Message): void {
+function writeOpt(writer: MessageWriter, message: Message, maxBytes: number): void {
   writer.raw(Uint8Array.of(0));
   writer.uint16(TYPE.OPT);
   writer.uint16(message.edns?.udpBytes ?? 0);
   writer.raw(Uint8Array.of((message.rcode >> 4) & 0xff, message.edns?.version ?? 0));
   writer.uint16(message.edns?.dnssecOk === true ? 0x8000 : 0);
-  writer.uint16(0);
+  const block = message.edns?.padToBytes;
+  if (block === undefined || writer.length + 6 > maxBytes) {
+    writer.uint16(0);
+    return;
+  }
+  // Two bytes of the options' length, and four of the option's head.
+  const bare = writer.length + 6;
+  const padding = Math.min(Math.ceil(bare / block) * block, maxBytes) - bare;
+  writer.uint16(4 + padding);
+  writer.uint16(PADDING_OPTION);
+  writer.uint16(padding);
+  writer.raw(new Uint8Array(padding));
 }
 
 function flagsOf(message: Message, isTruncated: boolean): number {

@@ -30,6 +30,9 @@ export const RCODE = {
 
 export const CLASS_IN = 1;
 
+/** EDNS option that fills a message up (RFC 7830). */
+export const PADDING_OPTION = 12;
+
 /** What both sides may take without fragments on any sane path (DNS flag day 2020). */
 export const EDNS_UDP_BYTES = 1232;
 /** What a client that says nothing takes over UDP (RFC 1035 section 2.3.4). */
@@ -87,6 +90,10 @@ export interface Edns {
   readonly udpBytes: number;
   readonly dnssecOk: boolean;
   readonly version: number;
+  /** Whether the sender hides its message's length (RFC 7830). */
+  readonly isPadded?: boolean;
+  /** When writing: the message's length is made a multiple of this. */
+  readonly padToBytes?: number;
 }
 
 export interface Message {

@@ -1,7 +1,8 @@
 import { ipFamilyOf } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import type { Cidr } from "../../net/cidr.ts";
-import type { NameRules, PortTarget } from "./cluster-name.ts";
+import { windowOf } from "./cluster-name.ts";
+import type { NameRules, PortTarget, PortTargets, Window } from "./cluster-name.ts";
 import type { DnsIndex } from "./dns-index.ts";
 import type { DomainName } from "./domain-name.ts";
 import { RCODE, TYPE } from "./message.ts";
@@ -10,10 +11,25 @@ import { allOf } from "./views.ts";
 import type { Addresses } from "./views.ts";
 
 export interface ZoneOptions extends NameRules {
-  /** Folded, e.g. `["cluster", "local"]`. */
-  readonly clusterDomain: DomainName;
-  /** Ranges of Services and Pods: their reverse names are the cluster's. */
-  readonly reverseCidrs: readonly Cidr[];
+  /** Folded, e.g. `["cluster", "local"]`; all have the same names below them. PTR records give the first. */
+  readonly zones: readonly DomainName[];
+  /** Zones below in-addr.arpa and ip6.arpa, or these two, folded. */
+  readonly reverseZones: readonly DomainName[];
+  /**
+   * Names in these zones that do not exist are somebody else's to answer (CoreDNS `fallthrough`); the empty
+   * name stands for all. With CoreDNS's usual configuration these are the reverse zones (DNS-030).
+   */
+  readonly fallthrough: readonly DomainName[];
+  /**
+   * Ranges of Services and Pods, when they are known: of the reverse zones, only their names wait for the
+   * first sync.
+   */
+  readonly reverseCidrs: readonly Cidr[] | undefined;
+  /**
+   * Whether search lists are gone through here instead of in the client (`ndots:5`), and the domains that
+   * Pods inherit from their host.
+   */
+  readonly autopath: { readonly search: readonly DomainName[] } | undefined;
   /** Of every record; also how long a negative answer may be kept. CoreDNS's default is 5 (DNS-022). */
   readonly ttlSeconds: number;
   /** Serial number of the zone before the index's first change. */
@@ -83,24 +99,31 @@ export function addressRecords(
 ): readonly ResourceRecord[] {
   if (asked.type !== TYPE.A && asked.type !== TYPE.AAAA) return [];
   const matching = addresses[asked.type === TYPE.A ? "IPv4" : "IPv6"];
-  return rotated(matching, asked).map((address) => addressRecord(asked, name, address));
+  return windowOf(matching, turnOf(asked)).map((address) => addressRecord(asked, name, address));
 }
 
-/** SRV records of a Service's name or one below it, and the addresses of their targets beside them. */
+/**
+ * SRV records of a Service's name or one below it, and the addresses of their targets beside them.
+ * @returns undefined when there are none.
+ */
 export function serviceRecords(
   asked: Asked,
   name: DomainName,
   zone: DomainName,
-  ports: readonly PortTarget[],
-): Answer {
+  portsOf: (window: Window) => PortTargets,
+): Answer | undefined {
+  // At least a hundred are counted, whatever fits: more do not change the weight.
+  const { rotation, maxRecords } = asked;
+  const { targets, total } = portsOf({ rotation, max: Math.max(100, maxRecords) });
+  if (targets.length === 0) return undefined;
+  const ports = targets.slice(0, maxRecords);
   // Targets repeat the question's letters, small or capital, as CoreDNS does for the zone.
   const serviceName = name.slice(name.length - zone.length - 3);
   const nameOf = ({ endpoint }: PortTarget): DomainName =>
     endpoint === undefined ? serviceName : [endpoint, ...serviceName];
   // How to weigh them is not specified (DNS-026): all share 100, as in CoreDNS.
-  const weight = Math.max(1, Math.floor(100 / ports.length));
-  const order = rotated(ports, asked);
-  const answers = order.map((target) =>
+  const weight = Math.max(1, Math.floor(100 / total));
+  const answers = ports.map((target) =>
     recordOf(asked, name, {
       kind: "SRV",
       priority: 0,
@@ -109,7 +132,7 @@ export function serviceRecords(
       target: nameOf(target),
     }),
   );
-  const hosts = new Map(order.map((target) => [target.endpoint, target]));
+  const hosts = new Map(ports.map((target) => [target.endpoint, target]));
   const additional = [...hosts.values()].flatMap((target) => {
     const owner = nameOf(target);
     return allOf(target.addresses).map((address) => addressRecord(asked, owner, address));
@@ -148,13 +171,6 @@ function addressRecord(asked: Asked, name: DomainName, address: IpAddress): Reso
   return recordOf(asked, name, { kind, address });
 }
 
-/** From the one whose turn it is on, round to it again, as many as can be of use. */
-function rotated<T>(items: readonly T[], { rotation, maxRecords }: Asked): readonly T[] {
-  if (items.length < 2) return items;
-  const first = rotation % items.length;
-  const end = first + maxRecords;
-  return [
-    ...items.slice(first, end),
-    ...items.slice(0, Math.max(0, Math.min(first, end - items.length))),
-  ];
+function turnOf({ rotation, maxRecords }: Asked): Window {
+  return { rotation, max: maxRecords };
 }

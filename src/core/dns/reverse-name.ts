@@ -26,3 +26,11 @@ export function parseReverseName(name: DomainName): IpAddress | undefined {
   }
   return undefined;
 }
+
+/** Whether a name below in-addr.arpa or ip6.arpa, folded, stands for a range of addresses: only digits of it. */
+export function isPartOfAddress(name: DomainName): boolean {
+  const labels = name.slice(0, -2);
+  return name.at(-2) === "ip6"
+    ? labels.length < 32 && labels.every((label) => /^[0-9a-f]$/.test(label))
+    : labels.length < 4 && labels.every((label) => /^(0|[1-9][0-9]{0,2})$/.test(label));
+}

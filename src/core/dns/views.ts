@@ -1,6 +1,7 @@
 import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
 import { objectKey } from "../../api/machinery/object-key.ts";
 import type { ObjectKey } from "../../api/machinery/object-key.ts";
+import type { Pod } from "../../api/v1/pod.ts";
 import type { Service } from "../../api/v1/service.ts";
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import type { IpAddress, IpFamily } from "../../net/address.ts";
@@ -43,6 +44,14 @@ interface EndpointView {
   readonly address: IpAddress;
 }
 
+/** What DNS needs to know of a Pod when Pods' names are verified (DNS-027). */
+export interface PodView {
+  readonly namespace: string;
+  readonly addresses: readonly IpAddress[];
+}
+
+type Endpoint = NonNullable<EndpointSlice["endpoints"]>[number];
+
 export function serviceView(service: Service): ServiceView {
   const { spec } = service;
   const key = objectKey(service.metadata);
@@ -59,8 +68,28 @@ export function serviceView(service: Service): ServiceView {
   return { key, kind: "clusterIP", clusterIps, ports, target: undefined };
 }
 
-/** @returns undefined for a slice that belongs to no Service. */
-export function sliceView(slice: EndpointSlice): SliceView | undefined {
+/** Whether both give the same answers. */
+export function isSameService(a: ServiceView, b: ServiceView): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** @returns undefined for a Pod that has ended or is ending, or has no address. */
+export function podView(pod: Pick<Pod, "metadata" | "status">): PodView | undefined {
+  const { metadata, status } = pod;
+  const phase = status?.phase;
+  const hasEnded = phase === "Succeeded" || phase === "Failed" || phase === "Unknown";
+  if (hasEnded || metadata.deletionTimestamp !== undefined) return undefined;
+  const ips = [status?.podIP, ...(status?.podIPs ?? []).map(({ ip }) => ip)];
+  const addresses = [...new Set(addressesOf(ips.filter((ip) => ip !== undefined)))];
+  return addresses.length === 0 ? undefined : { namespace: metadata.namespace ?? "", addresses };
+}
+
+/**
+ * @param usesPodNames whether an endpoint without hostname is named for its Pod instead of its address
+ * (CoreDNS `endpoint_pod_names`).
+ * @returns undefined for a slice that belongs to no Service.
+ */
+export function sliceView(slice: EndpointSlice, usesPodNames = false): SliceView | undefined {
   const name = slice.metadata.labels?.["kubernetes.io/service-name"];
   if (name === undefined || name === "") return undefined;
   const ready = (slice.endpoints ?? []).filter((endpoint) => endpoint.conditions?.ready !== false);
@@ -69,47 +98,11 @@ export function sliceView(slice: EndpointSlice): SliceView | undefined {
     ports: (slice.ports ?? []).map(portView),
     endpoints: ready.flatMap((endpoint) =>
       addressesOf(endpoint.addresses).map((address) => ({
-        name: labelOf(endpoint.hostname, address),
+        name: labelOf(endpoint, address, usesPodNames),
         address,
       })),
     ),
   };
-}
-
-/** All ready endpoints of one Service, from all its slices. */
-export interface EndpointsView {
-  /** Each address once, although a Pod may be in two slices while they are rewritten. */
-  readonly addresses: Addresses;
-  /** Endpoints by their label; several may share a hostname (DNS-009). */
-  readonly byName: ReadonlyMap<string, NamedEndpoint>;
-}
-
-interface NamedEndpoint {
-  readonly name: string;
-  readonly addresses: Addresses;
-  readonly ports: readonly PortView[];
-}
-
-export function endpointsView(slices: Iterable<SliceView>): EndpointsView {
-  const addresses = new Set<IpAddress>();
-  const byName = new Map<string, NamedEndpoint>();
-  for (const { endpoints, ports } of slices) {
-    for (const { name, address } of endpoints) {
-      addresses.add(address);
-      const known = byName.get(name);
-      byName.set(
-        name,
-        known === undefined
-          ? { name, addresses: byFamily([address]), ports }
-          : {
-              name,
-              addresses: withAddress(known.addresses, address),
-              ports: unionOfPorts(known.ports, ports),
-            },
-      );
-    }
-  }
-  return { addresses: byFamily([...addresses]), byName };
 }
 
 export function byFamily(addresses: readonly IpAddress[]): Addresses {
@@ -121,22 +114,6 @@ export function byFamily(addresses: readonly IpAddress[]): Addresses {
 
 export function allOf({ IPv4, IPv6 }: Addresses): readonly IpAddress[] {
   return IPv6.length === 0 ? IPv4 : [...IPv4, ...IPv6];
-}
-
-function withAddress(addresses: Addresses, address: IpAddress): Addresses {
-  return byFamily([...new Set([...allOf(addresses), address])]);
-}
-
-function unionOfPorts(a: readonly PortView[], b: readonly PortView[]): readonly PortView[] {
-  if (a === b) return a;
-  const added = b.filter(
-    (port) =>
-      !a.some(
-        (known) =>
-          known.name === port.name && known.protocol === port.protocol && known.port === port.port,
-      ),
-  );
-  return added.length === 0 ? a : [...a, ...added];
 }
 
 function portView(port: {
@@ -157,8 +134,12 @@ function targetOf(externalName: string): DomainName | undefined {
   return target === undefined || target.length === 0 ? undefined : target;
 }
 
-function labelOf(hostname: string | undefined, address: IpAddress): string {
-  return hostname === undefined || hostname === "" ? dashed(address) : hostname.toLowerCase();
+function labelOf(endpoint: Endpoint, address: IpAddress, usesPodNames: boolean): string {
+  const { hostname, targetRef } = endpoint;
+  if (hostname !== undefined && hostname !== "") return hostname.toLowerCase();
+  const pod = usesPodNames ? (targetRef?.name ?? "") : "";
+  // A Pod's name may be longer than a label, and have dots in it.
+  return pod !== "" && pod.length <= 63 && !pod.includes(".") ? pod : dashed(address);
 }
 
 /** A label may not end in a dash, as `fd00::` would: it gets the zero that it stands for (DNS-008). */

@@ -1,0 +1,108 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { a, silent, startUpstream } from "../../test/dns/fake-upstream.ts";
+import { indexOf, service, zoneOptions } from "../../test/dns/zone.ts";
+import type { Query } from "../core/dns/decode.ts";
+import { parseDomainName } from "../core/dns/domain-name.ts";
+import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "../core/dns/message.ts";
+import type { Message } from "../core/dns/message.ts";
+import { formatRecord } from "../core/dns/zone-text.ts";
+import { startForwarder } from "./forwarder.ts";
+import { answerInBlock } from "./server-block.ts";
+import type { Step } from "./server-block.ts";
+
+const web = service("web", { clusterIP: "10.96.0.10", clusterIPs: ["10.96.0.10"] });
+const index = indexOf([web], []);
+
+function query(name: string, type: keyof typeof TYPE): Query {
+  return {
+    id: 1,
+    question: { name: parseDomainName(name) ?? [], type: TYPE[type], class: CLASS_IN },
+    recursionDesired: true,
+    authenticData: false,
+    checkingDisabled: false,
+    edns: undefined,
+  };
+}
+
+/** What a block with autopath answers to A and AAAA, when its upstream answers as the script says. */
+async function asked(
+  name: string,
+  script: (name: string, type: number) => Partial<Message>,
+): Promise<{ readonly steps: readonly Step[]; readonly questions: readonly string[] }> {
+  await using upstream = await startUpstream(({ question }) =>
+    script(question?.name.join(".") ?? "", question?.type ?? 0),
+  );
+  await using forwarder = startForwarder({
+    upstreams: () => Promise.resolve([upstream]),
+    log: silent,
+    nowMs: () => 0,
+  });
+  const block = {
+    zones: [[]],
+    cluster: {
+      index: () => index,
+      zone: { ...zoneOptions, autopath: { search: [["corp", "example"]] } },
+    },
+    forwards: [{ from: [], except: [], forwarder }],
+  };
+  const steps: Step[] = [];
+  for (const type of ["A", "AAAA"] as const) {
+    steps.push(await answerInBlock(block, query(name, type), 0, TCP_BYTES));
+  }
+  const questions = upstream.queries.map(
+    ({ query: sent }) => `${sent.question?.name.join(".") ?? ""} ${String(sent.question?.type)}`,
+  );
+  return { steps, questions };
+}
+
+const texts = (step: Step): readonly string[] => [
+  String(step.rcode),
+  ...(step.answers ?? []).map(formatRecord),
+];
+
+describe("answerInBlock() with autopath", () => {
+  const name = "www.example.com.default.svc.cluster.local";
+  const cname = `${name}. 5 IN CNAME www.example.com.`;
+  const missing = { rcode: RCODE.NXDOMAIN };
+
+  it("goes through the rest of the search list itself, and answers behind a CNAME", async () => {
+    const { steps, questions } = await asked(name, (sent, type) =>
+      sent !== "www.example.com"
+        ? missing
+        : { answers: type === TYPE.A ? [a("www.example.com", "192.0.2.1")] : [] },
+    );
+    assert.deepEqual(steps.map(texts), [
+      ["0", cname, "www.example.com. 60 IN A 192.0.2.1"],
+      ["0", cname],
+    ]);
+    assert.deepEqual(questions.slice(0, 3), [
+      "www.example.com.corp.example 1",
+      "www.example.com.corp.example 28",
+      "www.example.com 1",
+    ]);
+  });
+
+  it("A and AAAA agree on the target although a server denies a name without AAAA", async () => {
+    const { steps } = await asked(name, (sent, type) =>
+      sent === "www.example.com" && type === TYPE.A
+        ? { answers: [a("www.example.com", "192.0.2.1")] }
+        : missing,
+    );
+    assert.deepEqual(steps.map(texts), [
+      ["0", cname, "www.example.com. 60 IN A 192.0.2.1"],
+      ["0", cname],
+    ]);
+  });
+
+  it("is NXDOMAIN with the cluster's SOA when nothing in the list exists, SERVFAIL when that is not known", async () => {
+    const none = await asked(name, () => missing);
+    assert.deepEqual(none.steps.map(texts), [["3"], ["3"]]);
+    assert.deepEqual(
+      none.steps.map((step) => step.authority?.map(({ data }) => data.kind)),
+      [["SOA"], ["SOA"]],
+    );
+    const unknown = await asked(name, () => ({ rcode: RCODE.SERVFAIL }));
+    assert.deepEqual(unknown.steps.map(texts), [["2"], ["2"]]);
+  });
+});

@@ -1,0 +1,155 @@
+import { answer, zoneOf } from "../core/dns/answer.ts";
+import type { Decision } from "../core/dns/answer.ts";
+import type { Query } from "../core/dns/decode.ts";
+import type { DnsIndex } from "../core/dns/dns-index.ts";
+import { foldName, isWithin } from "../core/dns/domain-name.ts";
+import type { DomainName } from "../core/dns/domain-name.ts";
+import { RCODE, TYPE } from "../core/dns/message.ts";
+import type { ResourceRecord } from "../core/dns/message.ts";
+import type { ZoneOptions } from "../core/dns/records.ts";
+import type { Reply } from "../core/dns/reply.ts";
+import type { Forwarded, Forwarder } from "./forwarder.ts";
+
+/** How one group of zones is answered: what stands between braces in a Corefile. */
+export interface ServerBlock {
+  /** Folded; the empty name serves all. */
+  readonly zones: readonly DomainName[];
+  readonly cluster: ClusterNames | undefined;
+  /** The one whose `from` is the longest is asked. */
+  readonly forwards: readonly ForwardRule[];
+}
+
+/** Where the names of the cluster come from. */
+export interface ClusterNames {
+  /** Undefined as long as the cluster is not known. */
+  readonly index: () => DnsIndex | undefined;
+  readonly zone: ZoneOptions;
+}
+
+export interface ForwardRule {
+  /** Folded. */
+  readonly from: DomainName;
+  /** Zones below `from` that are not forwarded, folded. */
+  readonly except: readonly DomainName[];
+  readonly forwarder: Forwarder;
+}
+
+/** A reply, and which of CoreDNS's plugins would have made it. */
+export interface Step extends Reply {
+  readonly by: AnsweredBy;
+}
+
+export type AnsweredBy = "kubernetes" | "forward" | "";
+
+/**
+ * Answers a question in its server block: from the cluster's names at once, all other names when others have
+ * answered.
+ *
+ * @param rotation which of several addresses comes first.
+ * @param maxBytes what the answer's message may have.
+ */
+export function answerInBlock(
+  block: ServerBlock,
+  query: Query,
+  rotation: number,
+  maxBytes: number,
+): Step | Promise<Step> {
+  const { question } = query;
+  if (block.cluster === undefined) return resolveElsewhere(block, query, question.name);
+  const { index, zone } = block.cluster;
+  const decision = answer(question, index(), zone, rotation, maxBytes);
+  switch (decision.kind) {
+    case "answer":
+      return { ...decision, by: "kubernetes" };
+    case "servfail":
+      return { rcode: RCODE.SERVFAIL, by: "kubernetes" };
+    case "forward":
+      return resolveElsewhere(block, query, question.name);
+    case "chase":
+      return behindAliases(decision.answers, resolveElsewhere(block, query, decision.target));
+    case "search":
+      return searchElsewhere(block, query, decision, zone.ttlSeconds);
+  }
+}
+
+/** Has others answer for a name that is not the cluster's. */
+async function resolveElsewhere(
+  block: ServerBlock,
+  query: Query,
+  name: DomainName,
+  type = query.question.type,
+): Promise<Step> {
+  const folded = foldName(name);
+  const from = zoneOf(
+    folded,
+    block.forwards.map((rule) => rule.from),
+  );
+  const rule = block.forwards.find((candidate) => candidate.from === from);
+  if (rule === undefined || rule.except.some((zone) => isWithin(folded, zone))) {
+    return { rcode: RCODE.REFUSED, by: "" };
+  }
+  const forwarded = await rule.forwarder.resolve({
+    name,
+    type,
+    class: query.question.class,
+    dnssecOk: query.edns?.dnssecOk ?? false,
+    authenticData: query.authenticData,
+    checkingDisabled: query.checkingDisabled,
+  });
+  return { ...replyOf(forwarded), by: "forward" };
+}
+
+function replyOf(forwarded: Forwarded): Reply {
+  if (forwarded.kind === "failed") return { rcode: forwarded.rcode };
+  const { rcode, authenticData, answers, authority, additional } = forwarded.message;
+  return { rcode, authenticData, answers, authority, additional };
+}
+
+/**
+ * Our CNAMEs stay in the answer whatever becomes of their target, whose code is the answer's (RFC 6604): a
+ * client can tell a name that points to nothing from one that has no address.
+ */
+async function behindAliases(
+  cnames: readonly ResourceRecord[],
+  target: Promise<Step>,
+): Promise<Step> {
+  const reply = await target;
+  // What we say ourselves is not signed, so the whole is not either.
+  return {
+    ...reply,
+    by: "kubernetes",
+    authoritative: true,
+    authenticData: false,
+    answers: [...cnames, ...(reply.answers ?? [])],
+  };
+}
+
+/**
+ * The first candidate that exists, behind a CNAME. Whether one exists is the same for A and AAAA: some servers
+ * deny a name that only has addresses of the other family, so that NXDOMAIN counts only when it is for both.
+ */
+async function searchElsewhere(
+  block: ServerBlock,
+  query: Query,
+  search: Extract<Decision, { kind: "search" }>,
+  ttlSeconds: number,
+): Promise<Step> {
+  const { name, type } = query.question;
+  const otherType = type === TYPE.A ? TYPE.AAAA : TYPE.A;
+  for (const target of search.candidates) {
+    const reply = await resolveElsewhere(block, query, target);
+    // Nobody is there to be asked for this one: it is not in the search list either.
+    if (reply.rcode === RCODE.REFUSED && reply.by === "") continue;
+    if (reply.rcode !== RCODE.NOERROR && reply.rcode !== RCODE.NXDOMAIN) {
+      return { rcode: RCODE.SERVFAIL, by: "forward" };
+    }
+    const isDenied = reply.rcode === RCODE.NXDOMAIN;
+    const exists =
+      !isDenied ||
+      (await resolveElsewhere(block, query, target, otherType)).rcode === RCODE.NOERROR;
+    if (!exists) continue;
+    const cname: ResourceRecord = { name, ttlSeconds, data: { kind: "CNAME", target } };
+    return behindAliases([cname], Promise.resolve({ ...reply, rcode: RCODE.NOERROR }));
+  }
+  return { ...search.otherwise, by: "kubernetes" };
+}
