@@ -15,7 +15,7 @@ import type { ReconcileResult } from "../client/reconcile.ts";
 import { isManagedEndpoints, planEndpoints } from "../core/endpoints/endpoints.ts";
 import type { EndpointsPlan } from "../core/endpoints/endpoints.ts";
 import { hasManagedEndpoints } from "../core/endpoints/selection.ts";
-import { planTriggerTime } from "../core/endpoints/trigger-time.ts";
+import { planTriggerTime, triggersByEndpoints } from "../core/endpoints/trigger-time.ts";
 import type { TriggerState } from "../core/endpoints/trigger-time.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -63,7 +63,8 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
     }
     if (!hasManagedEndpoints(service)) return { kind: "done" };
     const selected = servicePods.podsOf(service);
-    const { state, triggerTime } = planTriggerTime(service, selected, triggers.get(key));
+    const last = triggers.get(key) ?? triggersByEndpoints(service, selected, existing);
+    const { state, triggerTime } = planTriggerTime(service, selected, last);
     await carryOut(
       service,
       planEndpoints({ service, pods: selected, existing, triggerTime }),

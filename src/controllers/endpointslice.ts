@@ -15,17 +15,21 @@ import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
 import { hasManagedEndpoints } from "../core/endpoints/selection.ts";
 import { ZONE_LABEL } from "../core/endpoints/slice-endpoint.ts";
-import { isManagedSlice, SERVICE_NAME_LABEL } from "../core/endpoints/slice-metadata.ts";
-import { planSlices } from "../core/endpoints/slices.ts";
+import { isManagedSlice } from "../core/endpoints/slice-metadata.ts";
+import { hintedZonesOf, planSlices } from "../core/endpoints/slices.ts";
 import type { SlicePlan } from "../core/endpoints/slices.ts";
-import { planTriggerTime } from "../core/endpoints/trigger-time.ts";
+import { topologyNews, wantsTopology } from "../core/endpoints/topology.ts";
+import { planTriggerTime, triggersBySlices } from "../core/endpoints/trigger-time.ts";
 import type { TriggerState } from "../core/endpoints/trigger-time.ts";
+import { isSameCapacity, zoneCapacityOf } from "../core/endpoints/zone-capacity.ts";
+import type { ZoneCapacity } from "../core/endpoints/zone-capacity.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
-import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
+import { OWN_WRITE_TTL_MS } from "./own-writes.ts";
 import { isServiceGone } from "./service-gone.ts";
 import { ServicePods } from "./service-pods.ts";
+import { SliceWriter } from "./slice-writer.ts";
 
 export interface EndpointSliceControllerDeps {
   readonly client: Pick<ApiClient, "get" | "create" | "update" | "delete">;
@@ -39,9 +43,12 @@ export interface EndpointSliceControllerDeps {
 export interface EndpointSliceControllerOptions {
   /** 1 to 1000, default 100 (EPS-040). */
   readonly maxEndpointsPerSlice?: number | undefined;
+  /** Pod changes are gathered for so long before they are written; default 0, not at all (EPS-052). */
+  readonly podBatchMs?: number | undefined;
 }
 
-const BY_SERVICE = "service-name";
+const WITH_TOPOLOGY = "topology-mode";
+const OFF = { kind: "off" } as const;
 /** Services worked on at once: each waits for the API most of the time. */
 const CONCURRENCY = 8;
 /** A Pod on a Node that is not there: the Node's arrival brings the Service back anyway (EPS-028). */
@@ -61,35 +68,42 @@ export function startEndpointSliceController(
   const nodes = informers.of(nodeKind);
   const slices = informers.of(endpointSliceKind);
   const servicePods = new ServicePods(services, pods);
-  slices.addIndex(BY_SERVICE, (slice) => serviceKeyOf(slice) ?? []);
-  const own = new OwnWrites(slices, (slice) => serviceKeyOf(slice)?.[0]);
+  services.addIndex(WITH_TOPOLOGY, (service) => (wantsTopology(service) ? [""] : []));
+  const writer = new SliceWriter(client, slices, isManagedSlice);
   const triggers = new Map<ObjectKey, TriggerState>();
+  /** Of the Services that want hints by topology, or did when last looked at. */
+  const topologies = new Map<ObjectKey, SlicePlan["topology"]>();
+  let zoneCapacity: ZoneCapacity | undefined;
 
   const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
     for (const informer of [services, pods, nodes, slices]) await informer.synced(signal);
     const service = services.get(key);
-    const held = own.view(key, slices.byIndex(BY_SERVICE, key));
+    const held = writer.of(key);
     if (service === undefined) {
       triggers.delete(key);
-      return removeAll(key, held.filter(isManagedSlice), signal);
+      topologies.delete(key);
+      return removeAll(key, held, signal);
     }
     if (!hasManagedEndpoints(service)) return { kind: "done" };
 
     const selected = servicePods.podsOf(service);
-    const trigger = planTriggerTime(service, selected, triggers.get(key));
+    const last = triggers.get(key) ?? triggersBySlices(service, selected, held);
+    const trigger = planTriggerTime(service, selected, last);
     const plan = planSlices({
       service,
       pods: selected,
       nodeOf: (name) => nodes.get(objectKey({ name })),
       slices: held,
       maxEndpointsPerSlice: options.maxEndpointsPerSlice,
+      zoneCapacity: () => (zoneCapacity ??= zoneCapacityOf(nodes.list())),
       triggerTime: trigger.triggerTime,
     });
     await carryOut(service, plan, signal);
     // Only now: a write that failed is tried again with the same trigger.
     triggers.set(key, trigger.state);
+    noteTopology(service, plan, held);
     if (plan.missingNodes.length > 0) return { kind: "again", afterMs: MISSING_NODE_RETRY_MS };
-    return own.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
+    return writer.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
   };
 
   const carryOut = async (
@@ -98,11 +112,7 @@ export function startEndpointSliceController(
     signal: AbortSignal,
   ): Promise<void> => {
     try {
-      for (const slice of plan.update) await update(slice, signal);
-      for (const draft of plan.create) {
-        own.wrote(await client.create(endpointSliceKind, draft, { signal }));
-      }
-      for (const slice of plan.delete) await remove(slice, signal);
+      await writer.apply(plan, signal);
     } catch (error) {
       // The namespace is going, and its content with it (EPS-016).
       if (isNamespaceGone(error)) return;
@@ -119,26 +129,26 @@ export function startEndpointSliceController(
     });
   };
 
-  const update = async (slice: EndpointSlice, signal: AbortSignal): Promise<void> => {
-    try {
-      own.wrote(await client.update(endpointSliceKind, slice, { signal }));
-    } catch (error) {
-      // Somebody else wrote or deleted it: the cache will say what there is now.
-      if (hasReason(error, "Conflict", "NotFound")) own.forget(slice);
-      throw error;
+  /** TOPO-012, TOPO-013: tells the user once, when it changes. */
+  const noteTopology = (
+    service: Service,
+    { topology }: SlicePlan,
+    held: readonly EndpointSlice[],
+  ): void => {
+    const key = keyOf(service);
+    const last = topologies.get(key);
+    const isWanted = wantsTopology(service);
+    if (!isWanted && last === undefined) return;
+    for (const [family, now] of topology) {
+      // On the first look at a Service its slices tell.
+      const zones = last === undefined ? hintedZonesOf(held) : new Map<string, string>();
+      const before = last?.get(family) ?? (zones.size > 0 ? { kind: "hinted", zones } : OFF);
+      const news = topologyNews(family, before, now);
+      if (news === undefined) continue;
+      deps.events?.record(referenceTo(service), news.type, news.reason, news.message);
     }
-  };
-
-  const remove = async (slice: EndpointSlice, signal: AbortSignal): Promise<void> => {
-    const { uid } = slice.metadata;
-    const preconditions = uid === undefined ? {} : { uid };
-    try {
-      await client.delete(endpointSliceKind, slice.metadata, { preconditions, signal });
-    } catch (error) {
-      // Another one of this name is none of ours to delete.
-      if (!hasReason(error, "NotFound", "Conflict")) throw error;
-    }
-    own.deleted(slice);
+    if (isWanted) topologies.set(key, topology);
+    else topologies.delete(key);
   };
 
   /** Slices do not outlive their Service (EPS-003), nor its deletion while nobody looked. */
@@ -149,7 +159,7 @@ export function startEndpointSliceController(
   ): Promise<ReconcileResult> => {
     if (orphans.length === 0) return { kind: "done" };
     if (!(await isServiceGone(client, key, signal))) return { kind: "again", afterMs: 1_000 };
-    for (const slice of orphans) await remove(slice, signal);
+    await writer.apply({ create: [], update: [], delete: orphans }, signal);
     log.debug("slices deleted", { service: key, deleted: orphans.length });
     return { kind: "done" };
   };
@@ -176,7 +186,9 @@ export function startEndpointSliceController(
       reconciler.enqueue(key);
     }),
     pods.onChange((change) => {
-      enqueueAll(servicePods.servicesChangedBy(change));
+      for (const key of servicePods.servicesChangedBy(change)) {
+        reconciler.enqueueAfter(key, options.podBatchMs ?? 0);
+      }
     }),
     nodes.onChange(({ before, after }) => {
       const node = after ?? before;
@@ -184,13 +196,13 @@ export function startEndpointSliceController(
       const isSame = before !== undefined && after !== undefined && zones[0] === zones[1];
       // NODE-003, EPS-054
       if (node !== undefined && !isSame) enqueueAll(servicePods.servicesOnNode(node.metadata.name));
+      if (isSameCapacity(before, after)) return;
+      zoneCapacity = undefined;
+      // TOPO-014
+      enqueueAll(services.byIndex(WITH_TOPOLOGY, "").map(keyOf));
     }),
     slices.onChange((change) => {
-      if (own.observe(change)) return;
-      const keys = [change.before, change.after].flatMap((slice) =>
-        slice === undefined || !isManagedSlice(slice) ? [] : (serviceKeyOf(slice) ?? []),
-      );
-      enqueueAll(new Set(keys));
+      enqueueAll(writer.observe(change));
     }),
   ];
 
@@ -200,10 +212,4 @@ export function startEndpointSliceController(
       await reconciler[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The key of the Service that a slice says it is for, in a list of one. */
-function serviceKeyOf(slice: EndpointSlice): readonly [ObjectKey] | undefined {
-  const name = slice.metadata.labels?.[SERVICE_NAME_LABEL];
-  return name === undefined ? undefined : [objectKey({ ...slice.metadata, name })];
 }

@@ -14,6 +14,7 @@ import { startDaemonSetController } from "../controllers/daemonset.ts";
 import { startDeploymentController } from "../controllers/deployment.ts";
 import { startEndpointsController } from "../controllers/endpoints.ts";
 import { startEndpointSliceController } from "../controllers/endpointslice.ts";
+import { startEndpointSliceMirroring } from "../controllers/endpointslicemirroring.ts";
 import { startGarbageCollector } from "../controllers/garbage-collector.ts";
 import { startJobController } from "../controllers/job.ts";
 import { startNamespaceController } from "../controllers/namespace.ts";
@@ -104,6 +105,7 @@ export function startControllers(
   };
   opened.add(startEndpointSliceController(as("endpoint-slice-controller")));
   opened.add(startEndpointsController(as("endpoint-controller")));
+  opened.add(startEndpointSliceMirroring(as("endpoint-slice-mirroring-controller")));
   opened.add(startScheduler(as("default-scheduler")));
   opened.add(startNamespaceController(as("namespace-controller")));
   opened.add(startServiceCidrController(as("service-cidr-controller")));

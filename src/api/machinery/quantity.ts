@@ -43,6 +43,12 @@ export function compareQuantities(a: string | number, b: string | number): numbe
   return left.nanos === right.nanos ? 0 : left.nanos < right.nanos ? -1 : 1;
 }
 
+/** As a plain number, exact to about 15 digits; undefined when the text is no quantity. */
+export function quantityNumber(text: string | number): number | undefined {
+  const amount = parseAmount(String(text));
+  return amount.kind === "malformed" ? undefined : Number(amount.nanos) / 1e9;
+}
+
 type Amount =
   | { readonly kind: "amount"; readonly nanos: bigint; readonly family: Suffix["family"] }
   | { readonly kind: "malformed"; readonly message: string };

@@ -21,12 +21,13 @@ export interface Packing<S> {
  * 049; upstream `reconcileByPortMapping`): what is in a slice stays there; new endpoints go to slices that
  * are written anyway, the fullest first; the rest, if it fits, into one more slice; else into new ones.
  * Nothing is ever moved to balance slices.
- * @param existing in a fixed order; @param wanted by {@link endpointKey}.
+ * @param existing in a fixed order; @param wanted by `keyOf`, which tells endpoints apart.
  */
 export function packEndpoints<S>(
   existing: readonly PackedSlice<S>[],
   wanted: ReadonlyMap<string, Endpoint>,
   maxPerSlice: number,
+  keyOf: (endpoint: Endpoint) => string = endpointKey,
 ): Packing<S> {
   const placed = new Set<string>();
   const changed: { readonly slice: S; readonly endpoints: Endpoint[] }[] = [];
@@ -36,7 +37,7 @@ export function packEndpoints<S>(
     const kept: Endpoint[] = [];
     let isChanged = false;
     for (const endpoint of endpoints) {
-      const key = endpointKey(endpoint);
+      const key = keyOf(endpoint);
       const now = wanted.get(key);
       // An endpoint that is in two slices, after a write whose answer was lost, stays in the first.
       if (now === undefined || placed.has(key)) {
@@ -55,8 +56,11 @@ export function packEndpoints<S>(
     else unchanged.push({ slice, endpoints });
   }
 
-  const rest = [...wanted].filter(([key]) => !placed.has(key)).map(([, endpoint]) => endpoint);
-  rest.sort(byTarget);
+  const rest =
+    placed.size === wanted.size
+      ? []
+      : [...wanted].filter(([key]) => !placed.has(key)).map(([, endpoint]) => endpoint);
+  rest.sort((a, b) => byTarget(a, b, keyOf));
   // A slice from before the limit was lowered gives up what is over it.
   for (const { endpoints } of changed) {
     if (endpoints.length > maxPerSlice) rest.push(...endpoints.splice(maxPerSlice));
@@ -92,8 +96,8 @@ function closestFit(
   return best;
 }
 
-function byTarget(a: Endpoint, b: Endpoint): number {
+function byTarget(a: Endpoint, b: Endpoint, keyOf: (endpoint: Endpoint) => string): number {
   const [nameA, nameB] = [a.targetRef?.name ?? "", b.targetRef?.name ?? ""];
   if (nameA !== nameB) return nameA < nameB ? -1 : 1;
-  return endpointKey(a) < endpointKey(b) ? -1 : 1;
+  return keyOf(a) < keyOf(b) ? -1 : 1;
 }

@@ -1,3 +1,4 @@
+import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
 import type { Container } from "../../api/v1/container.ts";
 import type { Pod } from "../../api/v1/pod.ts";
 import type { Service, ServicePort } from "../../api/v1/service.ts";
@@ -41,6 +42,20 @@ export function comparePorts(a: ResolvedPort, b: ResolvedPort): number {
   if (a.name !== b.name) return a.name < b.name ? -1 : 1;
   if (a.protocol !== b.protocol) return a.protocol < b.protocol ? -1 : 1;
   return a.port - b.port;
+}
+
+/** The ports that a slice says it has, in the order of {@link resolvePorts}. */
+export function slicePortsOf(slice: EndpointSlice): readonly ResolvedPort[] {
+  return (slice.ports ?? [])
+    .map(
+      (port): ResolvedPort => ({
+        name: port.name ?? "",
+        protocol: port.protocol ?? "TCP",
+        port: port.port ?? 0,
+        ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }),
+      }),
+    )
+    .toSorted(comparePorts);
 }
 
 function targetPortOf(servicePort: ServicePort, pod: Pod): number | undefined {

@@ -62,7 +62,19 @@ export function isSameEndpoint(a: Endpoint, b: Endpoint): boolean {
     a.targetRef?.namespace === b.targetRef?.namespace &&
     a.targetRef?.name === b.targetRef?.name &&
     a.targetRef?.uid === b.targetRef?.uid &&
-    a.hints === undefined &&
-    b.hints === undefined
+    isSameHints(a, b)
   );
+}
+
+function isSameHints({ hints: a }: Endpoint, { hints: b }: Endpoint): boolean {
+  return (
+    a === b || (isSameNames(a?.forZones, b?.forZones) && isSameNames(a?.forNodes, b?.forNodes))
+  );
+}
+
+function isSameNames(
+  a: readonly { readonly name: string }[] = [],
+  b: readonly { readonly name: string }[] = [],
+): boolean {
+  return a.length === b.length && a.every(({ name }, i) => name === b[i]?.name);
 }

@@ -4,7 +4,7 @@ import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
 import type { Service } from "../../api/v1/service.ts";
 
 export const SERVICE_NAME_LABEL = "kubernetes.io/service-name";
-const MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by";
+export const MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by";
 /** Value of {@link MANAGED_BY_LABEL}: slices with another one, or none, are somebody else's (EPS-014). */
 const SLICE_CONTROLLER = "endpointslice-controller.k8s.io";
 export const HEADLESS_LABEL = "service.kubernetes.io/headless";

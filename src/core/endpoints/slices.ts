@@ -8,9 +8,13 @@ import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import type { IpFamily } from "../../net/address.ts";
 import { packEndpoints } from "./packing.ts";
 import { isSameMap, isTerminal, podAddressOf } from "./pod-address.ts";
-import { comparePorts, portsKey, resolvePorts } from "./pod-ports.ts";
+import { portsKey, resolvePorts, slicePortsOf } from "./pod-ports.ts";
 import type { ResolvedPort } from "./pod-ports.ts";
 import { endpointKey, sliceEndpointOf } from "./slice-endpoint.ts";
+import { planTopology, wantsTopology } from "./topology.ts";
+import type { TopologyOutcome } from "./topology.ts";
+import { distributionHints } from "./traffic-distribution.ts";
+import type { ZoneCapacity } from "./zone-capacity.ts";
 import {
   isManagedSlice,
   isOwnedBy,
@@ -32,6 +36,8 @@ export interface SlicesObserved {
   /** Slices labelled with the Service's name; those of other managers are ignored (EPS-014). */
   readonly slices: readonly EndpointSlice[];
   readonly maxEndpointsPerSlice?: number | undefined;
+  /** Asked only for a Service with `topology-mode: Auto`; absent: unknown. */
+  readonly zoneCapacity?: (() => ZoneCapacity) | undefined;
   /** See {@link planTriggerTime}; undefined removes the annotation from slices that are written (EPS-050). */
   readonly triggerTime?: string | undefined;
 }
@@ -43,6 +49,8 @@ export interface SlicePlan {
   readonly delete: readonly EndpointSlice[];
   /** Names of Nodes that Pods are said to be on but that do not exist: look again later (EPS-028). */
   readonly missingNodes: readonly string[];
+  /** What became of `topology-mode: Auto`, for each family; see {@link topologyNews}. */
+  readonly topology: ReadonlyMap<IpFamily, TopologyOutcome>;
 }
 
 interface PortGroup {
@@ -58,6 +66,7 @@ export function planSlices(observed: SlicesObserved): SlicePlan {
   const { service } = observed;
   const families = familiesOf(service);
   const missingNodes = new Set<string>();
+  const topology = new Map<IpFamily, TopologyOutcome>();
   const plan = {
     create: new Array<NewSlice>(),
     update: new Array<EndpointSlice>(),
@@ -74,6 +83,7 @@ export function planSlices(observed: SlicesObserved): SlicePlan {
   for (const family of families) {
     const groups = groupPods(observed, family, missingNodes);
     const existing = owned.filter(({ addressType }) => addressType === family);
+    topology.set(family, addTopologyHints(observed, groups, existing));
     const part = planFamily(observed, family, groups, existing);
     plan.create.push(...part.create);
     plan.update.push(...part.update);
@@ -81,7 +91,7 @@ export function planSlices(observed: SlicesObserved): SlicePlan {
   }
   // Nothing new is made for a Service that is on its way out (EPS-015).
   if (service.metadata.deletionTimestamp !== undefined) plan.create = [];
-  return { ...plan, missingNodes: [...missingNodes].toSorted() };
+  return { ...plan, missingNodes: [...missingNodes].toSorted(), topology };
 }
 
 /** The families that the Service has slices for (DUAL-015). */
@@ -93,8 +103,18 @@ export function familiesOf({ spec }: Service): readonly IpFamily[] {
   return [address === undefined ? "IPv4" : ipFamilyOf(address)];
 }
 
+/** The zone that each endpoint is for so far, by {@link endpointKey}. */
+export function hintedZonesOf(slices: readonly EndpointSlice[]): ReadonlyMap<string, string> {
+  const zones = new Map<string, string>();
+  for (const endpoint of slices.flatMap(({ endpoints }) => endpoints)) {
+    const [zone] = endpoint.hints?.forZones ?? [];
+    if (zone !== undefined) zones.set(endpointKey(endpoint), zone.name);
+  }
+  return zones;
+}
+
 /** A slice to be made: the server gives it a name. */
-type NewSlice = Draft<EndpointSlice> &
+export type NewSlice = Draft<EndpointSlice> &
   Pick<EndpointSlice, "addressType" | "endpoints"> & { readonly ports: readonly EndpointPort[] };
 
 /** The wanted endpoints of one family, by the ports that their Pods serve (EPS-020, 028, 032). */
@@ -104,6 +124,7 @@ function groupPods(
   missingNodes: Set<string>,
 ): ReadonlyMap<string, PortGroup> {
   const groups = new Map<string, PortGroup>();
+  const isAuto = wantsTopology(service);
   for (const pod of pods) {
     const address = isTerminal(pod) ? undefined : podAddressOf(pod, family);
     if (address === undefined) continue;
@@ -118,9 +139,41 @@ function groupPods(
     const group = groups.get(key) ?? { ports, wanted: new Map<string, Endpoint>() };
     groups.set(key, group);
     const endpoint = sliceEndpointOf(pod, address, service, node);
-    group.wanted.set(endpointKey(endpoint), endpoint);
+    // The annotation's hints are given to all endpoints together, and go first (TOPO-005).
+    const hints = isAuto ? undefined : distributionHints(service, endpoint);
+    group.wanted.set(
+      endpointKey(endpoint),
+      hints === undefined ? endpoint : { ...endpoint, hints },
+    );
   }
   return groups;
+}
+
+/** Gives the wanted endpoints of a family their zones, where the Service asks for it. */
+function addTopologyHints(
+  { service, zoneCapacity }: SlicesObserved,
+  groups: ReadonlyMap<string, PortGroup>,
+  existing: readonly EndpointSlice[],
+): TopologyOutcome {
+  if (!wantsTopology(service)) return { kind: "off" };
+  const ready = [...groups.values()].flatMap(({ wanted }) =>
+    [...wanted].flatMap(([key, { conditions, zone }]) =>
+      conditions.ready === true ? { key, zone } : [],
+    ),
+  );
+  const outcome = planTopology(
+    ready,
+    hintedZonesOf(existing),
+    zoneCapacity?.() ?? { kind: "unknown" },
+  );
+  if (outcome.kind === "refused") return outcome;
+  for (const { wanted } of groups.values()) {
+    for (const [key, endpoint] of wanted) {
+      const name = outcome.zones.get(key);
+      if (name !== undefined) wanted.set(key, { ...endpoint, hints: { forZones: [{ name }] } });
+    }
+  }
+  return outcome;
 }
 
 function planFamily(
@@ -133,7 +186,7 @@ function planFamily(
   const labels = sliceLabelsOf(service);
   const byPorts = new Map<string, EndpointSlice[]>();
   for (const slice of existing) {
-    const key = portsKey(portsOf(slice));
+    const key = portsKey(slicePortsOf(slice));
     byPorts.set(key, [...(byPorts.get(key) ?? []), slice]);
   }
   const create: NewSlice[] = [];
@@ -171,7 +224,7 @@ function planFamily(
     const isSame =
       endpoints.length === 0 &&
       slice.endpoints.length === 0 &&
-      portsKey(portsOf(slice)) === portsKey([]) &&
+      portsKey(slicePortsOf(slice)) === portsKey([]) &&
       ports.length === 0 &&
       isSameMap(slice.metadata.labels, labels);
     if (!isSame) update.push(rewrite(slice, observed, labels, { endpoints, ports }));
@@ -222,17 +275,4 @@ function rewrite(
       annotations: annotations.length === 0 ? undefined : Object.fromEntries(annotations),
     },
   };
-}
-
-function portsOf(slice: EndpointSlice): readonly ResolvedPort[] {
-  return (slice.ports ?? [])
-    .map(
-      (port): ResolvedPort => ({
-        name: port.name ?? "",
-        protocol: port.protocol ?? "TCP",
-        port: port.port ?? 0,
-        ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }),
-      }),
-    )
-    .toSorted(comparePorts);
 }

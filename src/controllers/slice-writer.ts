@@ -1,0 +1,103 @@
+import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
+import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
+import { objectKey } from "../api/machinery/object-key.ts";
+import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { hasReason } from "../api/machinery/status.ts";
+import type { ApiClient } from "../client/client.ts";
+import type { Change, Informer } from "../client/informer.ts";
+import { SERVICE_NAME_LABEL } from "../core/endpoints/slice-metadata.ts";
+import type { NewSlice } from "../core/endpoints/slices.ts";
+import { OwnWrites } from "./own-writes.ts";
+
+const BY_SERVICE = "service-name";
+
+/**
+ * The slices of one manager, by the Service that they are for: carries plans out, and shows them done before
+ * the watch does (EPS-017).
+ */
+export class SliceWriter {
+  readonly #client: Pick<ApiClient, "create" | "update" | "delete">;
+  readonly #slices: Informer<EndpointSlice>;
+  readonly #isOwn: (slice: EndpointSlice) => boolean;
+  readonly #own: OwnWrites<EndpointSlice>;
+
+  constructor(
+    client: Pick<ApiClient, "create" | "update" | "delete">,
+    slices: Informer<EndpointSlice>,
+    isOwn: (slice: EndpointSlice) => boolean,
+  ) {
+    this.#client = client;
+    this.#slices = slices;
+    this.#isOwn = isOwn;
+    this.#own = new OwnWrites(slices, serviceKeyOf);
+    slices.addIndex(BY_SERVICE, (slice) => {
+      const key = serviceKeyOf(slice);
+      return key === undefined ? [] : [key];
+    });
+  }
+
+  /** This manager's slices for a Service. */
+  of(service: ObjectKey): readonly EndpointSlice[] {
+    return this.#own.view(service, this.#slices.byIndex(BY_SERVICE, service)).filter(this.#isOwn);
+  }
+
+  /** The Service has writes that the watch has not shown yet. */
+  isWaiting(service: ObjectKey): boolean {
+    return this.#own.isWaiting(service);
+  }
+
+  /** Tells what the informer says. @returns the Services to look at, none after a write of this writer. */
+  observe(change: Change<EndpointSlice>): ReadonlySet<ObjectKey> {
+    const keys = new Set<ObjectKey>();
+    if (this.#own.observe(change)) return keys;
+    for (const slice of [change.before, change.after]) {
+      const key = slice === undefined || !this.#isOwn(slice) ? undefined : serviceKeyOf(slice);
+      if (key !== undefined) keys.add(key);
+    }
+    return keys;
+  }
+
+  /** Updates go first: they may make room for what the others depend on. Rejects with the first refusal. */
+  async apply(
+    plan: {
+      readonly create: readonly NewSlice[];
+      readonly update: readonly EndpointSlice[];
+      readonly delete: readonly EndpointSlice[];
+    },
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const slice of plan.update) await this.#update(slice, signal);
+    for (const draft of plan.create) {
+      this.#own.wrote(await this.#client.create(endpointSliceKind, draft, { signal }));
+    }
+    for (const slice of plan.delete) await this.#remove(slice, signal);
+  }
+
+  async #update(slice: EndpointSlice, signal: AbortSignal): Promise<void> {
+    try {
+      this.#own.wrote(await this.#client.update(endpointSliceKind, slice, { signal }));
+    } catch (error) {
+      // Somebody else wrote or deleted it: the cache will say what there is now.
+      if (hasReason(error, "Conflict", "NotFound")) this.#own.forget(slice);
+      throw error;
+    }
+  }
+
+  async #remove(slice: EndpointSlice, signal: AbortSignal): Promise<void> {
+    const { uid } = slice.metadata;
+    const preconditions = uid === undefined ? {} : { uid };
+    try {
+      await this.#client.delete(endpointSliceKind, slice.metadata, { preconditions, signal });
+    } catch (error) {
+      // Another one of this name is none of ours to delete.
+      if (!hasReason(error, "NotFound", "Conflict")) throw error;
+    }
+    this.#own.deleted(slice);
+  }
+}
+
+/** The key of the Service that a slice says it is for. */
+function serviceKeyOf(slice: EndpointSlice): ObjectKey | undefined {
+  const name = slice.metadata.labels?.[SERVICE_NAME_LABEL];
+  return name === undefined ? undefined : objectKey({ ...slice.metadata, name });
+}
