@@ -1,6 +1,6 @@
 // node bench/start-large.mjs [objects] [runs]: time from the start of the API server's process until it is ready,
 // with that many objects in the store: Services, EndpointSlices, Pods and ConfigMaps, a quarter each.
-import { conditions, median, startApiOnly, temporaryFolder } from "./measure.mjs";
+import { conditions, cpuMs, median, startApiOnly, temporaryFolder } from "./measure.mjs";
 import { apiOf } from "./api.mjs";
 
 const objects = Number(process.argv[2] ?? 100_000);
@@ -25,15 +25,17 @@ await api.post("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", {
 await first.stop();
 await (await startApiOnly(dir, [], [String(objects / 4)])).stop();
 const times = [];
+const cpu = [];
 let residentMb = 0;
 for (let i = 0; i < runs; i++) {
   const program = await startApiOnly(dir);
   times.push(program.readyAt - program.spawnedAt);
+  cpu.push(cpuMs(program.pid));
   residentMb = program.residentMb();
   await program.stop();
 }
 console.log(conditions());
 console.log(
-  `${String(objects)} objects: ready after ${median(times).toFixed(0)} ms (median of ${String(runs)}; ${Math.min(...times).toFixed(0)}-${Math.max(...times).toFixed(0)}), resident memory ${residentMb.toFixed(0)} MB`,
+  `${String(objects)} objects: ready after ${median(times).toFixed(0)} ms (median of ${String(runs)}; ${Math.min(...times).toFixed(0)}-${Math.max(...times).toFixed(0)}), CPU ${median(cpu).toFixed(0)} ms, resident memory ${residentMb.toFixed(0)} MB`,
 );
 process.exit(0);

@@ -1,5 +1,6 @@
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { SortedKeys } from "./sorted-keys.ts";
 import type { Served } from "./stored.ts";
 
 /** A change of one object; `before` absent: created, `after` absent: deleted. */
@@ -33,8 +34,8 @@ export class KindCache {
   readonly definition: KindDefinition;
   readonly #bounds: RingBounds;
   readonly #items = new Map<ObjectKey, Served>();
-  /** Keys of all items, in order. */
-  readonly #keys: ObjectKey[] = [];
+  /** Those of all items. */
+  readonly #keys = new SortedKeys<ObjectKey>();
   readonly #listeners = new Set<() => void>();
   readonly #observers = new Set<(event: CacheEvent) => void>();
   #ring: CacheEvent[] = [];
@@ -66,10 +67,8 @@ export class KindCache {
 
   /** Items whose key has this prefix, after `after`, in order of keys. */
   *range(prefix: string, after = ""): Iterable<Served> {
-    const from = after > prefix ? after : prefix;
-    for (let i = this.#position(from); i < this.#keys.length; i++) {
-      const key = this.#keys[i];
-      if (key === undefined || !key.startsWith(prefix)) return;
+    for (const key of this.#keys.from(after > prefix ? after : prefix)) {
+      if (!key.startsWith(prefix)) return;
       if (key === after) continue;
       const item = this.#items.get(key);
       if (item !== undefined) yield item;
@@ -168,7 +167,7 @@ export class KindCache {
   reset(items: readonly Served[], revision: number): void {
     const old = new Map(this.#items);
     this.#items.clear();
-    this.#keys.length = 0;
+    this.#keys.clear();
     for (const item of items) this.#put(item);
     // One number is skipped, so that even a cursor at the very end is behind.
     this.#first += this.#ring.length + 1;
@@ -191,28 +190,12 @@ export class KindCache {
   }
 
   #put(item: Served): void {
-    if (!this.#items.has(item.key)) {
-      const last = this.#keys.at(-1);
-      if (last === undefined || last < item.key) this.#keys.push(item.key);
-      else this.#keys.splice(this.#position(item.key), 0, item.key);
-    }
+    if (!this.#items.has(item.key)) this.#keys.add(item.key);
     this.#items.set(item.key, item);
   }
 
   #remove(key: ObjectKey): void {
-    if (this.#items.delete(key)) this.#keys.splice(this.#position(key), 1);
-  }
-
-  /** Index of the first key that is not less than `key`. */
-  #position(key: string): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#keys[middle] ?? "") < key) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    if (this.#items.delete(key)) this.#keys.delete(key);
   }
 
   /** Drops the oldest eighth at once when a bound is passed, so that dropping stays cheap. */

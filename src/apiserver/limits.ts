@@ -21,7 +21,7 @@ export const DEFAULT_LIMITS: RequestLimits = {
 /** Bounds what users have under way, each for itself. */
 export class Limits {
   readonly #bounds: RequestLimits;
-  readonly #queue: FairQueue<() => void>;
+  readonly #queue: FairQueue<Ticket>;
   readonly #streams = new Map<string, number>();
 
   constructor(bounds: RequestLimits) {
@@ -30,13 +30,13 @@ export class Limits {
   }
 
   /**
-   * Waits for a turn, which ends with {@link leave}.
+   * Waits for a turn, which ends with {@link leave}. The request is asked for its signal only if it has to wait:
+   * making one costs as much as routing.
    * @returns undefined when the turn begins at once.
    * @throws StatusError 429 when too much waits already; the signal's reason when it aborts meanwhile.
    */
-  enter(user: string, signal: AbortSignal): Promise<void> | undefined {
-    const { promise, resolve, reject } = ticketOf();
-    const entered = this.#queue.enter(user, () => resolve);
+  enter(user: string, request: { readonly signal: AbortSignal }): Promise<void> | undefined {
+    const entered = this.#queue.enter(user, ticketOf);
     switch (entered.kind) {
       case "now":
         return undefined;
@@ -45,16 +45,18 @@ export class Limits {
       case "waiting":
         break;
     }
+    const { ticket } = entered;
+    const { signal } = request;
     const giveUp = () => {
-      if (this.#queue.withdraw(user, resolve)) reject(signal.reason);
+      if (this.#queue.withdraw(user, ticket)) ticket.reject(signal.reason);
     };
     signal.addEventListener("abort", giveUp, { once: true });
     if (signal.aborted) giveUp();
-    return promise.finally(() => signal.removeEventListener("abort", giveUp));
+    return ticket.promise.finally(() => signal.removeEventListener("abort", giveUp));
   }
 
   leave(user: string): void {
-    this.#queue.leave(user)?.();
+    this.#queue.leave(user)?.resolve();
   }
 
   /**

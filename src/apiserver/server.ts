@@ -283,7 +283,7 @@ class Server implements ApiServer {
       throw failure(503, "ServiceUnavailable", "the API server is shutting down");
     }
     const { name } = caller.asker;
-    await this.#limits.enter(name, request.signal);
+    await this.#limits.enter(name, request);
     try {
       return await this.#answerUser(exchange, caller.user, name);
     } finally {

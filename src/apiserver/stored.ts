@@ -73,8 +73,26 @@ export function decodeStored(kind: KindDefinition, key: ObjectKey, entry: Entry)
   // Only this server writes below REGISTRY, and only validated objects.
   const parsed = sharing(JSON.parse(entry.value) as KubernetesObject);
   const object = kind.custom?.fromStored(parsed) ?? completed(kind, parsed);
-  const text = object === parsed ? entry.value : encodeStored(object);
-  return served(kind, key, object, text, entry.modRevision);
+  return new Loaded(key, atRevision(object, entry.modRevision), entry.modRevision);
+}
+
+/** An object as it was read from the store. It is serialized when a reader first asks for it, not at the start. */
+class Loaded implements Served {
+  readonly key: ObjectKey;
+  readonly object: KubernetesObject;
+  readonly revision: number;
+  #bytes: Uint8Array | undefined;
+
+  constructor(key: ObjectKey, object: KubernetesObject, revision: number) {
+    this.key = key;
+    this.object = object;
+    this.revision = revision;
+  }
+
+  get bytes(): Uint8Array {
+    this.#bytes ??= Buffer.from(JSON.stringify(this.object));
+    return this.#bytes;
+  }
 }
 
 /** As it is, with the big part of its managedFields kept once for all objects that have the same. */

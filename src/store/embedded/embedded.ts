@@ -277,6 +277,8 @@ export class EmbeddedStore implements Store {
   }
 
   #recordOf(key: string): StateRecord | null {
+    // Most writes are of new keys, of which memory knows that the disk has none.
+    if (!this.#versions.has(key)) return null;
     const pending = this.#unflushed.get(key);
     return pending === undefined ? (this.#state.get(key) ?? null) : pending.record;
   }
