@@ -69,6 +69,43 @@ export class WholeBody implements AsyncIterable<Uint8Array> {
   }
 }
 
+/** What gives the chunks of a stream without a promise for each. */
+export interface ChunkSource {
+  /** "wait": there is none for now; "end": there is none any more. Holds nothing before it is first called. */
+  next(): Uint8Array | "wait" | "end";
+  /** Calls `ready`, in place of the one before, whenever there may be another chunk or the end. */
+  onReady(ready: () => void): void;
+  /** Lets go of what the source holds; whoever reads calls it when there will be no next call. */
+  close(): void;
+}
+
+/**
+ * A stream whose chunks can be taken as they come, as the listener does: a change goes to thousands of watches,
+ * and through iterators the promises cost more than the sending. Any other reader iterates.
+ */
+export class SourceBody implements AsyncIterable<Uint8Array> {
+  readonly source: ChunkSource;
+
+  constructor(source: ChunkSource) {
+    this.source = source;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    const { source } = this;
+    try {
+      for (;;) {
+        const chunk = source.next();
+        if (chunk === "end") return;
+        // Nothing can become ready between the answer "wait" and this.
+        if (chunk === "wait") await new Promise<void>((resolve) => source.onReady(resolve));
+        else yield chunk;
+      }
+    } finally {
+      source.close();
+    }
+  }
+}
+
 export function jsonResponse(
   status: number,
   value: unknown,

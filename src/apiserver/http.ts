@@ -6,12 +6,13 @@ import type { TLSSocket } from "node:tls";
 import { StatusError } from "../api/machinery/status.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Caller } from "./caller.ts";
-import { WholeBody, failureResponse } from "./exchange.ts";
+import { SourceBody, WholeBody, failureResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { internalError, methodNotAllowed, tooManyRequests } from "./failures.ts";
 import { serveUpgrade } from "./http-upgrade.ts";
 import { readBody } from "./incoming-body.ts";
 import { streamsBody } from "./proxy-path.ts";
+import { NextTurn, pushed } from "./pushed.ts";
 
 const MAX_HEADER_BYTES = 64 * 1024;
 /** Connections that are still busy so long after the end was announced are cut. */
@@ -87,14 +88,15 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const users = new WeakMap<object, { readonly user: User | undefined }>();
   const streams = new Set<Caller>();
   const upgraded = new Set<Socket>();
+  const nextTurn = new NextTurn();
   server.on("request", (request, response) => {
     // Never rejects: every failure becomes an answer or a cut connection.
-    void serve(request, response, options, { users, streams, upgraded });
+    void serve(request, response, options, { users, streams, upgraded, nextTurn });
   });
   // Only HTTP/1.1 has this; browsers and kubectl use it for streams in both directions.
   server.on("upgrade", (incoming: IncomingMessage, socket: TLSSocket, head: Buffer) => {
     // Never rejects, as above.
-    void upgrade(incoming, socket, head, options, { users, streams, upgraded });
+    void upgrade(incoming, socket, head, options, { users, streams, upgraded, nextTurn });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(options, error)));
@@ -131,6 +133,8 @@ interface Connections {
   readonly streams: Set<Caller>;
   /** Those that have left HTTP, or ask to. */
   readonly upgraded: Set<Socket>;
+  /** When watches write. */
+  readonly nextTurn: NextTurn;
 }
 
 /** Never rejects. */
@@ -171,7 +175,7 @@ async function serve(
   incoming: Http2ServerRequest,
   outgoing: Http2ServerResponse,
   options: ListenOptions,
-  { users, streams }: Connections,
+  { users, streams, nextTurn }: Connections,
 ): Promise<void> {
   const caller = new Caller();
   outgoing.once("close", () => caller.abort(new Error("the client closed the connection")));
@@ -183,7 +187,7 @@ async function serve(
     // Refused before its body was here: the connection ends, or it would have to be read to its end first.
     if (!incoming.complete && !streamsBody(incoming.url) && "shouldKeepAlive" in outgoing)
       outgoing.shouldKeepAlive = false;
-    await send(incoming.method, response, outgoing, caller);
+    await send(incoming.method, response, outgoing, caller, nextTurn);
   } catch (error) {
     // Headers are out or the client is gone: all that is left is to cut the stream, so that no client takes
     // half a body for a whole one.
@@ -238,6 +242,7 @@ async function send(
   response: ApiResponse,
   outgoing: Http2ServerResponse,
   caller: Caller,
+  nextTurn: NextTurn,
 ): Promise<void> {
   // What is answered now may be wrong in a moment, and is not for everybody.
   outgoing.writeHead(response.status, {
@@ -258,9 +263,13 @@ async function send(
   if (response.headers["content-length"] === undefined && hasFlush(outgoing)) {
     outgoing.flushHeaders();
   }
-  for await (const chunk of response.body) {
-    if (caller.isGone) break;
-    if (!outgoing.write(chunk)) await drained(outgoing, caller.signal);
+  if (response.body instanceof SourceBody) {
+    await pushed(response.body.source, outgoing, caller, nextTurn);
+  } else {
+    for await (const chunk of response.body) {
+      if (caller.isGone) break;
+      if (!outgoing.write(chunk)) await drained(outgoing, caller.signal);
+    }
   }
   outgoing.end();
 }

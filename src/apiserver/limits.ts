@@ -1,5 +1,5 @@
-import { TAKEN } from "./exchange.ts";
-import type { ApiResponse } from "./exchange.ts";
+import { SourceBody, TAKEN } from "./exchange.ts";
+import type { ApiResponse, ChunkSource } from "./exchange.ts";
 import { tooManyRequests } from "./failures.ts";
 import { FairQueue } from "./fair-queue.ts";
 import type { FairQueueBounds } from "./fair-queue.ts";
@@ -103,7 +103,26 @@ export function untilOver(
     signal.removeEventListener("abort", over);
     over();
   };
-  return { ...response, body: counted(response.body, ended) };
+  const { body } = response;
+  return {
+    ...response,
+    body:
+      body instanceof SourceBody
+        ? new SourceBody(closing(body.source, ended))
+        : counted(body, ended),
+  };
+}
+
+/** The same chunks; readers close a source in any case. */
+function closing(source: ChunkSource, over: () => void): ChunkSource {
+  return {
+    next: () => source.next(),
+    onReady: (ready) => source.onReady(ready),
+    close: () => {
+      source.close();
+      over();
+    },
+  };
 }
 
 /** The same chunks; a generator would cost each event of each watch a step more. */

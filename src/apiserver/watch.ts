@@ -1,3 +1,5 @@
+import { SourceBody, chunksOf } from "./exchange.ts";
+import type { ChunkSource } from "./exchange.ts";
 import { expired, tooOldVersion } from "./failures.ts";
 import type { CacheEvent, KindCache } from "./kind-cache.ts";
 import type { Selection } from "./list.ts";
@@ -52,59 +54,130 @@ export async function openWatch(deps: WatchDeps): Promise<AsyncIterable<Uint8Arr
   const items = initial ? kindCache.snapshot(selection.prefix) : [];
   if (cursor === undefined) {
     const failure = tooOldVersion(version, kindCache.oldestRevision);
-    return frames([frame("ERROR", Buffer.from(JSON.stringify(failure.status)))]);
+    return chunksOf(frame("ERROR", Buffer.from(JSON.stringify(failure.status))));
   }
-  return stream(deps, items, cursor, revision);
+  return new SourceBody(new WatchSource(deps, opening(deps, items, revision), cursor));
 }
 
-async function* frames(list: readonly Uint8Array[]): AsyncIterable<Uint8Array> {
-  yield* list;
-}
-
-// One generator all the way: handing chunks on from one to another costs more than making them.
-async function* stream(
+/** What comes before any change. */
+function* opening(
   deps: WatchDeps,
   items: readonly Served[],
-  start: number,
   revision: number,
-): AsyncIterable<Uint8Array> {
-  const { cache, kindCache, query, renderer, now } = deps;
-  for (const chunk of initialEvents(deps, items)) yield chunk;
+): Iterator<Uint8Array, undefined> {
+  yield* initialEvents(deps, items);
+  const { query, renderer } = deps;
   if (query.sendInitialEvents === true && query.allowWatchBookmarks) {
     yield frame("BOOKMARK", renderer.bookmark(revision, true));
   }
-  const endsAt = now() + 1000 * timeoutSecondsOf(query);
-  let nextBookmark = query.allowWatchBookmarks ? now() + BOOKMARK_EVERY_MS : Infinity;
-  let cursor = start;
-  using bell = new Bell(deps);
-  for (;;) {
-    if (deps.signal.aborted || deps.stopping.aborted) return;
-    const read = kindCache.readFrom(cursor, BATCH_EVENTS);
-    if (read.kind === "lost") {
-      const failure = expired("too old resource version: this watch fell behind recent changes");
-      yield frame("ERROR", Buffer.from(JSON.stringify(failure.status)));
-      return;
+  return undefined;
+}
+
+/** One watch: where it stands among the changes, and when it has something to say without any. */
+class WatchSource implements ChunkSource {
+  readonly #deps: WatchDeps;
+  #opening: Iterator<Uint8Array, undefined> | undefined;
+  #cursor: number;
+  readonly #endsAt: number;
+  #nextBookmark: number;
+  #state: "new" | "open" | "over" = "new";
+  #ready: () => void = () => {};
+  /** Rings when there are changes, when the caller is gone, when the server ends, or when time is up. */
+  readonly #ring = () => this.#ready();
+  readonly #abandon = () => {
+    this.close();
+    this.#ready();
+  };
+  #subscription: Disposable | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerMs = Infinity;
+
+  constructor(deps: WatchDeps, first: Iterator<Uint8Array, undefined>, cursor: number) {
+    const { query, now } = deps;
+    this.#deps = deps;
+    this.#opening = first;
+    this.#cursor = cursor;
+    this.#endsAt = now() + 1000 * timeoutSecondsOf(query);
+    this.#nextBookmark = query.allowWatchBookmarks ? now() + BOOKMARK_EVERY_MS : Infinity;
+  }
+
+  onReady(ready: () => void): void {
+    this.#ready = ready;
+  }
+
+  next(): Uint8Array | "wait" | "end" {
+    if (this.#state === "new") this.#start();
+    if (this.#deps.stopping.aborted) this.close();
+    if (this.#state === "over") return "end";
+    const first = this.#opening?.next().value;
+    if (first !== undefined) return first;
+    this.#opening = undefined;
+    return this.#changes() ?? this.#quiet();
+  }
+
+  close(): void {
+    this.#state = "over";
+    clearTimeout(this.#timer);
+    this.#subscription?.[Symbol.dispose]();
+    this.#subscription = undefined;
+    this.#opening = undefined;
+    this.#deps.signal.removeEventListener("abort", this.#abandon);
+  }
+
+  #start(): void {
+    const { signal, kindCache } = this.#deps;
+    this.#state = signal.aborted ? "over" : "open";
+    if (this.#state === "over") return;
+    // Whoever stops the server notifies all caches.
+    this.#subscription = kindCache.onChange(this.#ring);
+    signal.addEventListener("abort", this.#abandon);
+  }
+
+  /** The next changes that are this watch's; undefined when there are none. */
+  #changes(): Uint8Array | undefined {
+    for (;;) {
+      const read = this.#deps.kindCache.readFrom(this.#cursor, BATCH_EVENTS);
+      if (read.kind === "lost") {
+        this.close();
+        const failure = expired("too old resource version: this watch fell behind recent changes");
+        return frame("ERROR", Buffer.from(JSON.stringify(failure.status)));
+      }
+      if (read.events.length === 0) return undefined;
+      this.#cursor = read.next;
+      const chunk = chunkOf(read.events, this.#deps);
+      if (chunk !== undefined) return chunk;
     }
-    cursor = read.next;
-    const batch: Uint8Array[] = [];
-    for (const event of read.events) {
-      const bytes = frameOf(event, deps);
-      if (bytes !== undefined) batch.push(bytes);
-    }
-    const chunk = joined(batch);
-    if (chunk !== undefined) yield chunk;
-    if (read.events.length > 0) continue;
-    if (kindCache.isClosed) return;
+  }
+
+  /** What there is to say without changes. */
+  #quiet(): Uint8Array | "wait" | "end" {
+    const { cache, kindCache, query, renderer, now } = this.#deps;
     const time = now();
-    const isOver = time >= endsAt;
-    if (query.allowWatchBookmarks && (isOver || time >= nextBookmark)) {
-      nextBookmark = time + BOOKMARK_EVERY_MS;
-      yield frame("BOOKMARK", renderer.bookmark(cache.revision, false));
-      // Whatever rang while the reader had the frame was not heard: look again before waiting.
-      if (!isOver) continue;
+    const isOver = kindCache.isClosed || time >= this.#endsAt;
+    if (isOver) this.close();
+    const isDue = query.allowWatchBookmarks && (isOver || time >= this.#nextBookmark);
+    if (isDue && !kindCache.isClosed) {
+      this.#nextBookmark = time + BOOKMARK_EVERY_MS;
+      return frame("BOOKMARK", renderer.bookmark(cache.revision, false));
     }
-    if (isOver) return;
-    await bell.rungBy(Math.min(endsAt, nextBookmark));
+    if (isOver) return "end";
+    this.#ringAt(Math.min(this.#endsAt, this.#nextBookmark));
+    return "wait";
+  }
+
+  /** The timer is kept from wait to wait: waits are many. */
+  #ringAt(timeMs: number): void {
+    if (timeMs === this.#timerMs) return;
+    clearTimeout(this.#timer);
+    // Node cuts longer timers to 1 ms.
+    const delayMs = Math.min(timeMs - this.#deps.now(), 0x7fffffff);
+    this.#timer = setTimeout(() => {
+      this.#timerMs = Infinity;
+      this.#ready();
+    }, delayMs);
+    // A reader that just stops reading must not keep the process alive.
+    this.#timer.unref();
+    this.#timerMs = timeMs;
   }
 }
 
@@ -150,6 +223,16 @@ function frameOf(event: CacheEvent, deps: WatchDeps): Uint8Array | undefined {
   return bytes;
 }
 
+/** These changes as this watch has them; undefined when none is its own. */
+function chunkOf(events: readonly CacheEvent[], deps: WatchDeps): Uint8Array | undefined {
+  const batch: Uint8Array[] = [];
+  for (const event of events) {
+    const bytes = frameOf(event, deps);
+    if (bytes !== undefined) batch.push(bytes);
+  }
+  return joined(batch);
+}
+
 /** By the first frame: the last batch that began with it. Held as long as that frame, and never wrong. */
 const joins = new WeakMap<
   Uint8Array,
@@ -173,48 +256,3 @@ function frame(type: EventType, object: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), object, FRAME_END]);
 }
 const FRAME_END = Buffer.from("}\n");
-
-/** Rings when there are changes, when the caller is gone, when the server ends, or when time is up. */
-class Bell implements Disposable {
-  readonly #deps: WatchDeps;
-  readonly #subscription: Disposable;
-  #answer: (() => void) | undefined;
-  readonly #ring = () => this.#answer?.();
-  #timer: NodeJS.Timeout | undefined;
-  #timerMs = Infinity;
-
-  constructor(deps: WatchDeps) {
-    this.#deps = deps;
-    // Whoever stops the server notifies all caches.
-    this.#subscription = deps.kindCache.onChange(this.#ring);
-    deps.signal.addEventListener("abort", this.#ring);
-  }
-
-  /** Resolves at the next ring, or at that time. The timer is kept from wait to wait: waits are many. */
-  async rungBy(timeMs: number): Promise<void> {
-    if (timeMs !== this.#timerMs) {
-      clearTimeout(this.#timer);
-      // Node cuts longer timers to 1 ms.
-      this.#timer = setTimeout(
-        () => {
-          this.#timerMs = Infinity;
-          this.#ring();
-        },
-        Math.min(timeMs - this.#deps.now(), 0x7fffffff),
-      );
-      // A reader that just stops reading must not keep the process alive.
-      this.#timer.unref();
-      this.#timerMs = timeMs;
-    }
-    await new Promise<void>((resolve) => {
-      this.#answer = resolve;
-    });
-    this.#answer = undefined;
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#subscription[Symbol.dispose]();
-    this.#deps.signal.removeEventListener("abort", this.#ring);
-  }
-}
