@@ -1,7 +1,8 @@
-// node bench/api-server.mjs [services] [clients] [alone|up|both] [node arguments]: Services created over TLS by
+// node bench/api-server.mjs [services] [clients] [alone|up|both] [runs] [node arguments]: Services created over TLS by
 // concurrent clients, read one by one and listed; each create is validated, allocated and durable. Measures the API
 // server alone and, after it, all of `portolan up`, where controllers make a slice and Endpoints of each Service.
-// Bare puts to etcd in the same run, where it is installed. The load generator shares the machine.
+// Bare puts to etcd in the same run, where it is installed. The load generator shares the machine. Of several runs
+// each figure is the median, with the least and the greatest.
 import { setTimeout as wait } from "node:timers/promises";
 import { etcdPuts } from "./etcd.mjs";
 import { conditions, cpuMs, flushTimes, median, percentile, startApiOnly, startUp, temporaryFolder } from "./measure.mjs";
@@ -10,7 +11,8 @@ import { RawClient, overAll, tlsOf } from "./raw-client.mjs";
 const count = Number(process.argv[2] ?? 10_000);
 const width = Number(process.argv[3] ?? 20);
 const what = process.argv[4] ?? "both";
-const nodeArgs = process.argv.slice(5);
+const runs = Number(process.argv[5] ?? 1);
+const nodeArgs = process.argv.slice(6);
 const path = "/api/v1/namespaces/default/services";
 const service = (name) =>
   JSON.stringify({
@@ -23,48 +25,70 @@ const service = (name) =>
 console.log(`${conditions()}; ${String(width)} clients over TLS (HTTP/1.1, kept alive)`);
 const flushes = flushTimes(temporaryFolder());
 console.log(`one flush of the disk: p50 ${percentile(flushes, 50).toFixed(1)} ms, p99 ${percentile(flushes, 99).toFixed(1)} ms`);
-let alone;
-if (what !== "up") alone = await measure("API server alone", await startApiOnly(temporaryFolder(), nodeArgs));
-if (what !== "alone") await measure("portolan up", await startUp());
-if (what === "both") {
-  const etcd = await etcdPuts(temporaryFolder(), width, count, 700);
-  if (etcd === undefined) console.log("etcd is not installed: no floor to compare with");
-  else console.log(`bare etcd puts (gRPC, no TLS)   ${etcd.toFixed(0)}/s; creates are ${(alone / etcd).toFixed(2)} of that`);
+const alone = [];
+const up = [];
+const etcd = [];
+for (let run = 0; run < runs; run++) {
+  if (what !== "up") alone.push(await measure(await startApiOnly(temporaryFolder(), nodeArgs)));
+  if (what !== "alone") up.push(await measure(await startUp()));
+  if (what === "both") etcd.push(await etcdPuts(temporaryFolder(), width, count, 700));
 }
+if (alone.length > 0) print("API server alone", alone);
+if (up.length > 0) print("portolan up", up);
+if (etcd[0] !== undefined) {
+  const ratios = alone.map(({ create }, run) => create.perSecond / etcd[run]);
+  console.log(`bare etcd puts (gRPC, no TLS)   ${spread(etcd, 0)}/s; creates are ${spread(ratios, 2)} of that`);
+} else if (what === "both") console.log("etcd is not installed: no floor to compare with");
 process.exit(0);
 
-async function measure(title, program) {
-  console.log(title);
+/** What one run took; rates a second, CPU in microseconds each, times in milliseconds. */
+async function measure(program) {
   const clients = await Promise.all(Array.from({ length: width }, () => RawClient.open(tlsOf(program.kubeconfig))));
-  const rate = async (name, amount, work) => {
+  const rate = async (amount, work) => {
     const cpu = cpuMs(program.pid);
     const own = process.cpuUsage();
     const began = performance.now();
     await overAll(clients, amount, work);
     const seconds = (performance.now() - began) / 1000;
     const { user, system } = process.cpuUsage(own);
-    const server = ((cpuMs(program.pid) - cpu) * 1000) / amount;
-    console.log(
-      `  ${name.padEnd(8)} ${(amount / seconds).toFixed(0).padStart(6)}/s   CPU each: server ${server.toFixed(0)} us, load generator ${((user + system) / amount).toFixed(0)} us`,
-    );
-    return amount / seconds;
+    const serverUs = ((cpuMs(program.pid) - cpu) * 1000) / amount;
+    return { perSecond: amount / seconds, serverUs, loadUs: (user + system) / amount };
   };
-  const creates = await rate("create", count, (client, i) => client.post(path, service(`s${String(i)}`)));
-  await rate("get", 2 * count, (client, i) => client.get(`${path}/s${String(i % count)}`));
+  const create = await rate(count, (client, i) => client.post(path, service(`s${String(i)}`)));
+  const get = await rate(2 * count, (client, i) => client.get(`${path}/s${String(i % count)}`));
   const lists = [];
   for (let i = 0; i < 7; i++) {
     const began = performance.now();
     await clients[0].get("/api/v1/services");
     lists.push(performance.now() - began);
   }
-  console.log(`  list of ${String(count)}: median ${median(lists).toFixed(0)} ms`);
   const single = await paced(clients, 300, 10);
-  const p = (n) => percentile(single, n).toFixed(1);
-  console.log(`  creates at 300/s for 10 s: p50 ${p(50)} ms, p99 ${p(99)} ms, max ${p(100)} ms`);
-  console.log(`  resident memory ${program.residentMb().toFixed(0)} MB`);
+  const [p50, p99, max] = [50, 99, 100].map((p) => percentile(single, p));
+  const residentMb = program.residentMb();
   for (const client of clients) client.close();
   await program.stop();
-  return creates;
+  return { create, get, listMs: median(lists), p50, p99, max, residentMb };
+}
+
+function print(title, results) {
+  console.log(title);
+  for (const name of ["create", "get"]) {
+    const of = (field) => results.map((result) => result[name][field]);
+    console.log(
+      `  ${name.padEnd(8)} ${spread(of("perSecond"), 0)}/s   CPU each: server ${spread(of("serverUs"), 0)} us, load generator ${spread(of("loadUs"), 0)} us`,
+    );
+  }
+  const of = (field) => results.map((result) => result[field]);
+  console.log(`  list of ${String(count)}: ${spread(of("listMs"), 0)} ms`);
+  console.log(`  creates at 300/s for 10 s: p50 ${spread(of("p50"), 1)} ms, p99 ${spread(of("p99"), 1)} ms, max ${spread(of("max"), 1)} ms`);
+  console.log(`  resident memory ${spread(of("residentMb"), 0)} MB`);
+}
+
+/** The median, and of several values the least and the greatest. */
+function spread(values, digits) {
+  const text = (value) => value.toFixed(digits);
+  if (values.length === 1) return text(values[0]);
+  return `${text(median(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`;
 }
 
 /** Sends so many creates a second, whether or not earlier ones are answered; the time of each from its due time. */
