@@ -181,6 +181,24 @@ export function storeContract(name: string, openEmpty: () => Promise<StoreUnderT
       assert.ok((await put(reopened, "/a", "3")) > updated);
     });
 
+    it("range() after a restart gives what is there at that moment, the first time too", async () => {
+      await using test = await openEmpty();
+      for (const key of ["/b/1", "/a/2", "/a/1", "/c"]) await put(test.store, key, "old");
+      const keysAndValues = async (store: Store, prefix: string) =>
+        (await store.range({ prefix })).entries.map(({ key, value }) => `${key} ${value}`);
+      const first = await test.reopen();
+      assert.deepEqual(await keysAndValues(first, "/a/"), ["/a/1 old", "/a/2 old"]);
+      assert.deepEqual(await keysAndValues(first, "/"), [
+        "/a/1 old",
+        "/a/2 old",
+        "/b/1 old",
+        "/c old",
+      ]);
+      const second = await test.reopen();
+      await put(second, "/a/1", "new");
+      assert.deepEqual(await keysAndValues(second, "/a/"), ["/a/1 new", "/a/2 old"]);
+    });
+
     it("behaves as a map with revisions under any sequence of commits", async () => {
       const step = fc.record({
         key: fc.constantFrom("/k/a", "/k/b", "/k/c"),

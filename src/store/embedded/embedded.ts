@@ -72,6 +72,8 @@ export class EmbeddedStore implements Store {
   #durableRevision: number;
   #compactedRevision: number;
   #failure: StoreUnavailableError | undefined;
+  /** All entries as opening has read them, for the first who reads everything; gone with the first change. */
+  #opened: readonly Entry[] | undefined;
 
   /** @throws CorruptStoreError when the file is damaged, Error when the folder cannot be written. */
   static async open(options: EmbeddedStoreOptions): Promise<EmbeddedStore> {
@@ -109,11 +111,14 @@ export class EmbeddedStore implements Store {
     this.#durableRevision = this.#meta.get("revision") ?? 1;
     this.#assignedRevision = this.#durableRevision;
     this.#compactedRevision = this.#meta.get("compacted") ?? 0;
+    const entries: Entry[] = [];
     for (const { key, value } of this.#state.getRange()) {
       if (!isStateRecord(value))
         throw new CorruptStoreError(file, `the record of ${key} is unreadable`);
       this.#versions.set(key, { createRevision: value[0], modRevision: value[1] });
+      entries.push(entryOf(key, value));
     }
+    this.#opened = entries;
   }
 
   get revision(): number {
@@ -128,6 +133,13 @@ export class EmbeddedStore implements Store {
   async range(options: RangeOptions): Promise<RangeResult> {
     const revision = options.revision ?? this.#durableRevision;
     if (revision < this.#compactedRevision) throw new CompactedError(this.#compactedRevision);
+    const opened = this.#opened;
+    const isWhole = options.start === undefined && options.limit === undefined;
+    if (opened !== undefined && isWhole && revision >= this.#durableRevision) {
+      this.#opened = undefined;
+      const entries = opened.filter(({ key }) => key.startsWith(options.prefix));
+      return { entries, revision: this.#durableRevision, more: false };
+    }
     const start = options.start ?? options.prefix;
     const limit = options.limit ?? Number.MAX_SAFE_INTEGER;
     const end = endOf(options.prefix);
@@ -168,6 +180,7 @@ export class EmbeddedStore implements Store {
     }
     if (changes.length === 0) return { kind: "committed", revision: this.#durableRevision };
     this.#assignedRevision = revision;
+    this.#opened = undefined;
     for (const [key, , after] of changes) {
       this.#unflushed.set(key, { record: after, revision });
       if (after === null) this.#versions.delete(key);
