@@ -160,8 +160,8 @@ describe("createClient()", () => {
           labelSelector: "a in (b,c)",
         }),
       "DELETE configmaps?labelSelector=a+in+%28b%2Cc%29",
-      undefined,
-      undefined,
+      "application/json",
+      { kind: "DeleteOptions", apiVersion: "v1" },
     ],
     [
       "createSubresource",
