@@ -5,7 +5,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { run } from "node:test";
 
-const TOOLS = { dig: "dnsutils", curl: "curl", unshare: "util-linux" };
+const TOOLS = {
+  dig: "dnsutils",
+  curl: "curl",
+  unshare: "util-linux",
+  nft: "nftables",
+  ip: "iproute2",
+};
 
 installTools();
 // End-to-end tests start dist/portolan.js: it must be made of these sources.

@@ -13,6 +13,8 @@ export const PROBLEM_REASONS = [
   "BindFailed",
   /** This data plane cannot serve the address: it is not one of this machine's loopback addresses. */
   "AddressNotLocal",
+  /** Some of its endpoints are left out: loopback, link-local or no addresses of hosts. */
+  "InvalidEndpoint",
   "ProtocolNotSupported",
 ] as const;
 export type ProblemReason = (typeof PROBLEM_REASONS)[number];

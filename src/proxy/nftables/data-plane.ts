@@ -1,0 +1,323 @@
+import { frontendKey } from "../../core/proxy/frontend.ts";
+import type { Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
+import type { TableChange } from "../../core/proxy/diff.ts";
+import type { TableFamily, TableRef } from "../../kernel/nftables/batch.ts";
+import { formatHostPort } from "../../net/host-port.ts";
+import { ipFamilyOf } from "../../net/address.ts";
+import type { Logger } from "../../telemetry/log.ts";
+import type { DataPlane, FrontendProblem } from "../data-plane.ts";
+import { FamilyModel } from "./family-model.ts";
+import { KernelRefusal } from "./kernel-tables.ts";
+import type { KernelTables, Transaction } from "./kernel-tables.ts";
+import {
+  buildTable,
+  copyRemembered,
+  hookTable,
+  TABLE_COMMENT,
+  TABLE_NAMES,
+} from "./table-builder.ts";
+import type { PlaneSettings } from "./table-builder.ts";
+
+const FAMILIES: readonly TableFamily[] = ["ip", "ip6"];
+/** A cold start hands the kernel so much at once, and lets others have the thread in between. */
+const CHUNK_BYTES = 1024 * 1024;
+/** How often to look whether somebody changed our tables. */
+const LOOK_MS = 400;
+
+export interface NftablesDeps {
+  readonly tables: KernelTables;
+  readonly log: Logger;
+  /** Somebody else changed our tables, which by now are right again. */
+  readonly onRepair?: (message: string) => void;
+}
+
+/** Another proxy has this node, or a table of ours is somebody else's. */
+export class NodeTakenError extends Error {
+  readonly code = "NODE_TAKEN";
+
+  constructor(message: string) {
+    super(message);
+    this.name = "NodeTakenError";
+  }
+}
+
+interface Live {
+  readonly name: string;
+  readonly models: ReadonlyMap<TableFamily, FamilyModel>;
+}
+
+/**
+ * Serves frontends by the kernel's nf_tables: one table a family, whose chains never change, and maps whose
+ * elements are the Services. Changes are transactions; connections that exist are conntrack's and not touched.
+ * Disposal leaves the rules as they are.
+ */
+export class NftablesDataPlane implements DataPlane {
+  readonly #deps: NftablesDeps;
+  #settings: PlaneSettings;
+  #live: Live | undefined;
+  /** What a first or failed attempt must put into a new table. */
+  readonly #wanted = new Map<FrontendKey, Frontend>();
+  #queue: Promise<unknown> = Promise.resolve();
+  #needsRebuild = true;
+  #generation = 0;
+  #shapes: readonly ReadonlyMap<string, string>[] = [];
+  readonly #timer: NodeJS.Timeout;
+  #isDisposed = false;
+
+  private constructor(deps: NftablesDeps, settings: PlaneSettings) {
+    this.#deps = deps;
+    this.#settings = settings;
+    this.#timer = setInterval(() => {
+      // Failures are logged there.
+      void this.look();
+    }, LOOK_MS).unref();
+  }
+
+  /**
+   * Takes the node over; what an earlier process programmed keeps working until the first change is applied.
+   * @throws NodeTakenError
+   */
+  static async open(deps: NftablesDeps, settings: PlaneSettings): Promise<NftablesDataPlane> {
+    await ourTables(deps.tables);
+    return new NftablesDataPlane(deps, settings);
+  }
+
+  apply(change: TableChange): Promise<readonly FrontendProblem[]> {
+    return this.#inTurn(async () => {
+      for (const frontend of change.removed) this.#wanted.delete(frontendKey(frontend));
+      const put = [...change.added, ...change.changed.map(({ after }) => after)];
+      for (const frontend of put) this.#wanted.set(frontendKey(frontend), frontend);
+      if (this.#needsRebuild) await this.#rebuild();
+      else await this.#change(change.removed, put);
+      return put.flatMap((frontend) => this.#problemOf(frontend) ?? []);
+    });
+  }
+
+  /** Makes the tables anew, whatever they hold, without a gap. */
+  resync(settings: PlaneSettings = this.#settings): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#settings = settings;
+      await this.#rebuild();
+    });
+  }
+
+  /** Looks whether somebody else changed our tables, and if so makes them right again. */
+  look(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#live === undefined || this.#isDisposed) return;
+      try {
+        const generation = await this.#deps.tables.generation();
+        if (generation === this.#generation) return;
+        const what = await this.#difference(this.#live);
+        if (what === undefined) {
+          this.#generation = generation;
+          return;
+        }
+        await this.#rebuild();
+        this.#deps.log.warn("nftables were changed by somebody else and are right again", { what });
+        this.#deps.onRepair?.(`${what}; the rules were made anew`);
+      } catch (error) {
+        this.#deps.log.error("nftables cannot be looked after", { error });
+      }
+    });
+  }
+
+  /** Name of the table that packets run through now. */
+  get table(): string | undefined {
+    return this.#live?.name;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
+    clearInterval(this.#timer);
+    await this.#queue;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    // The caller hears of a failure; the queue goes on.
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #change(removed: readonly Frontend[], put: readonly Frontend[]): Promise<void> {
+    const live = this.#live;
+    if (live === undefined) throw new Error("a change before there is a table");
+    const transaction = this.#deps.tables.begin();
+    fill(live, transaction, removed, put);
+    if (transaction.size > this.#deps.tables.maxTransaction) {
+      // Too large for one transaction; a new table takes over all at once as well.
+      await this.#rebuild();
+      return;
+    }
+    try {
+      await this.#commit(transaction);
+    } catch (error) {
+      if (!(error instanceof KernelRefusal)) throw error;
+      this.#deps.log.warn("change refused by the kernel, making the rules anew", { error });
+      await this.#rebuild();
+    }
+  }
+
+  async #rebuild(): Promise<void> {
+    // Until it has succeeded, models say nothing about the kernel.
+    this.#needsRebuild = true;
+    const { tables } = this.#deps;
+    const old = await ourTables(tables);
+    const hooked = this.#live?.name ?? old.find((table) => table.isHooked)?.name ?? "";
+    const name = TABLE_NAMES.find((each) => each !== hooked) ?? TABLE_NAMES[0];
+    await this.#drop(old.filter((table) => table.name === name));
+    const live: Live = { name, models: new Map(FAMILIES.map((f) => [f, new FamilyModel()])) };
+    for (const family of FAMILIES) {
+      const transaction = tables.begin();
+      buildTable(transaction, { family, name }, this.#settings);
+      await this.#commit(transaction);
+    }
+    await this.#load(live);
+    const from = old.filter((table) => table.name === hooked);
+    const last = tables.begin();
+    for (const family of FAMILIES) {
+      const source = from.find((table) => table.family === family);
+      const model = live.models.get(family);
+      const to = { family, name };
+      if (source !== undefined && model !== undefined) {
+        await copyRemembered(tables, source, to, model, last);
+      }
+      hookTable(last, to, this.#settings);
+    }
+    await this.#commit(last);
+    // In a transaction of its own: a packet on its way through the old hook must still find the old maps.
+    await this.#drop(from);
+    this.#live = live;
+    this.#needsRebuild = false;
+    this.#generation = await tables.generation();
+    this.#shapes = tables.isOwner ? [] : await this.#readShapes(name);
+  }
+
+  async #load(live: Live): Promise<void> {
+    let transaction = this.#deps.tables.begin();
+    const limit = Math.min(CHUNK_BYTES, this.#deps.tables.maxTransaction / 2);
+    for (const frontend of this.#wanted.values()) {
+      fill(live, transaction, [], [frontend]);
+      if (transaction.size < limit) continue;
+      await this.#commit(transaction);
+      await new Promise((resolve) => setImmediate(resolve));
+      transaction = this.#deps.tables.begin();
+    }
+    await this.#commit(transaction);
+  }
+
+  async #drop(old: readonly TableRef[]): Promise<void> {
+    if (old.length === 0) return;
+    const transaction = this.#deps.tables.begin();
+    for (const table of old) transaction.deleteTable(table);
+    await this.#commit(transaction);
+  }
+
+  async #commit(transaction: Transaction): Promise<void> {
+    await transaction.commit();
+    // Each transaction of anybody raises it by one: any other number is somebody else's work.
+    this.#generation = (this.#generation + 1) >>> 0;
+  }
+
+  async #readShapes(name: string): Promise<readonly ReadonlyMap<string, string>[]> {
+    return Promise.all(FAMILIES.map((family) => this.#deps.tables.shape({ family, name })));
+  }
+
+  /** What somebody changed, for people; undefined when nothing of ours. */
+  async #difference(live: Live): Promise<string | undefined> {
+    const { tables } = this.#deps;
+    const present = await tables.list();
+    for (const family of FAMILIES) {
+      const table = present.find((each) => each.family === family && each.name === live.name);
+      if (table === undefined) return `table ${family} ${live.name} was deleted`;
+      if (tables.isOwner && !tables.isOurs(table)) {
+        return `table ${family} ${live.name} belongs to another process`;
+      }
+    }
+    if (tables.isOwner) return undefined;
+    const shapes = await this.#readShapes(live.name);
+    for (const [i, family] of FAMILIES.entries()) {
+      for (const [name, digest] of this.#shapes[i] ?? []) {
+        const now = shapes[i]?.get(name);
+        const table = `${family} ${live.name}`;
+        if (now === undefined) return `${name} of table ${table} was deleted`;
+        if (now !== digest) return `${name} of table ${table} was changed`;
+      }
+    }
+    return undefined;
+  }
+
+  #problemOf(frontend: Frontend): FrontendProblem | undefined {
+    const key = frontendKey(frontend);
+    const problem = this.#live?.models.get(familyOf(frontend))?.problemOf(key);
+    if (problem === undefined) return undefined;
+    const about = { frontend: key, service: frontend.target.service, isRetryable: false };
+    if (problem.kind === "LimitReached") {
+      const message = `${key} is served without ${problem.what}: the data plane has no number left for it`;
+      return { ...about, reason: "LimitReached", message };
+    }
+    const addresses = problem.backends
+      .slice(0, 3)
+      .map((backend) => formatHostPort(backend.address, backend.port))
+      .join(", ");
+    const more =
+      problem.backends.length > 3 ? ` and ${String(problem.backends.length - 3)} more` : "";
+    const message = `${key} does not forward to ${addresses}${more}: not an address that other hosts can reach`;
+    return { ...about, reason: "InvalidEndpoint", message };
+  }
+}
+
+function fill(
+  live: Live,
+  transaction: Transaction,
+  removed: readonly Frontend[],
+  put: readonly Frontend[],
+): void {
+  for (const frontend of removed) {
+    const family = familyOf(frontend);
+    const sink = transaction.elements({ family, name: live.name });
+    live.models.get(family)?.remove(frontend, sink);
+  }
+  for (const frontend of put) {
+    const family = familyOf(frontend);
+    const sink = transaction.elements({ family, name: live.name });
+    live.models.get(family)?.put(frontend, sink);
+  }
+  for (const [family, model] of live.models) {
+    model.finish(transaction.elements({ family, name: live.name }));
+  }
+}
+
+function familyOf(frontend: Frontend): TableFamily {
+  return ipFamilyOf(frontend.address) === "IPv4" ? "ip" : "ip6";
+}
+
+interface OldTable extends TableRef {
+  readonly isHooked: boolean;
+}
+
+/**
+ * The tables that an earlier process of ours left, or that this one made.
+ * @throws NodeTakenError when another process has them, or they are not ours.
+ */
+async function ourTables(tables: KernelTables): Promise<readonly OldTable[]> {
+  const found: OldTable[] = [];
+  for (const table of await tables.list()) {
+    if (!TABLE_NAMES.some((name) => name === table.name)) continue;
+    const where = `table ${table.family} ${table.name}`;
+    if (table.comment !== TABLE_COMMENT) {
+      throw new NodeTakenError(
+        `nftables has a ${where} that is not ours; rename it, or: nft delete ${where}`,
+      );
+    }
+    if (table.owner !== undefined && !tables.isOurs(table)) {
+      throw new NodeTakenError(
+        `another portolan proxy is running here: it owns the ${where} (netlink port ${String(table.owner)})`,
+      );
+    }
+    const shape = await tables.shape(table);
+    found.push({ ...table, isHooked: shape.has("chain nat_prerouting") });
+  }
+  return found;
+}

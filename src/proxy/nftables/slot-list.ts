@@ -1,0 +1,99 @@
+import { compareText } from "../../core/proxy/frontend.ts";
+import type { Backend } from "../../core/proxy/frontend.ts";
+
+/** A slot whose content changed; undefined is empty. */
+export interface SlotChange {
+  readonly slot: number;
+  readonly before: Backend | undefined;
+  readonly after: Backend | undefined;
+}
+
+/** The endpoints of one Service port and policy in slots 0..n-1 without holes, as the kernel picks a number. */
+export class SlotList {
+  readonly #slots: Backend[] = [];
+  readonly #slotOf = new Map<string, number>();
+
+  get length(): number {
+    return this.#slots.length;
+  }
+
+  /** The least number of bits that counts all slots; -1 for an empty list. */
+  get log2(): number {
+    return this.length === 0 ? -1 : 32 - Math.clz32(this.length - 1);
+  }
+
+  has(backend: Backend): boolean {
+    return this.#slotOf.has(keyOf(backend));
+  }
+
+  /**
+   * Takes endpoints out and in: new ones fill the holes, and the last ones what holes remain, so that one
+   * more costs one slot, and one less two.
+   */
+  change(removed: readonly Backend[], added: readonly Backend[]): readonly SlotChange[] {
+    const touched = new Map<number, Backend | undefined>();
+    const put = (slot: number, backend: Backend): void => {
+      if (!touched.has(slot)) touched.set(slot, this.#slots[slot]);
+      this.#slots[slot] = backend;
+      this.#slotOf.set(keyOf(backend), slot);
+    };
+    const holes: number[] = [];
+    for (const backend of removed) {
+      const key = keyOf(backend);
+      const slot = this.#slotOf.get(key);
+      if (slot === undefined) continue;
+      this.#slotOf.delete(key);
+      holes.push(slot);
+    }
+    holes.sort((a, b) => a - b);
+    for (const backend of added) put(holes.pop() ?? this.#slots.length, backend);
+    for (let hole = holes.pop(); hole !== undefined; hole = holes.pop()) {
+      const last = this.#slots.length - 1;
+      const mover = this.#slots[last];
+      if (mover === undefined) throw new Error(`hole ${String(hole)} beyond slot ${String(last)}`);
+      if (last !== hole) put(hole, mover);
+      if (!touched.has(last)) touched.set(last, mover);
+      this.#slots.pop();
+    }
+    return [...touched].map(([slot, before]) => ({ slot, before, after: this.#slots[slot] }));
+  }
+
+  /** Empties the list. */
+  clear(): readonly SlotChange[] {
+    return this.change([...this.#slots], []);
+  }
+
+  backends(): readonly Backend[] {
+    return this.#slots;
+  }
+}
+
+/** What left and what came, of two lists in table order (by address, then port). */
+export function diffBackends(
+  before: readonly Backend[],
+  after: readonly Backend[],
+): { readonly removed: readonly Backend[]; readonly added: readonly Backend[] } {
+  const removed: Backend[] = [];
+  const added: Backend[] = [];
+  if (before === after) return { removed, added };
+  let i = 0;
+  let j = 0;
+  for (;;) {
+    const old = before[i];
+    const now = after[j];
+    if (old === undefined && now === undefined) return { removed, added };
+    const order = old === undefined ? 1 : now === undefined ? -1 : compareBackends(old, now);
+    if (old !== undefined && order < 0) removed.push(old);
+    else if (now !== undefined && order > 0) added.push(now);
+    if (order <= 0) i++;
+    if (order >= 0) j++;
+  }
+}
+
+function compareBackends(a: Backend, b: Backend): number {
+  return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
+}
+
+function keyOf(backend: Backend): string {
+  return `${backend.address} ${String(backend.port)}`;
+}

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import * as fc from "fast-check";
+import { ip, packet, pickNth } from "../../src/core/proxy/fixtures.test.ts";
+import type { Backend, Frontend } from "../../src/core/proxy/frontend.ts";
+import { route } from "../../src/core/proxy/route.ts";
+import type { ForwardingTable } from "../../src/core/proxy/table.ts";
+import { forwardingTable } from "../../src/core/proxy/table.ts";
+import { cidrContains } from "../../src/net/cidr.ts";
+import { anyCluster, POD_PORT, PODS } from "./cluster.arbitrary.ts";
+import { inNamespace } from "./in-namespace.ts";
+import { Network, NODE4, NODE6, OTHER_WORLD4, WORLD4, WORLD6 } from "./network.ts";
+import type { Client, Outcome } from "./network.ts";
+import { NODE, POD_RANGES, TestPlane } from "./plane.ts";
+
+const RUNS = Number(process.env["PORTOLAN_ROUTE_RUNS"] ?? "14");
+
+interface Probe {
+  readonly client: Client;
+  readonly source: string;
+  readonly frontend: Pick<Frontend, "protocol" | "address" | "port">;
+}
+
+/** What the specification lets happen to a packet. */
+interface Expectation {
+  readonly kind: "answered" | "refused" | "silence";
+  readonly backends: readonly Backend[];
+  readonly frontend: Frontend | undefined;
+}
+
+inNamespace(import.meta.url, () => {
+  it("the kernel does to real packets what route() says, however the Services are and change", async () => {
+    await using network = await Network.open();
+    for (const pod of PODS) {
+      network.addPod(pod.name, pod.v4, pod.v6);
+      await network.serve(pod.name, POD_PORT);
+    }
+    await using plane = await TestPlane.open();
+    await fc.assert(
+      fc.asyncProperty(anyCluster, async (cluster) => {
+        const table = forwardingTable({ ...cluster, node: NODE });
+        assert.deepEqual(await plane.set(table), []);
+        const probes = probesOf(table);
+        const first = await Promise.all(probes.map((probe) => send(network, probe)));
+        for (const [i, probe] of probes.entries()) check(table, probe, first[i]);
+        // Once more: clients of Services with affinity come to where they were.
+        const second = await Promise.all(probes.map((probe) => send(network, probe)));
+        for (const [i, probe] of probes.entries()) {
+          check(table, probe, second[i]);
+          checkAffinity(table, probes, first, second[i], i);
+        }
+      }),
+      { numRuns: RUNS, endOnFailure: true, includeErrorInReport: true },
+    );
+  });
+});
+
+function probesOf(table: ForwardingTable): readonly Probe[] {
+  const unknown: readonly Probe["frontend"][] = [
+    { protocol: "TCP", address: ip("10.96.0.1"), port: 81 as Frontend["port"] },
+    { protocol: "UDP", address: ip("fd00:96::1"), port: 81 as Frontend["port"] },
+  ];
+  return [...table.frontends, ...unknown].flatMap((frontend) => {
+    const isIpv6 = frontend.address.includes(":");
+    const [pod] = PODS;
+    if (pod === undefined) return [];
+    const clients: readonly (readonly [Client, string])[] = isIpv6
+      ? [
+          [{ from: "world" }, WORLD6],
+          [{ from: pod.name }, pod.v6],
+          [{ from: "node" }, NODE6],
+        ]
+      : [
+          [{ from: "world" }, WORLD4],
+          [{ from: "world", source: OTHER_WORLD4 }, OTHER_WORLD4],
+          [{ from: pod.name }, pod.v4],
+          [{ from: "node" }, NODE4],
+        ];
+    return (
+      clients
+        // To its own address a process needs no network, and comes from that address.
+        .filter(
+          ([client]) => client.from !== "node" || frontend.address !== (isIpv6 ? NODE6 : NODE4),
+        )
+        .map(([client, source]) => ({ client, source, frontend }))
+    );
+  });
+}
+
+function send(network: Network, { client, frontend }: Probe): Promise<Outcome> {
+  return frontend.protocol === "TCP"
+    ? network.tcp(client, frontend.address, frontend.port)
+    : network.udp(client, frontend.address, frontend.port);
+}
+
+function expectationOf(table: ForwardingTable, { source, frontend }: Probe): Expectation {
+  const wanted = packet(source, frontend.address, {
+    protocol: frontend.protocol,
+    port: frontend.port,
+  });
+  const backends: Backend[] = [];
+  for (let n = 0; n < PODS.length; n++) {
+    const result = route(table, wanted, pickNth(n));
+    if (result.kind === "forward") backends.push(result.backend);
+    if (result.kind === "reject") {
+      return { kind: "refused", backends: [], frontend: result.frontend };
+    }
+    if (result.kind === "drop") return { kind: "silence", backends: [], frontend: result.frontend };
+    // Not a frontend: in the range of cluster IPs there is no answer (PROXY-027).
+    if (result.kind === "notOurs") return { kind: "silence", backends: [], frontend: undefined };
+  }
+  const found = route(table, wanted, pickNth(0));
+  return {
+    kind: "answered",
+    backends,
+    frontend: found.kind === "forward" ? found.frontend : undefined,
+  };
+}
+
+function check(table: ForwardingTable, probe: Probe, outcome: Outcome | undefined): void {
+  const expected = expectationOf(table, probe);
+  const { protocol, address, port } = probe.frontend;
+  const about = `${probe.client.from} (${probe.source}) to ${protocol} ${address} ${String(port)}: ${JSON.stringify({ outcome, expected })}`;
+  if (outcome?.kind === "forbidden") {
+    assert.ok(probe.client.from === "node" && expected.kind !== "answered", about);
+    return;
+  }
+  assert.equal(outcome?.kind, expected.kind, about);
+  if (outcome.kind !== "answered") return;
+  const by = expected.backends.find((backend) => backend.address === outcome.by);
+  assert.ok(by !== undefined, about);
+  assert.equal(outcome.sawSource, sourceSeen(probe, expected.frontend, by), about);
+}
+
+/** PROXY-021..023, NP-004..007: the client's own address wherever answers find their way. */
+function sourceSeen(probe: Probe, frontend: Frontend | undefined, by: Backend): string {
+  const node = probe.frontend.address.includes(":") ? NODE6 : NODE4;
+  const isPod = POD_RANGES.some((range) => cidrContains(range, ip(probe.source)));
+  const hidden =
+    by.address === probe.source ||
+    (frontend?.kind === "clusterIP" ? !isPod : frontend?.externalPolicy === "Cluster");
+  return hidden ? node : probe.source;
+}
+
+/** AFF-001, AFF-004, AFF-009: a client's endpoint stays, for every address of the Service port. */
+function checkAffinity(
+  table: ForwardingTable,
+  probes: readonly Probe[],
+  first: readonly Outcome[],
+  outcome: Outcome | undefined,
+  index: number,
+): void {
+  const probe = probes[index];
+  if (probe === undefined || outcome?.kind !== "answered") return;
+  const { frontend, backends } = expectationOf(table, probe);
+  if (frontend?.target.affinitySeconds === undefined) return;
+  // Probes run at once: which of a client's first connections was the last is open, unless it had one only.
+  const others = probes.flatMap((other, i) => {
+    const target = expectationOf(table, other).frontend?.target;
+    const answer = first[i];
+    const isSame = other.source === probe.source && target === frontend.target;
+    return isSame && answer?.kind === "answered" ? [answer.by] : [];
+  });
+  const eligible = others.filter((by) => backends.some((backend) => backend.address === by));
+  if (new Set(others).size !== 1 || eligible.length === 0) return;
+  assert.equal(outcome.by, others[0], `affinity of ${probe.source} to ${frontend.target.service}`);
+}
