@@ -9,14 +9,14 @@ import {
 } from "../api/machinery/apply/last-applied.ts";
 import { storedOwners } from "../api/machinery/apply/owners.ts";
 import { shapeOf } from "../api/machinery/apply/shape.ts";
-import { findDuplicateKeys, parseJson } from "../api/machinery/json-text.ts";
+import { findDuplicateKeys } from "../api/machinery/json-text.ts";
 import { isJsonObject } from "../api/machinery/json.ts";
 import type { JsonObject } from "../api/machinery/json.ts";
 import { apiVersionOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { StatusError, failure, hasReason } from "../api/machinery/status.ts";
-import { bodyTypeOf, decodeParsed, parseYamlText, textOf } from "./body.ts";
+import { bodyTypeOf, decodeParsed, parseJsonBody, parseYamlText, textOf } from "./body.ts";
 import { checkCreate } from "./check-create.ts";
 import type { ResourceCall } from "./context.ts";
 import type { ApiRequest, ApiResponse } from "./exchange.ts";
@@ -114,7 +114,7 @@ async function readBody(
   options: ApplyQuery,
 ): Promise<{ readonly config: JsonObject; readonly warnings: readonly string[] }> {
   const text = textOf(request.body);
-  const parsed = /^\s*\{/.test(text) ? parseJson(text) : undefined;
+  const parsed = /^\s*\{/.test(text) ? parseJsonBody(text) : undefined;
   const isJson = parsed?.kind === "parsed";
   const body = isJson ? parsed.value : await parseYamlText(text);
   if (!isJsonObject(body)) {

@@ -1,5 +1,6 @@
 import { decodeObject } from "../api/machinery/decode.ts";
-import { findDuplicateKeys, parseJson } from "../api/machinery/json-text.ts";
+import { MAX_JSON_VALUES, findDuplicateKeys, parseJson } from "../api/machinery/json-text.ts";
+import type { ParsedJson } from "../api/machinery/json-text.ts";
 import { isJsonObject } from "../api/machinery/json.ts";
 import { apiVersionOf } from "../api/machinery/kind.ts";
 import type { CustomKind, KindDefinition } from "../api/machinery/kind.ts";
@@ -8,9 +9,9 @@ import { openEnvelope, PROTOBUF_MEDIA_TYPE } from "../api/machinery/protobuf-env
 import { decodeProtobuf } from "../api/machinery/protobuf.ts";
 import type { MessageType } from "../api/machinery/schema.ts";
 import type { ApiRequest } from "./exchange.ts";
-import { badRequest, unsupportedMediaType } from "./failures.ts";
+import { badRequest, tooManyValues, unsupportedMediaType, yamlTooLarge } from "./failures.ts";
 import type { FieldValidation } from "./query.ts";
-import { nestsTooDeep } from "./yaml-depth.ts";
+import { MAX_YAML_BYTES, MAX_YAML_TOKENS, excessOf } from "./yaml-depth.ts";
 
 const JSON_TYPE = "application/json";
 const YAML_TYPE = "application/yaml";
@@ -117,7 +118,7 @@ async function parseBody(request: ApiRequest, type: BodyType): Promise<ParsedBod
 }
 
 function parseJsonText(text: string, type: BodyType): ParsedBody {
-  const parsed = parseJson(text);
+  const parsed = parseJsonBody(text);
   if (parsed.kind === "malformed") {
     throw badRequest(
       `the object provided is unrecognized (must be of type ${type.kind}): couldn't get version/kind; json parse error: ${parsed.message}`,
@@ -126,12 +127,25 @@ function parseJsonText(text: string, type: BodyType): ParsedBody {
   return { value: parsed.value, duplicates: findDuplicateKeys(text) };
 }
 
+/** As {@link parseJson}. @throws StatusError 413 for one with too many values. */
+export function parseJsonBody(text: string): Exclude<ParsedJson, { readonly kind: "tooMany" }> {
+  const parsed = parseJson(text);
+  if (parsed.kind === "tooMany") throw tooManyValues(MAX_JSON_VALUES);
+  return parsed;
+}
+
 /** One YAML document, with keys that occur twice refused. */
 export async function parseYamlText(text: string): Promise<unknown> {
   // Loaded on first use: few bodies are YAML, and the package costs start-up time.
   const { Lexer, Parser, isScalar, parseDocument, visit } = await import("yaml");
-  if (nestsTooDeep(text, new Lexer(), new Parser())) {
-    throw badRequest("error converting YAML to JSON: the text nests too deep");
+  if (text.length > MAX_YAML_BYTES) throw yamlTooLarge(`${String(MAX_YAML_BYTES)} bytes`);
+  switch (excessOf(text, new Lexer(), new Parser())) {
+    case undefined:
+      break;
+    case "depth":
+      throw badRequest("error converting YAML to JSON: the text nests too deep");
+    case "tokens":
+      throw yamlTooLarge(`${String(MAX_YAML_TOKENS)} words, marks and line ends`);
   }
   // The package's own search for keys that occur twice takes quadratic time.
   const document = parseDocument(text, {
@@ -158,7 +172,7 @@ export async function parseYamlText(text: string): Promise<unknown> {
   try {
     const value: unknown = document.toJS({ maxAliasCount: MAX_YAML_ALIASES });
     // Through JSON, so that what is read is what JSON could have said (no dates, no NaN), and not too deep.
-    const parsed = parseJson(JSON.stringify(value) ?? "null");
+    const parsed = parseJsonBody(JSON.stringify(value) ?? "null");
     if (parsed.kind === "malformed") throw badRequest(parsed.message);
     return parsed.value;
   } catch (failure) {
@@ -185,6 +199,7 @@ function parseProtobuf(body: Uint8Array, type: BodyType): unknown {
   const envelope = openEnvelope(body);
   if (envelope.kind === "malformed") throw badRequest(envelope.message);
   const decoded = decodeProtobuf(type.schema, envelope.raw);
+  if (decoded.kind === "tooMany") throw tooManyValues(MAX_JSON_VALUES);
   if (decoded.kind === "malformed") {
     throw badRequest(
       `${type.kind} in version "${versionIn(type)}" cannot be handled as a ${type.kind}: ${decoded.message}`,

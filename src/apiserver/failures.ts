@@ -75,19 +75,26 @@ export function forbidden(kind: KindDefinition, name: string, why: string): Stat
   });
 }
 
+/** Nobody reads more, and each may quote what was sent: else a body is answered with its square. */
+const MAX_CAUSES = 100;
+
 /** 422: field by field what is wrong with an object of this kind. */
 export function invalidObject(
   kind: { readonly kind: string; readonly group: string },
   name: string,
   errors: readonly FieldError[],
 ): StatusError {
-  const texts = errors.map((error) => `${error.field}: ${error.message}`);
+  const shown = errors.slice(0, MAX_CAUSES);
+  const texts = shown.map((error) => `${error.field}: ${error.message}`);
+  if (errors.length > shown.length) {
+    texts.push(`and ${String(errors.length - shown.length)} more`);
+  }
   const list = texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`;
   return failure(422, "Invalid", `${kindText(kind)} "${name}" is invalid: ${list ?? ""}`, {
     name,
     ...groupOf(kind),
     kind: kind.kind,
-    causes: errors.map((error) => ({
+    causes: shown.map((error) => ({
       reason: error.type,
       message: error.message,
       field: error.field,
@@ -122,6 +129,24 @@ export function bodyTooLarge(maxBytes: number): StatusError {
     413,
     "RequestEntityTooLarge",
     `Request entity too large: limit is ${String(maxBytes)}`,
+  );
+}
+
+/** 413 for a body that is short enough, but so finely divided that reading it would hold everybody up. */
+export function tooManyValues(maxValues: number): StatusError {
+  return failure(
+    413,
+    "RequestEntityTooLarge",
+    `Request entity too large: limit is ${String(maxValues)} fields and list items; divide the object into several smaller ones`,
+  );
+}
+
+/** 413 for YAML, which costs far more to read than JSON. */
+export function yamlTooLarge(limit: string): StatusError {
+  return failure(
+    413,
+    "RequestEntityTooLarge",
+    `Request entity too large: limit for YAML is ${limit}; send the same object as JSON`,
   );
 }
 

@@ -12,7 +12,9 @@ import { jsonResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { ListenError, listen } from "./http.ts";
 import { MAX_BODY_BYTES } from "./incoming-body.ts";
-import type { HttpListener } from "./http.ts";
+import type { HttpListener, ListenOptions } from "./http.ts";
+import { connect as connectTls } from "node:tls";
+import type { TLSSocket } from "node:tls";
 
 const certificates = await clusterCertificates({
   dir: undefined,
@@ -24,10 +26,10 @@ const certificates = await clusterCertificates({
 
 type Handler = (request: ApiRequest, user: User | undefined) => Promise<ApiResponse>;
 
-function start(handler: Handler, port = 0): Promise<HttpListener> {
+function start(handler: Handler, port = 0, patience?: ListenOptions["patience"]) {
   const { apiServer, authority } = certificates;
   const tls = { key: apiServer.key, cert: apiServer.certificate, clientCa: authority };
-  return listen({ address: "127.0.0.1", port, tls, handler, log: SILENT });
+  return listen({ address: "127.0.0.1", port, tls, handler, log: SILENT, patience });
 }
 
 const echo: Handler = async (request, user) =>
@@ -248,4 +250,100 @@ describe("listen()", () => {
       return true;
     });
   });
+
+  it("answers clients that close their side once they have asked", async () => {
+    await using listener = await start(async (request, user) => {
+      // Turns of the loop, in which the end of the client's side arrives.
+      for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+      return echo(request, user);
+    });
+    for (const [method, body] of [
+      ["GET", ""],
+      ["POST", "body"],
+    ] as const) {
+      const head = `${method} /x HTTP/1.1\r\nhost: a\r\ncontent-length: ${String(body.length)}\r\n\r\n`;
+      const text = await sendAndClose(listener, head + body);
+      assert.match(text, /^HTTP\/1\.1 200 OK\r\n/);
+      assert.match(text, new RegExp(`"method":"${method}".*"body":"${body}"`));
+    }
+  });
+
+  it("ends an endless answer to a client that has closed its side", async () => {
+    const state = { ended: () => {} };
+    const ended = new Promise<void>((resolve) => (state.ended = resolve));
+    const handler = endless(state);
+    const patience = { headMs: 5000, bodyMs: 5000, halfClosedMs: 50 };
+    await using listener = await start(handler, 0, patience);
+    const text = await sendAndClose(listener, "GET /x HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert.match(text, /hello/);
+    await ended;
+  });
+
+  it("answers with a Status what is no request", async () => {
+    await using listener = await start(echo);
+    for (const [bytes, code, reason] of [
+      ["\0\r\n\r\n", 400, "BadRequest"],
+      ["GET / HTTP/1.1\r\nho", 400, "BadRequest"],
+      ["POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf", 400, "BadRequest"],
+      [
+        `GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(20_000)}\r\n\r\n`,
+        431,
+        "RequestEntityTooLarge",
+      ],
+    ] as const) {
+      checkStatus(await sendAndClose(listener, bytes), code, reason);
+    }
+  });
+
+  it("waits only so long for a head and for a body", async () => {
+    const patience = { headMs: 50, bodyMs: 50, halfClosedMs: 50 };
+    await using listener = await start(echo, 0, patience);
+    const head = "POST / HTTP/1.1\r\nhost: a\r\n";
+    checkStatus(await sendAndWait(listener, head), 408, "Timeout");
+    checkStatus(
+      await sendAndWait(listener, `${head}content-length: 9\r\n\r\nhalf`),
+      400,
+      "BadRequest",
+    );
+  });
 });
+
+function sendAndClose(listener: HttpListener, text: string): Promise<string> {
+  return exchange(listener, (socket) => socket.end(text));
+}
+
+function sendAndWait(listener: HttpListener, text: string): Promise<string> {
+  return exchange(listener, (socket) => socket.write(text));
+}
+
+/** All that comes until the server closes the connection. */
+async function exchange(
+  { port }: HttpListener,
+  send: (socket: TLSSocket) => void,
+): Promise<string> {
+  const options = {
+    host: "127.0.0.1",
+    port,
+    ALPNProtocols: ["http/1.1"],
+    allowHalfOpen: true,
+    ...credentials("admin"),
+  };
+  const socket = connectTls(options);
+  let text = "";
+  socket.on("data", (chunk: Buffer) => (text += chunk.toString()));
+  socket.on("end", () => socket.end());
+  socket.on("error", () => socket.destroy());
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  await once(socket, "secureConnect");
+  send(socket);
+  await closed;
+  return text;
+}
+
+function checkStatus(text: string, code: number, reason: string): void {
+  assert.match(text, new RegExp(`^HTTP/1\\.1 ${String(code)} `));
+  const status: unknown = JSON.parse(text.slice(text.indexOf("\r\n\r\n") + 4));
+  assert.ok(typeof status === "object" && status !== null);
+  const { kind, code: stated, reason: why } = { ...status } as Readonly<Record<string, unknown>>;
+  assert.deepEqual({ kind, stated, why }, { kind: "Status", stated: code, why: reason });
+}

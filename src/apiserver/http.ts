@@ -10,7 +10,8 @@ import { SourceBody, WholeBody, failureResponse } from "./exchange.ts";
 import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { internalError, methodNotAllowed, tooManyRequests } from "./failures.ts";
 import { serveUpgrade } from "./http-upgrade.ts";
-import { readBody } from "./incoming-body.ts";
+import { cutAfterEnd, refuseUnread } from "./http-refusal.ts";
+import { BODY_TIMEOUT_MS, readBody } from "./incoming-body.ts";
 import { streamsBody } from "./proxy-path.ts";
 import { NextTurn, pushed } from "./pushed.ts";
 
@@ -19,6 +20,12 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const CLOSE_GRACE_MS = 2000;
 /** A watch is a stream, and one connection carries many of them. */
 const MAX_CONCURRENT_STREAMS = 1000;
+/** Open connections, whatever they do; those beyond are closed at once. */
+const MAX_CONNECTIONS = 10_000;
+/** A caller that has closed its side is given what it asked for; what has no end is cut after so long. */
+const HALF_CLOSED_MS = 10_000;
+/** The head of a request must be here within so long. */
+const HEAD_TIMEOUT_MS = 30_000;
 /** Connections that have left HTTP (exec, port-forward, watches of browsers); each holds a few descriptors. */
 const MAX_UPGRADED = 1000;
 
@@ -31,7 +38,22 @@ export interface ListenOptions {
   /** `user` is undefined for a caller without a certificate of our authority. */
   readonly handler: (request: ApiRequest, user: User | undefined) => Promise<ApiResponse>;
   readonly log: Logger;
+  /** How long callers are waited for; the default is for all but tests. */
+  readonly patience?: Patience | undefined;
 }
+
+interface Patience {
+  readonly headMs: number;
+  readonly bodyMs: number;
+  /** For endless answers to callers that have closed their side. */
+  readonly halfClosedMs: number;
+}
+
+const PATIENCE: Patience = {
+  headMs: HEAD_TIMEOUT_MS,
+  bodyMs: BODY_TIMEOUT_MS,
+  halfClosedMs: HALF_CLOSED_MS,
+};
 
 export interface HttpListener extends AsyncDisposable {
   readonly address: string;
@@ -56,11 +78,12 @@ export class ListenError extends Error {
  * @throws ListenError when the address is in use or not allowed.
  */
 export async function listen(options: ListenOptions): Promise<HttpListener> {
-  const { tls, log } = options;
+  const { tls, log, patience = PATIENCE } = options;
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
   const server = createSecureServer({
     allowHTTP1: true,
+    allowHalfOpen: true,
     key: tls.key,
     cert: tls.cert,
     ca: tls.clientCa,
@@ -75,6 +98,14 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
       initialWindowSize: 256 * 1024,
     },
   });
+  server.maxConnections = MAX_CONNECTIONS;
+  // Over HTTP/1.1 a client may close its side once it has asked. The last two Node reads, and its types lack.
+  const { headMs } = patience;
+  Object.assign(server, {
+    httpAllowHalfOpen: true,
+    headersTimeout: headMs,
+    connectionsCheckingInterval: headMs,
+  });
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
@@ -83,20 +114,29 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   server.on("secureConnection", (socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
+    if (socket.alpnProtocol === "h2") socket.allowHalfOpen = false;
+    else cutAfterEnd(socket, patience.halfClosedMs);
   });
   server.on("tlsClientError", (error) => log.debug("TLS handshake failed", { error }));
+  const busy = new WeakMap<object, { readonly headersSent: boolean }>();
+  // Only HTTP/1.1 has this: what arrived is no request.
+  server.on("clientError", (error: Error, socket: Socket) => {
+    log.debug("not a request", { error });
+    if (busy.get(socket)?.headersSent === true) socket.destroy();
+    else refuseUnread(error, socket);
+  });
   const users = new WeakMap<object, { readonly user: User | undefined }>();
   const streams = new Set<Caller>();
   const upgraded = new Set<Socket>();
   const nextTurn = new NextTurn();
   server.on("request", (request, response) => {
     // Never rejects: every failure becomes an answer or a cut connection.
-    void serve(request, response, options, { users, streams, upgraded, nextTurn });
+    void serve(request, response, options, { users, streams, upgraded, nextTurn, busy });
   });
   // Only HTTP/1.1 has this; browsers and kubectl use it for streams in both directions.
   server.on("upgrade", (incoming: IncomingMessage, socket: TLSSocket, head: Buffer) => {
     // Never rejects, as above.
-    void upgrade(incoming, socket, head, options, { users, streams, upgraded, nextTurn });
+    void upgrade(incoming, socket, head, options, { users, streams, upgraded, nextTurn, busy });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(listenError(options, error)));
@@ -135,6 +175,8 @@ interface Connections {
   readonly upgraded: Set<Socket>;
   /** When watches write. */
   readonly nextTurn: NextTurn;
+  /** Those of HTTP/1.1 with an answer under way. */
+  readonly busy: WeakMap<object, { readonly headersSent: boolean }>;
 }
 
 /** Never rejects. */
@@ -148,6 +190,8 @@ async function upgrade(
   const caller = new Caller();
   streams.add(caller);
   upgraded.add(socket);
+  // Other protocols say in their own words who has finished.
+  socket.allowHalfOpen = false;
   socket.once("close", () => {
     streams.delete(caller);
     upgraded.delete(socket);
@@ -175,10 +219,15 @@ async function serve(
   incoming: Http2ServerRequest,
   outgoing: Http2ServerResponse,
   options: ListenOptions,
-  { users, streams, nextTurn }: Connections,
+  { users, streams, nextTurn, busy }: Connections,
 ): Promise<void> {
   const caller = new Caller();
-  outgoing.once("close", () => caller.abort(new Error("the client closed the connection")));
+  const { socket } = incoming;
+  busy.set(socket, outgoing);
+  outgoing.once("close", () => {
+    busy.delete(socket);
+    caller.abort(new Error("the client closed the connection"));
+  });
   outgoing.on("error", (error) => options.log.debug("response failed", { error }));
   incoming.on("error", (error: Error) => options.log.debug("request failed", { error }));
   try {
@@ -200,7 +249,7 @@ async function serve(
 
 async function answer(
   incoming: Http2ServerRequest,
-  { handler, log }: ListenOptions,
+  { handler, log, patience = PATIENCE }: ListenOptions,
   users: WeakMap<object, { readonly user: User | undefined }>,
   caller: Caller,
 ): Promise<ApiResponse> {
@@ -222,7 +271,10 @@ async function answer(
       return await handler({ ...request, stream }, user);
     }
     // Not copied, since that would ask for the signal.
-    return await handler(Object.assign(request, { body: await readBody(incoming) }), user);
+    return await handler(
+      Object.assign(request, { body: await readBody(incoming, patience.bodyMs) }),
+      user,
+    );
   } catch (error) {
     if (error instanceof StatusError) return failureResponse(error);
     if (!caller.isGone) log.error("request failed", { url: incoming.url, error });

@@ -4,7 +4,7 @@ import { badRequest, bodyTooLarge } from "./failures.ts";
 /** As upstream: what fits a stored object of 1.5 MiB with room for a patch that lists it twice. */
 export const MAX_BODY_BYTES = 3 * 1024 * 1024;
 /** A body must be here within so long, or its sender is holding us up. */
-const BODY_TIMEOUT_MS = 30_000;
+export const BODY_TIMEOUT_MS = 30_000;
 
 /**
  * Reads a request's body to its end; undefined for none. With listeners, since an async iterator and a signal
@@ -14,6 +14,7 @@ const BODY_TIMEOUT_MS = 30_000;
  */
 export function readBody(
   incoming: Readable & { readonly headers: { readonly "content-length"?: string | undefined } },
+  timeoutMs = BODY_TIMEOUT_MS,
 ): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
     const declared = Number(incoming.headers["content-length"] ?? "0");
@@ -47,8 +48,8 @@ export function readBody(
     };
     const close = () => fail(new Error("the connection was closed"));
     const timer = setTimeout(() => {
-      fail(new Error(`not there within ${String(BODY_TIMEOUT_MS / 1000)} s`));
-    }, BODY_TIMEOUT_MS);
+      fail(new Error(`not there within ${String(timeoutMs / 1000)} s`));
+    }, timeoutMs);
     incoming.on("data", take);
     incoming.once("end", end);
     incoming.once("error", fail);

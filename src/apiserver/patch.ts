@@ -1,5 +1,4 @@
 import { applyJsonPatch } from "../api/machinery/json-patch.ts";
-import { parseJson } from "../api/machinery/json-text.ts";
 import { isJsonObject } from "../api/machinery/json.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import { applyMergePatch } from "../api/machinery/merge-patch.ts";
@@ -7,7 +6,7 @@ import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { failure } from "../api/machinery/status.ts";
 import type { StatusError } from "../api/machinery/status.ts";
 import { applyStrategicMerge } from "../api/machinery/strategic-merge.ts";
-import { mediaTypeOf, parseYamlText, textOf } from "./body.ts";
+import { mediaTypeOf, parseJsonBody, parseYamlText, textOf } from "./body.ts";
 import type { ApiRequest } from "./exchange.ts";
 import { badRequest, unsupportedMediaType } from "./failures.ts";
 
@@ -56,7 +55,7 @@ export async function parsePatch(
 
 async function parsePatchBody(request: ApiRequest): Promise<unknown> {
   const text = textOf(request.body);
-  const parsed = parseJson(text);
+  const parsed = parseJsonBody(text);
   if (parsed.kind === "parsed") return parsed.value;
   // Upstream takes YAML here too; a text that starts as JSON gets JSON's message.
   if (/^\s*[[{]/.test(text)) throw badRequest(`error decoding patch: ${parsed.message}`);

@@ -91,13 +91,26 @@ export interface TypedList {
 function formatValue(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (typeof value === "string") return quote(value);
   if (isTextList(value)) return formatList("string", value);
   if (isTypedList(value)) return formatList(value.goType, value.values);
-  return JSON.stringify(value);
+  return shortened(JSON.stringify(value));
+}
+
+/** So much of a value is quoted; upstream quotes it whole. Our longest golden text is a tenth of this. */
+const MAX_QUOTED = 4096;
+
+function shortened(text: string): string {
+  return text.length <= MAX_QUOTED ? text : `${text.slice(0, MAX_QUOTED)}...`;
+}
+
+function quote(text: string): string {
+  return JSON.stringify(shortened(text));
 }
 
 function formatList(goType: string, values: readonly string[]): string {
-  return `[]${goType}{${values.map((text) => JSON.stringify(text)).join(", ")}}`;
+  const shown = values.slice(0, MAX_QUOTED).map(quote).join(", ");
+  return `[]${goType}{${shortened(shown)}}`;
 }
 
 function isTextList(value: unknown): value is readonly string[] {

@@ -161,4 +161,16 @@ describe("applyJsonPatch()", () => {
       }),
     );
   });
+
+  it("bounds what all moves together take, as it does for copies", () => {
+    const target = { a: "x".repeat(100_000) };
+    const back = [
+      { op: "move", from: "/a", path: "/b" },
+      { op: "move", from: "/b", path: "/a" },
+    ];
+    assert.equal(applyJsonPatch(target, back).kind, "patched");
+    const many = applyJsonPatch(target, Array.from({ length: 5000 }, () => back).flat());
+    assert.equal(many.kind, "failed");
+    assert.match(many.kind === "failed" ? many.message : "", /Unable to complete the move/);
+  });
 });

@@ -10,7 +10,7 @@ import {
 /** As upstream: a longer patch is refused with 413. */
 const MAX_JSON_PATCH_OPERATIONS = 10_000;
 
-/** Characters of JSON that all `copy` operations together may add; else a short patch grows without bound. */
+/** Characters of JSON that all `copy` operations, or all `move` ones, may take together; else a short patch grows, or costs, without bound. */
 const MAX_COPIED = 3 * 1024 * 1024;
 
 export type JsonPatched =
@@ -55,7 +55,7 @@ type Container = Record<string, unknown> | unknown[];
 
 class Document {
   root: unknown;
-  #copied = 0;
+  readonly #charged = { copy: 0, move: 0 };
 
   constructor(root: unknown) {
     this.root = root;
@@ -84,24 +84,29 @@ class Document {
           throw new OperationError(`move operation puts ${from} into itself at ${path}`);
         }
         const value = this.#get(from, op);
+        this.#charge(value, op);
         this.#remove(from, op);
         this.#add(path, value, op);
         return;
       }
       case "copy": {
         const value = cloneJson(this.#get(fromOf(operation, op), op));
-        this.#copied += JSON.stringify(value).length;
-        if (this.#copied > MAX_COPIED) {
-          throw new OperationError(
-            `Unable to complete the copy, the accumulated size increase of copy is ${String(this.#copied)}, exceeding the limit ${String(MAX_COPIED)}`,
-          );
-        }
+        this.#charge(value, op);
         this.#add(path, value, op);
         return;
       }
       default:
         throw new OperationError(`Unexpected kind: ${String(op)}`);
     }
+  }
+
+  #charge(value: unknown, op: "copy" | "move"): void {
+    const total = this.#charged[op] + JSON.stringify(value).length;
+    this.#charged[op] = total;
+    if (total <= MAX_COPIED) return;
+    throw new OperationError(
+      `Unable to complete the ${op}, the accumulated size increase of ${op} is ${String(total)}, exceeding the limit ${String(MAX_COPIED)}`,
+    );
   }
 
   #add(path: string, value: unknown, op: string): void {

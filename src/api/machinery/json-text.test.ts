@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { findDuplicateKeys, parseJson } from "./json-text.ts";
+import { MAX_JSON_VALUES, findDuplicateKeys, parseJson } from "./json-text.ts";
 
 describe("parseJson()", () => {
   it("gives what JSON.parse gives", () => {
@@ -23,6 +23,13 @@ describe("parseJson()", () => {
     assert.deepEqual(parseJson(text), { kind: "malformed", message: "exceeded max depth" });
     assert.equal(parseJson("[".repeat(500) + "]".repeat(500)).kind, "parsed");
     assert.equal(parseJson("[".repeat(501) + "]".repeat(501)).kind, "malformed");
+  });
+
+  it("counts fields and items before it reads them", () => {
+    const items = (count: number) => `{"a":[${"1,".repeat(count)}1],"b":"${",".repeat(100)}"}`;
+    assert.equal(parseJson(items(MAX_JSON_VALUES - 5)).kind, "parsed");
+    assert.deepEqual(parseJson(items(MAX_JSON_VALUES)), { kind: "tooMany" });
+    assert.deepEqual(parseJson(`[${"[],".repeat(MAX_JSON_VALUES)}`), { kind: "tooMany" });
   });
 
   it("does not count brackets inside strings", () => {

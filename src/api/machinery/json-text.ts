@@ -12,13 +12,26 @@ const CLOSE_BRACKET = 0x5d;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 
+/**
+ * Fields and list items that one text may have. Reading, decoding and judging each of them costs a microsecond or
+ * two, during which nobody else is served; the largest objects that are in use have a quarter of this.
+ */
+export const MAX_JSON_VALUES = 50_000;
+
 export type ParsedJson =
   | { readonly kind: "parsed"; readonly value: unknown }
-  | { readonly kind: "malformed"; readonly message: string };
+  | { readonly kind: "malformed"; readonly message: string }
+  /** More than {@link MAX_JSON_VALUES}. */
+  | { readonly kind: "tooMany" };
 
-/** Parses JSON text from a stranger: the result is at most 500 levels deep, so that recursion over it is safe. */
+/**
+ * Parses JSON text from a stranger: the result is at most 500 levels deep, so that recursion over it is safe, and
+ * has a bounded number of values.
+ */
 export function parseJson(text: string): ParsedJson {
-  if (isTooDeep(text)) return { kind: "malformed", message: "exceeded max depth" };
+  const excess = excessOf(text);
+  if (excess === "depth") return { kind: "malformed", message: "exceeded max depth" };
+  if (excess === "values") return { kind: "tooMany" };
   try {
     const value: unknown = JSON.parse(text);
     return { kind: "parsed", value };
@@ -28,19 +41,23 @@ export function parseJson(text: string): ParsedJson {
   }
 }
 
-function isTooDeep(text: string): boolean {
-  // Each level takes a character at least.
-  if (text.length <= MAX_JSON_DEPTH) return false;
+function excessOf(text: string): "depth" | "values" | undefined {
+  // Each level takes a character at least, and so does each value.
+  if (text.length <= MAX_JSON_DEPTH) return undefined;
   let depth = 0;
+  let values = 0;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === QUOTE) i = endOfString(text, i);
     else if (c === OPEN_BRACE || c === OPEN_BRACKET) {
       depth++;
-      if (depth > MAX_JSON_DEPTH) return true;
+      if (depth > MAX_JSON_DEPTH) return "depth";
+      values++;
     } else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) depth--;
+    else if (c === COMMA) values++;
+    if (values > MAX_JSON_VALUES) return "values";
   }
-  return false;
+  return undefined;
 }
 
 interface Frame {

@@ -14,6 +14,7 @@ import { deleteOptions } from "./delete-options.ts";
 import { isJsonObject } from "./json.ts";
 import { resolved } from "./json-fields.ts";
 import { decodeProtobuf } from "./protobuf.ts";
+import { MAX_JSON_VALUES } from "./json-text.ts";
 import { encodeProtobuf } from "./protobuf-encode.ts";
 import { openEnvelope, sealEnvelope } from "./protobuf-envelope.ts";
 import {
@@ -460,3 +461,12 @@ function flatten(value: Readonly<Record<string, unknown>>): Record<string, unkno
   }
   return result;
 }
+
+describe("decodeProtobuf() of finely divided messages", () => {
+  it("stops at as many fields as JSON may have", () => {
+    const pairs = (count: number) =>
+      Uint8Array.from({ length: count * 2 }, (_, i) => (i % 2 === 0 ? 0x12 : 0));
+    assert.equal(decodeProtobuf(configMap, pairs(MAX_JSON_VALUES)).kind, "decoded");
+    assert.deepEqual(decodeProtobuf(configMap, pairs(MAX_JSON_VALUES + 1)), { kind: "tooMany" });
+  });
+});

@@ -2,7 +2,7 @@ import { encodeBase64 } from "./base64.ts";
 import { setOwn } from "./json.ts";
 import type { JsonObject } from "./json.ts";
 import { messageOf, resolved } from "./json-fields.ts";
-import { parseJson } from "./json-text.ts";
+import { MAX_JSON_VALUES, parseJson } from "./json-text.ts";
 import type { Field, ListType, MessageType, ScalarType, SchemaType } from "./schema.ts";
 import { formatMicroTime, formatTime, isWritable } from "./time.ts";
 import { decodeUtf8 } from "./utf8.ts";
@@ -17,7 +17,9 @@ export type DecodedProtobuf =
       /** JSON as Go's types would give it but for zero values, which decodeObject drops where Go omits them. */
       readonly value: JsonObject;
     }
-  | { readonly kind: "malformed"; readonly message: string };
+  | { readonly kind: "malformed"; readonly message: string }
+  /** More than {@link MAX_JSON_VALUES} fields and items. */
+  | { readonly kind: "tooMany" };
 
 /**
  * Decodes a message of the Kubernetes API by its schema. Fields that the schema does not have are skipped.
@@ -26,11 +28,33 @@ export type DecodedProtobuf =
  */
 export function decodeProtobuf(schema: MessageType, bytes: Uint8Array): DecodedProtobuf {
   try {
-    return { kind: "decoded", value: decodeMessage(schema, bytes, 0) };
+    return {
+      kind: "decoded",
+      value: decodeMessage(schema, bytes, { depth: 0, budget: { left: MAX_JSON_VALUES } }),
+    };
   } catch (error) {
+    if (error instanceof TooManyError) return { kind: "tooMany" };
     if (!(error instanceof WireError)) throw error;
     return { kind: "malformed", message: `proto: ${error.message}` };
   }
+}
+
+/** How deep a message lies, and how many fields and items the whole may still have. */
+interface Place {
+  readonly depth: number;
+  readonly budget: { left: number };
+}
+
+/** Ends the decoding; never leaves this file. */
+class TooManyError extends Error {}
+
+function deeper({ depth, budget }: Place): Place {
+  return { depth: depth + 1, budget };
+}
+
+function spend({ budget }: Place): void {
+  budget.left--;
+  if (budget.left < 0) throw new TooManyError("too many fields");
 }
 
 interface NamedField {
@@ -50,16 +74,13 @@ function fieldsByTag(type: MessageType): ReadonlyMap<number, NamedField> {
   return fields;
 }
 
-function decodeMessage(
-  type: MessageType,
-  bytes: Uint8Array,
-  depth: number,
-): Record<string, unknown> {
-  if (depth > MAX_DEPTH) throw new WireError("exceeded max depth");
+function decodeMessage(type: MessageType, bytes: Uint8Array, at: Place): Record<string, unknown> {
+  if (at.depth > MAX_DEPTH) throw new WireError("exceeded max depth");
   const reader = new WireReader(bytes);
   const fields = fieldsByTag(type);
   const result: Record<string, unknown> = {};
   while (!reader.isAtEnd) {
+    spend(at);
     const { field: tag, form } = reader.tag();
     const named = fields.get(tag);
     if (named === undefined) {
@@ -68,10 +89,10 @@ function decodeMessage(
     }
     const { name, field } = named;
     const inner = field.inline === true ? messageOf(field.type) : undefined;
-    if (inner === undefined) decodeField(result, name, field.type, reader, form, depth);
+    if (inner === undefined) decodeField(result, name, field.type, reader, form, at);
     else {
       expectForm(form, DELIMITED, name);
-      Object.assign(result, decodeMessage(inner, reader.delimited(), depth + 1));
+      Object.assign(result, decodeMessage(inner, reader.delimited(), deeper(at)));
     }
   }
   return result;
@@ -83,7 +104,7 @@ function decodeField(
   type: SchemaType,
   reader: WireReader,
   form: number,
-  depth: number,
+  at: Place,
 ): void {
   const actual = resolved(type);
   if (actual.kind === "list") {
@@ -93,21 +114,24 @@ function decodeField(
     const element = resolved(actual.element);
     const isNumber = element.kind === "scalar" && formOf(element) !== DELIMITED;
     if (!isNumber || form !== DELIMITED) {
-      items.push(decodeValue(element, name, reader, form, depth));
+      items.push(decodeValue(element, name, reader, form, at));
       return;
     }
     // Numbers may come packed.
     const packed = new WireReader(reader.delimited());
-    while (!packed.isAtEnd) items.push(decodeScalar(element, packed));
+    while (!packed.isAtEnd) {
+      spend(at);
+      items.push(decodeScalar(element, packed));
+    }
   } else if (actual.kind === "map") {
     expectForm(form, DELIMITED, name);
     const held = target[name];
     // Only this function puts a value there, and it is an object that is ours.
     const entries = (held ?? {}) as Record<string, unknown>;
     target[name] = entries;
-    decodeEntry(entries, actual.value, name, reader.delimited(), depth);
+    decodeEntry(entries, actual.value, name, reader.delimited(), at);
   } else {
-    const value = decodeValue(actual, name, reader, form, depth);
+    const value = decodeValue(actual, name, reader, form, at);
     if (value !== undefined) target[name] = value;
   }
 }
@@ -117,20 +141,21 @@ function decodeEntry(
   valueType: SchemaType,
   name: string,
   bytes: Uint8Array,
-  depth: number,
+  at: Place,
 ): void {
   const reader = new WireReader(bytes);
   let key = "";
   const holder: Record<string, unknown> = {};
   while (!reader.isAtEnd) {
+    spend(at);
     const { field, form } = reader.tag();
     if (field === 1) {
       expectForm(form, DELIMITED, name);
       key = decodeUtf8(reader.delimited());
     } else if (field !== 2) reader.skip(form);
     else if (valueType.kind === "list")
-      decodeListMessage(holder, valueType, reader, form, depth + 1);
-    else decodeField(holder, "value", valueType, reader, form, depth + 1);
+      decodeListMessage(holder, valueType, reader, form, deeper(at));
+    else decodeField(holder, "value", valueType, reader, form, deeper(at));
   }
   // null stands for the zero value of the type, which decodeObject knows.
   setOwn(entries, key, holder["value"] ?? null);
@@ -142,13 +167,14 @@ function decodeListMessage(
   type: ListType,
   reader: WireReader,
   form: number,
-  depth: number,
+  at: Place,
 ): void {
   expectForm(form, DELIMITED, "value");
   const items = new WireReader(reader.delimited());
   while (!items.isAtEnd) {
+    spend(at);
     const { field, form: itemForm } = items.tag();
-    if (field === 1) decodeField(holder, "value", type, items, itemForm, depth);
+    if (field === 1) decodeField(holder, "value", type, items, itemForm, at);
     else items.skip(itemForm);
   }
 }
@@ -158,11 +184,11 @@ function decodeValue(
   name: string,
   reader: WireReader,
   form: number,
-  depth: number,
+  at: Place,
 ): unknown {
   if (type.kind === "message") {
     expectForm(form, DELIMITED, name);
-    return decodeMessage(type, reader.delimited(), depth + 1);
+    return decodeMessage(type, reader.delimited(), deeper(at));
   }
   // The API has neither lists of lists nor lists or maps of maps.
   if (type.kind !== "scalar") throw new WireError(`field ${name} holds a list of lists`);
@@ -226,6 +252,9 @@ function decodeScalar(type: ScalarType, reader: WireReader): unknown {
   }
 }
 
+/** A few fields, of which the last one of a number counts; who repeats them more often means harm. */
+const MAX_PARTS = 100;
+
 /** A small message of integers and strings. */
 function decodeParts<K extends string>(
   bytes: Uint8Array,
@@ -233,7 +262,8 @@ function decodeParts<K extends string>(
 ): Partial<Record<K, string | number>> {
   const reader = new WireReader(bytes);
   const parts: Partial<Record<string, string | number>> = {};
-  while (!reader.isAtEnd) {
+  for (let count = 0; !reader.isAtEnd; count++) {
+    if (count === MAX_PARTS) throw new WireError("too many fields in a small message");
     const { field, form } = reader.tag();
     const name = Object.keys(tags).find((key) => Reflect.get(tags, key) === field);
     if (name === undefined) reader.skip(form);
@@ -263,5 +293,6 @@ function decodeRaw(bytes: Uint8Array): unknown {
   if (typeof raw !== "string" || raw === "") return undefined;
   const parsed = parseJson(raw);
   if (parsed.kind === "malformed") throw new WireError(`raw value is no JSON: ${parsed.message}`);
+  if (parsed.kind === "tooMany") throw new WireError("raw value has too many fields");
   return parsed.value;
 }

@@ -22,7 +22,7 @@ export function lastAppliedFields(shape: Shape, apiVersion: string, live: unknow
   const text = lastAppliedOf(live);
   if (text === undefined) return EMPTY_SET;
   const parsed = parseJson(text);
-  if (parsed.kind === "malformed" || !isJsonObject(parsed.value)) return EMPTY_SET;
+  if (parsed.kind !== "parsed" || !isJsonObject(parsed.value)) return EMPTY_SET;
   if (parsed.value["apiVersion"] !== apiVersion) return EMPTY_SET;
   const config = readConfig(shape, parsed.value);
   if (config.kind === "malformed") return EMPTY_SET;
