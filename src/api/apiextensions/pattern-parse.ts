@@ -27,6 +27,12 @@ export class PatternError extends Error {}
 
 /** As RE2. */
 const MAX_REPEAT = 1000;
+/** Characters; what is longer makes too many instructions anyhow. */
+const MAX_LENGTH = 10_000;
+/** Characters of `{1000,1000}`, with a few leading zeros. */
+const MAX_BOUNDS = 13;
+/** So much of a pattern is looked at, or quoted, from one place in it. */
+const MAX_AHEAD = 100;
 /** Groups in groups; parsing recurses. */
 const MAX_NESTING = 200;
 
@@ -38,6 +44,9 @@ interface Flags {
 
 /** @throws PatternError */
 export function parsePattern(pattern: string): Node {
+  if (pattern.length > MAX_LENGTH) {
+    throw new PatternError("error parsing regexp: expression too large");
+  }
   const parser = new Parser(pattern);
   return parser.parse();
 }
@@ -62,8 +71,9 @@ class Parser {
     return this.#text[this.#next + ahead];
   }
 
-  #rest(): string {
-    return this.#text.slice(this.#next).join("");
+  /** What comes next; all of the rest each time would make long patterns quadratic. */
+  #ahead(): string {
+    return this.#text.slice(this.#next, this.#next + MAX_AHEAD).join("");
   }
 
   #take(text: string): boolean {
@@ -143,7 +153,7 @@ class Parser {
   }
 
   #group(): Node | undefined {
-    const opened = this.#rest();
+    const opened = this.#ahead();
     this.#next++;
     const before = this.#flags;
     if (this.#take("?")) {
@@ -227,12 +237,12 @@ class Parser {
     if (this.#take("+")) return { min: 1, max: Infinity };
     if (this.#take("?")) return { min: 0, max: 1 };
     if (this.#peek() !== "{") return undefined;
-    const end = this.#text.indexOf("}", this.#next);
-    if (end === -1 || end - this.#next > 12) return undefined;
-    const text = this.#text.slice(this.#next, end + 1).join("");
-    const match = /^\{(\d+)(,(\d*))?\}$/.exec(text);
+    const match = /^\{(\d+)(,(\d*))?\}/.exec(
+      this.#text.slice(this.#next, this.#next + MAX_BOUNDS).join(""),
+    );
     // Anything else between braces is literal text.
     if (match === null) return undefined;
+    const [text] = match;
     this.#next += text.length;
     const min = Number(match[1]);
     const max = match[2] === undefined ? min : match[3] === "" ? Infinity : Number(match[3]);
@@ -291,10 +301,11 @@ class Parser {
     let name = this.#peek() ?? "";
     this.#next++;
     if (name === "{") {
-      const end = this.#text.indexOf("}", this.#next);
-      if (end === -1) throw fail("invalid character class range", this.#rest());
-      name = this.#text.slice(this.#next, end).join("");
-      this.#next = end + 1;
+      const ahead = this.#text.slice(this.#next, this.#next + MAX_AHEAD);
+      const end = ahead.indexOf("}");
+      if (end === -1) throw fail("invalid character class range", ahead.join(""));
+      name = ahead.slice(0, end).join("");
+      this.#next += end + 1;
     }
     if (name.startsWith("^")) {
       isNegated = !isNegated;
@@ -335,7 +346,7 @@ class Parser {
   }
 
   #class(): (code: number) => boolean {
-    const opened = this.#rest();
+    const opened = this.#ahead();
     this.#next++;
     const isNegated = this.#take("^");
     const items: ((code: number) => boolean)[] = [];

@@ -99,6 +99,8 @@ describe("tryPattern()", () => {
     ["a\\", /trailing backslash/],
     ["((a{1000}){1000})", /expression too large/],
     ["(".repeat(1000), /nests too deeply/],
+    ["(a|b)*".repeat(100_000), /expression too large/],
+    ["{".repeat(10_001), /expression too large/],
   ];
   for (const [pattern, problem] of cases) {
     it(`refuses ${pattern.slice(0, 20)}`, () => {

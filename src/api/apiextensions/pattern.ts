@@ -36,23 +36,34 @@ export interface Pattern {
 /** @throws PatternError */
 export function compilePattern(source: string): Pattern {
   const program: Instruction[] = [];
+  compileInto(program, source);
+  return { size: program.length, test: (text, budget) => run(program, text, budget) };
+}
+
+function compileInto(program: Instruction[], source: string): void {
   emit(parsePattern(source), program);
   push(program, { kind: "match" });
-  return { size: program.length, test: (text, budget) => run(program, text, budget) };
 }
 
 export type TriedPattern =
   /** `size` is how much it costs to keep, and at most to match a character. */
   | { readonly kind: "compiled"; readonly size: number }
-  | { readonly kind: "unusable"; readonly problem: string };
+  /** `size` is how far it got. */
+  | { readonly kind: "unusable"; readonly problem: string; readonly size: number };
 
 /** Whether a pattern can be used, and if not, why. */
 export function tryPattern(source: string): TriedPattern {
+  const program: Instruction[] = [];
   try {
-    return { kind: "compiled", size: compilePattern(source).size };
+    compileInto(program, source);
+    return { kind: "compiled", size: program.length };
   } catch (error) {
-    if (error instanceof PatternError) return { kind: "unusable", problem: error.message };
-    throw error;
+    if (!(error instanceof PatternError)) throw error;
+    return {
+      kind: "unusable",
+      problem: error.message,
+      size: Math.max(program.length, source.length),
+    };
   }
 }
 

@@ -281,10 +281,9 @@ function patternErrors(
     return [forbidden(at, "the patterns of this schema are too large together")];
   }
   const tried = tryPattern(pattern);
-  if (tried.kind === "compiled") {
-    context.instructions += tried.size;
-    return [];
-  }
+  // One that cannot be used may have cost as much.
+  context.instructions += tried.size;
+  if (tried.kind === "compiled") return [];
   const why = `must be a valid regular expression, but isn't: ${tried.problem}`;
   return [invalid(at, pattern, why)];
 }
