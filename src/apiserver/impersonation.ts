@@ -1,3 +1,4 @@
+import { setOwn } from "../api/machinery/json.ts";
 import {
   MASTERS_GROUP,
   accountGroups,
@@ -45,7 +46,7 @@ export function impersonated(
     const key = decodeKey(header.slice(EXTRA_PREFIX.length));
     const values = valuesOf(headers[header]);
     for (const value of values) may(AUTHENTICATION, "userextras", value, { subresource: key });
-    extra[key] = values;
+    setOwn(extra, key, values);
   }
   const own = groups.length === 0 && account ? accountGroups(account.namespace) : groups;
   const isKnown = own.includes(AUTHENTICATED) || own.includes("system:unauthenticated");

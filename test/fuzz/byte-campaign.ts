@@ -16,7 +16,7 @@ import { mutatedBytes } from "./values.ts";
 const HANG_MS = 40_000;
 /** The HTTP/1.1 parser itself answers longer heads, with a bare 431. */
 const MAX_HEAD = 15_000;
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /** What is sent on a connection, and whether its client waits for an answer or leaves at once. */
 interface Script {
@@ -106,7 +106,7 @@ function http1(bytes: Buffer, leaves: boolean): Script {
 }
 
 /** An empty SETTINGS frame (RFC 9113 6.5). */
-function settings(): Buffer {
+export function settings(): Buffer {
   return frame(4, 0, 0, Buffer.alloc(0));
 }
 
@@ -118,7 +118,7 @@ function frames(random: Random): Buffer {
   );
 }
 
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+export function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
   head.writeUInt8(type, 3);
@@ -156,7 +156,7 @@ function checkText(code: number, text: string): void {
   checkAnswer(code, type.trim(), body);
 }
 
-function open({ listener, certificates }: KubectlServer, protocol: string): TLSSocket {
+export function open({ listener, certificates }: KubectlServer, protocol: string): TLSSocket {
   return connect({
     host: "127.0.0.1",
     port: listener.port,
@@ -167,7 +167,7 @@ function open({ listener, certificates }: KubectlServer, protocol: string): TLSS
   });
 }
 
-function askWell({ listener, certificates }: KubectlServer): Promise<number> {
+export function askWell({ listener, certificates }: KubectlServer): Promise<number> {
   return new Promise((resolve, reject) => {
     const asked = request(
       {

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { KINDS } from "../../src/api/kinds.ts";
+import { apiVersionOf } from "../../src/api/machinery/kind.ts";
 import { readAll } from "../../src/apiserver/exchange.ts";
 import { withDeadline } from "../../src/async/deadline.ts";
-import { ADMIN, startTestServer } from "../apiserver/test-server.ts";
-import type { TestServer } from "../apiserver/test-server.ts";
+import { sampleOf } from "./samples.ts";
+import { ADMIN, startTestServer, textAt } from "../apiserver/test-server.ts";
+import type { Json, TestServer } from "../apiserver/test-server.ts";
 import { checkAnswer, describeRequest } from "./oracle.ts";
 import { Random } from "./random.ts";
 import { FUZZ_NAMESPACE, randomRequest } from "./requests.ts";
@@ -20,6 +23,7 @@ export interface CampaignOptions {
 /** Far beyond what any request may take: only a hang comes here. */
 const HANG_MS = 20_000;
 const TIDY_EVERY = 1000;
+const CUSTOM = `/apis/example.org/v1/namespaces/${FUZZ_NAMESPACE}/as`;
 const CANARY = "/api/v1/namespaces/canary/services/canary";
 
 /**
@@ -57,16 +61,38 @@ async function prepare(api: TestServer): Promise<void> {
   for (const name of [FUZZ_NAMESPACE, "canary"]) {
     await api.call("POST", "/api/v1/namespaces", { metadata: { name } });
   }
+  await define(api);
   const body = { metadata: { name: "canary" }, spec: { ports: [{ port: 80 }] } };
   const { status } = await api.call("POST", "/api/v1/namespaces/canary/services", body);
   assert.equal(status, 201);
+}
+
+/** A custom kind, once it is served. */
+async function define(api: TestServer): Promise<void> {
+  const definitionKind = KINDS.find(({ kind }) => kind === "CustomResourceDefinition");
+  assert.ok(definitionKind);
+  const url = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  assert.equal((await api.call("POST", url, sampleOf(definitionKind))).status, 201);
+  const isServed = async () => {
+    const { json } = await api.call("GET", `${url}/as.example.org`);
+    // Conditions of a definition are a list.
+    const conditions = (json["status"]?.["conditions"] ?? []) as unknown as readonly Json[];
+    const isEstablished = conditions.some(
+      (one) => textAt(one, "type") === "Established" && textAt(one, "status") === "True",
+    );
+    return isEstablished && (await api.call("GET", CUSTOM)).status === 200;
+  };
+  while (!(await isServed())) await new Promise((resolve) => setImmediate(resolve));
 }
 
 async function checked(api: TestServer, request: FuzzRequest): Promise<number> {
   const before = api.store.revision;
   const gone = new AbortController();
   const { status, headers, text } = await withDeadline(HANG_MS, undefined, async () => {
-    const response = await api.server.handle({ ...request, signal: gone.signal }, ADMIN);
+    const response = await api.server.handle(
+      { ...request, signal: gone.signal },
+      request.isAdmin ? ADMIN : undefined,
+    );
     const isOpen = response.headers["content-length"] === undefined;
     // A watch ends when its caller goes; until then it may have nothing to say.
     if (isOpen) setImmediate(() => gone.abort(new Error("seen enough")));
@@ -102,20 +128,12 @@ async function checkRoundTrip(api: TestServer, { url }: FuzzRequest): Promise<vo
 
 /** Takes away what has piled up, finalizers or not. */
 async function tidy(api: TestServer): Promise<void> {
-  for (const plural of [
-    "services",
-    "pods",
-    "configmaps",
-    "secrets",
-    "serviceaccounts",
-    "events",
-    "endpoints",
-  ]) {
-    await empty(api, `/api/v1/namespaces/${FUZZ_NAMESPACE}/${plural}`);
+  for (const kind of KINDS) {
+    const root = kind.group === "" ? "/api/v1" : `/apis/${apiVersionOf(kind)}`;
+    if (kind.namespaced) await empty(api, `${root}/namespaces/${FUZZ_NAMESPACE}/${kind.plural}`);
   }
-  await empty(api, `/apis/discovery.k8s.io/v1/namespaces/${FUZZ_NAMESPACE}/endpointslices`);
-  await empty(api, `/apis/coordination.k8s.io/v1/namespaces/${FUZZ_NAMESPACE}/leases`);
   await empty(api, "/api/v1/nodes");
+  await empty(api, CUSTOM);
   await renewNamespace(api);
 }
 

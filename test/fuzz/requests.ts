@@ -1,17 +1,61 @@
 import { KINDS } from "../../src/api/kinds.ts";
+import { namespaceKind } from "../../src/api/v1/namespace.kind.ts";
+import { REVIEWS } from "../../src/api/reviews.ts";
+import { derivedOf } from "./derived.ts";
 import { apiVersionOf } from "../../src/api/machinery/kind.ts";
 import type { KindDefinition } from "../../src/api/machinery/kind.ts";
 import { sealEnvelope } from "../../src/api/machinery/protobuf-envelope.ts";
 import type { ApiRequest } from "../../src/apiserver/exchange.ts";
-import { sampleOf } from "./samples.ts";
+import { sampleOf, wideSampleOf } from "./samples.ts";
 import type { Random } from "./random.ts";
 import { anyText, anyValue, mutated, mutatedBytes } from "./values.ts";
 
-export type FuzzRequest = Omit<ApiRequest, "signal">;
+export interface FuzzRequest extends Omit<ApiRequest, "signal"> {
+  /** Who shows a certificate; else nobody does. */
+  readonly isAdmin: boolean;
+}
 
 /** The only namespace that requests name on purpose. */
 export const FUZZ_NAMESPACE = "fuzz";
 const NAMES = ["a", "b", "c", "d"] as const;
+/** As the sample of a definition defines it. */
+export const CUSTOM_KIND: KindDefinition = {
+  ...namespaceKind,
+  group: "example.org",
+  version: "v1",
+  kind: "A",
+  plural: "as",
+  singular: "a",
+  namespaced: true,
+};
+
+/** Where a kind takes no other names. */
+const NAMES_OF: Readonly<Record<string, readonly string[]>> = {
+  CustomResourceDefinition: ["as.example.org", "bs.example.org", "a"],
+  IPAddress: ["10.96.77.7", "10.96.77.8", "10.96.077.7"],
+};
+
+/** What callers show or claim to be. */
+const CLAIMS: readonly Readonly<Record<string, string>>[] = [
+  { authorization: "Bearer x" },
+  { authorization: "Bearer " },
+  { authorization: "bearer eyJhbGciOiJub25lIn0.e30." },
+  { authorization: `Bearer ${"eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ".repeat(3)}.e30.AAAA` },
+  { authorization: `Bearer ${"a.".repeat(4000)}` },
+  { authorization: "Bearer abcdef.0123456789abcdef" },
+  { authorization: "Basic YTpi" },
+  { authorization: "Bearer \u0000" },
+  { "impersonate-user": "b" },
+  { "impersonate-user": "" },
+  { "impersonate-user": "system:serviceaccount:fuzz:a" },
+  { "impersonate-user": "system:serviceaccount:::" },
+  { "impersonate-user": "system:node:a", "impersonate-group": "system:nodes" },
+  { "impersonate-group": "system:masters" },
+  { "impersonate-user": "b", "impersonate-uid": "u", "impersonate-extra-%zz": "x" },
+  { "impersonate-user": "b", "impersonate-extra-__proto__": "x" },
+  { "impersonate-user": "b", "impersonate-extra-": "x", "impersonate-group": ",,," },
+  { "impersonate-uid": "u" },
+];
 
 const METHODS = ["GET", "GET", "POST", "POST", "PUT", "PATCH", "PATCH", "DELETE", "HEAD"] as const;
 // No "proxy": it would send the request on to whatever address a random object names.
@@ -144,27 +188,80 @@ const BODY_TYPES = [
 ] as const;
 const STRANGE_TYPES = ["text/plain", "", ";", "application/cbor", "a".repeat(2000)] as const;
 
+/** Each is tried on every kind, whether it has it or not. */
+const SUBRESOURCES = [
+  "status",
+  "status",
+  "scale",
+  "scale",
+  "log",
+  "binding",
+  "eviction",
+  "token",
+  "finalize",
+  "exec",
+  "attach",
+  "portforward",
+  "ephemeralcontainers",
+  "approval",
+  "x",
+] as const;
+
 /** About so many bytes come before the object itself. */
 const ENVELOPE_BYTES = 40;
 
 /** One random request, near enough to a good one to get past the first check. */
 export function randomRequest(random: Random): FuzzRequest {
-  const kind = random.pick(KINDS);
+  if (random.chance(0.03)) return randomReview(random);
+  const kind = random.chance(0.03) ? CUSTOM_KIND : random.pick(KINDS);
   const wanted = random.pick(METHODS);
   // The server makes the default ServiceCIDR again by itself; until then no Service gets an address.
   const method = kind.kind === "ServiceCIDR" && wanted === "DELETE" ? "GET" : wanted;
+  // What follows from a definition the server writes by itself, at a time of its own.
+  const isTried = kind.kind === "CustomResourceDefinition" && method !== "GET";
   const hasBody = method === "POST" || method === "PUT" || method === "PATCH" || random.chance(0.1);
   const type = typeOf(random, method);
   return {
     method,
-    url: pathOf(random, kind, method) + queryOf(random),
+    url: pathOf(random, kind, method) + (isTried ? triedOnly : String)(queryOf(random)),
     headers: {
       ...(random.chance(0.97) ? { "content-type": type } : {}),
       ...(random.chance(0.2) ? { accept: random.pick(ACCEPTS) } : {}),
       ...(random.chance(0.1) ? { "accept-encoding": random.pick(["gzip", "gzip;q=0", "x"]) } : {}),
       ...(random.chance(0.02) ? { "content-encoding": "gzip" } : {}),
+      ...(random.chance(0.04) ? random.pick(CLAIMS) : {}),
     },
     body: hasBody ? bodyOf(random, kind, method, type) : undefined,
+    isAdmin: random.chance(0.97),
+  };
+}
+
+function triedOnly(query: string): string {
+  return query === "" ? "?dryRun=All" : `${query}&dryRun=All`;
+}
+
+/** A question about rights, identities or tokens. */
+function randomReview(random: Random): FuzzRequest {
+  const kind = random.pick(REVIEWS);
+  const root = `/apis/${apiVersionOf(kind)}`;
+  const inside = kind.namespaced ? `/namespaces/${random.pick([FUZZ_NAMESPACE, "other"])}` : "";
+  const type = random.pick(BODY_TYPES);
+  const good = {
+    ...derivedOf(kind.schema),
+    apiVersion: apiVersionOf(kind),
+    kind: kind.kind,
+    metadata: {},
+  };
+  const value = random.chance(0.3) ? good : mutated(random, good);
+  const bytes = type.includes("protobuf")
+    ? Buffer.from(sealEnvelope(kind.schema, good))
+    : Buffer.from(JSON.stringify(value));
+  return {
+    method: random.chance(0.9) ? "POST" : random.pick(METHODS),
+    url: `${root}${inside}/${kind.plural}${queryOf(random)}`,
+    headers: { "content-type": type, ...(random.chance(0.2) ? random.pick(CLAIMS) : {}) },
+    body: random.chance(0.8) ? bytes : mutatedBytes(random, bytes),
+    isAdmin: random.chance(0.8),
   };
 }
 
@@ -177,11 +274,8 @@ function pathOf(random: Random, kind: KindDefinition, method: string): string {
   const root = kind.group === "" ? "/api/v1" : `/apis/${kind.group}/${kind.version}`;
   const inside = kind.namespaced && random.chance(0.9) ? ["namespaces", FUZZ_NAMESPACE] : [];
   const named = method === "POST" ? random.chance(0.1) : random.chance(0.7);
-  const below = named ? [random.pick(NAMES)] : [];
-  const sub =
-    named && random.chance(0.15)
-      ? [random.pick(["status", "log", "binding", "finalize", "x"])]
-      : [];
+  const below = named ? [nameOf(random, kind)] : [];
+  const sub = named && random.chance(0.15) ? [random.pick(SUBRESOURCES)] : [];
   let segments: readonly string[] = [...inside, kind.plural, ...below, ...sub];
   if (random.chance(0.02)) segments = ["watch", ...segments];
   if (random.chance(0.06)) {
@@ -211,6 +305,10 @@ function pathOf(random: Random, kind: KindDefinition, method: string): string {
     ]);
   }
   return `${root}/${segments.join("/")}`;
+}
+
+function nameOf(random: Random, kind: KindDefinition): string {
+  return random.pick(NAMES_OF[kind.kind] ?? NAMES);
 }
 
 function queryOf(random: Random): string {
@@ -245,7 +343,7 @@ function valueOf(random: Random, kind: KindDefinition, method: string, type: str
       preconditions: { uid: "x", resourceVersion: "1" },
     };
   }
-  const sample = sampleOf(kind);
+  const sample = random.chance(0.8) ? sampleOf(kind) : wideSampleOf(kind);
   const metadata: object = sample.metadata;
   return {
     ...sample,
@@ -253,7 +351,7 @@ function valueOf(random: Random, kind: KindDefinition, method: string, type: str
     kind: kind.kind,
     metadata: {
       ...metadata,
-      name: random.pick(NAMES),
+      name: nameOf(random, kind),
       ...(random.chance(0.1) ? { name: undefined, generateName: "gen-" } : {}),
     },
   };

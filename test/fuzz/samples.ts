@@ -1,4 +1,5 @@
 import type { KindDefinition } from "../../src/api/machinery/kind.ts";
+import { derivedOf } from "./derived.ts";
 import type { JsonObject } from "../../src/api/machinery/json.ts";
 
 type Sample = JsonObject & { readonly metadata: JsonObject };
@@ -117,9 +118,92 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
       leaseTransitions: 1,
     },
   },
+  IPAddress: {
+    metadata: { ...META, name: "10.96.77.7" },
+    spec: { parentRef: { group: "", resource: "services", namespace: "fuzz", name: "a" } },
+  },
+  ServiceCIDR: { metadata: META, spec: { cidrs: ["10.97.0.0/24"] } },
+  Role: {
+    metadata: META,
+    rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["get"], resourceNames: ["a"] }],
+  },
+  ClusterRole: {
+    metadata: META,
+    rules: [
+      { apiGroups: ["apps"], resources: ["*/scale"], verbs: ["*"] },
+      { nonResourceURLs: ["/healthz/*"], verbs: ["get"] },
+    ],
+    aggregationRule: { clusterRoleSelectors: [{ matchLabels: { a: "b" } }] },
+  },
+  RoleBinding: {
+    metadata: META,
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: "a" },
+    subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "u" }],
+  },
+  ClusterRoleBinding: {
+    metadata: META,
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "view" },
+    subjects: [{ kind: "ServiceAccount", name: "a", namespace: "fuzz" }],
+  },
+  A: {
+    metadata: META,
+    spec: { replicas: 1, name: "ab", list: [{ k: "x" }, { k: "y" }] },
+    status: { replicas: 1, any: { thing: [] } },
+  },
+  CustomResourceDefinition: {
+    metadata: { ...META, name: "as.example.org" },
+    spec: {
+      group: "example.org",
+      scope: "Namespaced",
+      names: { plural: "as", singular: "a", kind: "A", listKind: "AList", shortNames: ["aa"] },
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          subresources: {
+            status: {},
+            scale: { specReplicasPath: ".spec.replicas", statusReplicasPath: ".status.replicas" },
+          },
+          additionalPrinterColumns: [{ name: "N", type: "integer", jsonPath: ".spec.replicas" }],
+          schema: {
+            openAPIV3Schema: {
+              type: "object",
+              properties: {
+                spec: {
+                  type: "object",
+                  required: ["replicas"],
+                  properties: {
+                    replicas: { type: "integer", minimum: 0, default: 1 },
+                    name: { type: "string", pattern: "^(a|b)*$", maxLength: 10 },
+                    list: {
+                      type: "array",
+                      "x-kubernetes-list-type": "map",
+                      "x-kubernetes-list-map-keys": ["k"],
+                      items: {
+                        type: "object",
+                        required: ["k"],
+                        properties: { k: { type: "string" } },
+                      },
+                    },
+                  },
+                },
+                status: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+              },
+            },
+          },
+        },
+      ],
+    },
+  },
 };
 
-/** Kinds without a sample of their own get the fields that all kinds have. */
+/** Kinds without a sample of their own get all fields that their schema declares. */
 export function sampleOf(kind: KindDefinition): Sample {
-  return SAMPLES[kind.kind] ?? { metadata: META };
+  return SAMPLES[kind.kind] ?? { ...derivedOf(kind.schema), metadata: META };
+}
+
+/** Every field that the schema declares, whether it goes together with the others or not. */
+export function wideSampleOf(kind: KindDefinition): Sample {
+  return { ...derivedOf(kind.schema), metadata: META };
 }
