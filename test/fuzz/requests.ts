@@ -19,7 +19,7 @@ export interface FuzzRequest extends Omit<ApiRequest, "signal"> {
 export const FUZZ_NAMESPACE = "fuzz";
 const NAMES = ["a", "b", "c", "d"] as const;
 /** As the sample of a definition defines it. */
-export const CUSTOM_KIND: KindDefinition = {
+const CUSTOM_KIND: KindDefinition = {
   ...namespaceKind,
   group: "example.org",
   version: "v1",
