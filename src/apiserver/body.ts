@@ -137,7 +137,7 @@ export function parseJsonBody(text: string): Exclude<ParsedJson, { readonly kind
 /** One YAML document, with keys that occur twice refused. */
 export async function parseYamlText(text: string): Promise<unknown> {
   // Loaded on first use: few bodies are YAML, and the package costs start-up time.
-  const { Lexer, Parser, isScalar, parseDocument, visit } = await import("yaml");
+  const { Lexer, LineCounter, Parser, isScalar, parseDocument, visit } = await import("yaml");
   if (text.length > MAX_YAML_BYTES) throw yamlTooLarge(`${String(MAX_YAML_BYTES)} bytes`);
   switch (excessOf(text, new Lexer(), new Parser())) {
     case undefined:
@@ -148,13 +148,21 @@ export async function parseYamlText(text: string): Promise<unknown> {
       throw yamlTooLarge(`${String(MAX_YAML_TOKENS)} words, marks and line ends`);
   }
   // The package's own search for keys that occur twice takes quadratic time.
+  // So does its showing of all places where something is wrong; the first one is enough.
+  const lineCounter = new LineCounter();
   const document = parseDocument(text, {
     uniqueKeys: false,
-    prettyErrors: true,
+    prettyErrors: false,
+    lineCounter,
     logLevel: "error",
   });
   const [error] = document.errors;
-  if (error !== undefined) throw badRequest(`error converting YAML to JSON: ${error.message}`);
+  if (error !== undefined) {
+    const { line, col } = lineCounter.linePos(error.pos[0]);
+    throw badRequest(
+      `error converting YAML to JSON: ${error.message} at line ${String(line)}, column ${String(col)}`,
+    );
+  }
   visit(document, {
     Map(_, { items }) {
       const keys = new Set<unknown>();

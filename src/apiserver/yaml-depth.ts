@@ -10,7 +10,7 @@ const OTHERS_ON_STACK = 2;
 /** Beyond this a text of one token costs too much. */
 export const MAX_YAML_BYTES = 512 * 1024;
 /** What the lexer gives: scalars, marks, spaces and line ends. Each costs some microseconds to compose. */
-export const MAX_YAML_TOKENS = 60_000;
+export const MAX_YAML_TOKENS = 20_000;
 
 /**
  * What a YAML text has too much of: tokens, or levels: lists and maps in it nest deeper than any JSON that we take. To be asked before the text is

@@ -155,12 +155,14 @@ function deleteFromLists(result: Record<string, unknown>, patch: JsonObject): vo
       throw new PatchFormatError("invalid patch format of primitive list");
     }
     const list = getOwn(result, key);
-    if (Array.isArray(list))
+    const gone = new Set<unknown>(unwanted);
+    if (Array.isArray(list)) {
       setOwn(
         result,
         key,
-        list.filter((item) => !unwanted.includes(item)),
+        list.filter((item) => !gone.has(item)),
       );
+    }
   }
 }
 
@@ -186,7 +188,7 @@ function mergeByKey(
   mergeKey: string,
   elementType: SchemaType | undefined,
 ): readonly unknown[] {
-  let kept = original;
+  const deleted = new Set<string>();
   let replaces = false;
   const given: JsonObject[] = [];
   for (const item of patch) {
@@ -201,11 +203,9 @@ function mergeByKey(
       case "replace":
         replaces = true;
         break;
-      case "delete": {
-        const value = keyValue(item, mergeKey);
-        kept = kept.filter((other) => !hasKeyValue(other, mergeKey, value));
+      case "delete":
+        deleted.add(keyValue(item, mergeKey));
         break;
-      }
       case "merge":
         throw new PatchFormatError("merging lists cannot yet be specified in the patch");
       default:
@@ -214,11 +214,22 @@ function mergeByKey(
   }
   if (replaces) return given.map(withoutDirectives);
 
+  const kept =
+    deleted.size === 0
+      ? original
+      : original.filter((item) => !isJsonObject(item) || !deleted.has(textOfKey(item, mergeKey)));
   const merged = [...kept];
+  // Where the first element with a key stands; a search for each would take the square of the list.
+  const places = new Map<string, number>();
+  const note = (item: unknown, at: number) => {
+    if (!isJsonObject(item)) return;
+    const text = textOfKey(item, mergeKey);
+    if (!places.has(text)) places.set(text, at);
+  };
+  for (const [at, item] of merged.entries()) note(item, at);
   for (const item of given) {
-    const value = keyValue(item, mergeKey);
-    const at = merged.findIndex((other) => hasKeyValue(other, mergeKey, value));
-    if (at === -1) merged.push(withoutDirectives(item));
+    const at = places.get(keyValue(item, mergeKey));
+    if (at === undefined) note(item, merged.push(withoutDirectives(item)) - 1);
     else merged[at] = mergeObject(asObject(merged[at]), item, elementType);
   }
   return inOrder(merged, given, kept, mergeKey);
@@ -234,6 +245,6 @@ function keyValue(item: JsonObject, mergeKey: string): string {
   return String(value);
 }
 
-function hasKeyValue(item: unknown, mergeKey: string, value: string): boolean {
-  return isJsonObject(item) && String(getOwn(item, mergeKey)) === value;
+function textOfKey(item: JsonObject, mergeKey: string): string {
+  return String(getOwn(item, mergeKey));
 }
