@@ -1,32 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { startKubectlServer } from "../apiserver/kubectl.ts";
-import { missing, run } from "../e2e/tools.ts";
+import { run } from "../e2e/tools.ts";
+import { builtGo, goSkip } from "./go-program.ts";
 
-const FOLDER = join(import.meta.dirname, "go");
-/** The first build downloads client-go and compiles it. */
-const BUILD_TIMEOUT_MS = 240_000;
-
-const skip =
-  process.env["PORTOLAN_TEST_GO"] === "1"
-    ? missing("go")
-    : "builds client-go; set PORTOLAN_TEST_GO=1 to run it";
-
-describe("client-go against the API server", { skip }, () => {
-  let home: string;
-  let program: string;
+describe("client-go against the API server", { skip: goSkip() }, () => {
+  let program: Awaited<ReturnType<typeof builtGo>>;
   before(async () => {
-    home = await mkdtemp(join(tmpdir(), "portolan-go-"));
-    program = join(home, "clients");
-    const built = await run("go", ["build", "-C", FOLDER, "-o", program, "."], {
-      timeoutMs: BUILD_TIMEOUT_MS,
-    });
-    assert.equal(built.code, 0, built.stderr);
+    program = await builtGo("go");
   });
-  after(() => rm(home, { recursive: true }));
+  after(() => program[Symbol.asyncDispose]());
 
   for (const [how, watchList] of [
     ["lists and watches", "false"],
@@ -34,7 +17,7 @@ describe("client-go against the API server", { skip }, () => {
   ] as const) {
     it(`writes, ${how}, elects and records, in JSON and protobuf`, async () => {
       await using server = await startKubectlServer();
-      const { code, stdout, stderr } = await run(program, [server.kubeconfig], {
+      const { code, stdout, stderr } = await run(program.path, [server.kubeconfig], {
         env: { KUBE_FEATURE_WatchListClient: watchList },
         timeoutMs: 100_000,
       });
