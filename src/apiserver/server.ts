@@ -70,6 +70,11 @@ export interface ApiServerDeps {
   readonly loopbackWriters?: ((user: User) => boolean) | undefined;
   /** Admission plug-in DenyServiceExternalIPs: nobody adds external IPs to Services; off by default. */
   readonly denyServiceExternalIps?: boolean | undefined;
+  /**
+   * Admission plug-in ServiceAccount: each Pod runs as an account of its namespace and has its token. Off by
+   * default: it needs the loop that gives each namespace its account.
+   */
+  readonly serviceAccountAdmission?: boolean | undefined;
   /** How to reach node agents for logs, exec and the like; undefined: those are not served. */
   readonly agentTls?: AgentTls | undefined;
   /** Where the keys of ServiceAccount tokens are kept; undefined: in memory. */
@@ -162,7 +167,13 @@ class Server implements ApiServer {
     if (namespaceKind === undefined) throw new Error("an API server must serve namespaces");
     const registry = new Registry(store, cache);
     this.#live = new LiveKinds(kinds, cache);
-    this.#hooks = writeHooks({ ...deps, ...sources, cache, registry });
+    this.#hooks = writeHooks({
+      ...deps,
+      ...sources,
+      cache,
+      registry,
+      stopping: this.#stop.signal,
+    });
     const security = new Security({
       cache,
       registry,

@@ -28,6 +28,8 @@ export interface Admitted {
  * other write comes between its look at the state and its reservation.
  */
 export interface WriteHook {
+  /** What a new object waits for, once its namespace is there; undefined: nothing. Never rejects. */
+  beforeCreate?(object: KubernetesObject): Promise<void> | undefined;
   /** Between defaults and preparation. @throws StatusError to refuse. */
   admit?(object: KubernetesObject, old: KubernetesObject | undefined, dryRun: boolean): Admitted;
   /** Why this object may not be deleted at all; undefined: it may. */

@@ -7,6 +7,7 @@ import { definitionHook } from "./custom-kinds.ts";
 import type { User } from "./exchange.ts";
 import { denyNewExternalIps } from "./external-ips.ts";
 import { endpointsAddresses, loopbackHook, sliceAddresses } from "./loopback-writers.ts";
+import { podAccountHook } from "./pod-accounts.ts";
 import type { Registry } from "./registry.ts";
 import { ServicePools } from "./service-pools.ts";
 import type { WatchCache } from "./watch-cache.ts";
@@ -21,6 +22,9 @@ export interface WriteHooksDeps {
   readonly loopbackPodCidrs?: readonly Cidr[] | undefined;
   readonly loopbackWriters?: ((user: User) => boolean) | undefined;
   readonly denyServiceExternalIps?: boolean | undefined;
+  readonly serviceAccountAdmission?: boolean | undefined;
+  /** Aborts when the server ends. */
+  readonly stopping: AbortSignal;
   readonly now: () => number;
   readonly random: () => number;
   readonly newUid: () => string;
@@ -42,6 +46,10 @@ export function writeHooks(deps: WriteHooksDeps): Map<string, WriteHook> {
   hooks.set("customresourcedefinitions.apiextensions.k8s.io", definitionHook(deps.now));
   const kinds = new Map(deps.kinds.map((kind) => [resourceNameOf(kind), kind]));
   const services = kinds.get("services");
+  const [pods, accounts] = [kinds.get("pods"), kinds.get("serviceaccounts")];
+  if (deps.serviceAccountAdmission === true && pods && accounts) {
+    hooks.set("pods", podAccountHook(pods, deps.cache.of(accounts), deps.random, deps.stopping));
+  }
   if (services !== undefined) hooks.set("services", serviceHook(deps, kinds, services));
   return hooks;
 }

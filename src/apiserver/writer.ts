@@ -92,6 +92,7 @@ export class Writer {
     if (draft.metadata.name !== "" && registry.get(kind, draft.metadata) !== undefined) {
       return undefined;
     }
+    await this.#deps.hooks.get(resourceNameOf(kind))?.beforeCreate?.(draft);
     const nowMs = now();
     const metadata = createdMetadata(draft.metadata, {
       uid: newUid(),

@@ -45,8 +45,9 @@ export function startServiceAccountController(deps: ServiceAccountControllerDeps
       return { kind: "done" };
     }
     try {
-      await ensureAccount(namespace.name, signal);
+      // The account last: Pods come as soon as it is there, and need both.
       await ensureCertificate(namespace.name, signal);
+      await ensureAccount(namespace.name, signal);
     } catch (error) {
       // Another was faster, or the namespace goes: either way the next event says what is to be done.
       if (!hasReason(error, "AlreadyExists") && !isNamespaceGone(error)) throw error;

@@ -105,6 +105,7 @@ async function start(
       serviceCidrs: [ranges.serviceCidr],
       nodePortRange: config.nodePortRange,
       loopbackPodCidrs: [ranges.podCidr],
+      serviceAccountAdmission: true,
       denyServiceExternalIps: config.denyServiceExternalIps,
       loopbackWriters: (user) => user === PARTS,
       agentTls: {

@@ -77,6 +77,7 @@ describe("kubectl prints what it prints of Kubernetes", { skip: missing("kubectl
       .replace(/\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000/g, "<time>")
       .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
       .replace(/(?<=\s)\d+[ms](\d+s)?(?=\s|$)/gm, "<age>")
+      .replace(/(kube-api-access-)[a-z0-9]{5}(?![a-z0-9])/g, "$1<id>")
       .replace(/(Resource Version: +)\d+/g, "$1<version>")
       .replace(/ {2,}/g, "  ")
       .replace(/ +$/gm, "")

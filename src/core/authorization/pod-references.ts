@@ -10,7 +10,7 @@ export function accountOf(pod: Pod): string {
 export function referenceOf(pod: Pod, resource: string, name: string): boolean {
   switch (resource) {
     case "secrets":
-      return secretNames(pod).includes(name);
+      return secretNamesOf(pod).includes(name);
     case "configmaps":
       return configMapNames(pod).includes(name);
     case "serviceaccounts":
@@ -20,7 +20,8 @@ export function referenceOf(pod: Pod, resource: string, name: string): boolean {
   }
 }
 
-function secretNames(pod: Pod): readonly (string | undefined)[] {
+/** The Secrets that a Pod needs, by name. */
+export function secretNamesOf(pod: Pod): readonly (string | undefined)[] {
   return [
     ...(pod.spec?.imagePullSecrets ?? []).map(({ name }) => name),
     ...(pod.spec?.volumes ?? []).flatMap(({ secret, projected }) => [

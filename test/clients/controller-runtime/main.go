@@ -286,12 +286,12 @@ func follow(ctx context.Context, c client.Client) error {
 	if err := poll(ctx, served(81)); err != nil {
 		return fmt.Errorf("after its change: %w", err)
 	}
-	if err := c.Delete(ctx, &corev1.Service{ObjectMeta: widget.ObjectMeta}); err == nil {
-		return fmt.Errorf("a Service was deleted by the UID of another object")
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "one"}}
+	err := c.Delete(ctx, service, client.Preconditions{UID: &widget.UID})
+	if !apierrors.IsConflict(err) {
+		return fmt.Errorf("a deletion with the UID of another object gave %v", err)
 	}
-	if err := c.Delete(ctx, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "one"},
-	}); err != nil {
+	if err := c.Delete(ctx, service); err != nil {
 		return err
 	}
 	return poll(ctx, served(81))
