@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { all, PROGRAM, service } from "./manifests.ts";
 import { makeHome, startUp } from "./portolan.ts";
 import type { Home, Up } from "./portolan.ts";
 import { eventually, missing, run } from "./tools.ts";
+
+const EXAMPLE = resolve(import.meta.dirname, "../../examples/deployment.yaml");
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -267,6 +269,16 @@ describe("workloads by kubectl", { skip: missing("kubectl", "dig", "curl") }, ()
       /the server could not find the requested resource/,
     );
     await kubectl("delete deployment fixed");
+  });
+
+  it("runs the example of a Deployment with its Service", async () => {
+    await using example = await startUp(home, { args: ["-f", EXAMPLE] });
+    await example.kubectl("rollout status deployment/web --timeout=30s");
+    const address = await example.kubectl("get service web -o jsonpath={.spec.clusterIP}");
+    await eventually("it answers", async () => {
+      const { stdout } = await run("curl", ["-s", "-m", "5", `http://${address}:8080/`]);
+      return stdout.startsWith('{"pod":"web-');
+    });
   });
 
   it("goes on with a rollout after it was killed in the midst of it", async () => {

@@ -6,6 +6,7 @@ import { validateNonNegative } from "../machinery/metadata.validation.ts";
 import { withZeroValues } from "../machinery/zero-values.ts";
 import {
   defaultPodTemplate,
+  validateNoDeadline,
   validateOwnSelector,
   validatePodTemplate,
 } from "../v1/pod-template.rules.ts";
@@ -47,6 +48,7 @@ function validate({ spec }: DaemonSet): readonly FieldError[] {
   return [
     ...validateOwnSelector(spec.selector, spec.template, "daemonset"),
     ...validatePodTemplate(spec.template, "spec.template", ["Always"]),
+    ...validateNoDeadline(spec.template, "must not be specified"),
     ...validateNonNegative(spec.minReadySeconds, "spec.minReadySeconds"),
     ...validateNonNegative(spec.revisionHistoryLimit, "spec.revisionHistoryLimit"),
     ...(type === "RollingUpdate"

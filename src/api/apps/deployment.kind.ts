@@ -6,6 +6,7 @@ import { validateNonNegative } from "../machinery/metadata.validation.ts";
 import { withZeroValues } from "../machinery/zero-values.ts";
 import {
   defaultPodTemplate,
+  validateNoDeadline,
   validateOwnSelector,
   validatePodTemplate,
 } from "../v1/pod-template.rules.ts";
@@ -60,6 +61,7 @@ function validate({ spec }: Deployment): readonly FieldError[] {
     ...validateNonNegative(spec.replicas, "spec.replicas"),
     ...validateOwnSelector(spec.selector, spec.template, "deployment"),
     ...validatePodTemplate(spec.template, "spec.template", ["Always"]),
+    ...validateNoDeadline(spec.template),
   ];
   if (type === "RollingUpdate") {
     errors.push(

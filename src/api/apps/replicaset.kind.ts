@@ -5,6 +5,7 @@ import { validateNonNegative } from "../machinery/metadata.validation.ts";
 import { withZeroValues } from "../machinery/zero-values.ts";
 import {
   defaultPodTemplate,
+  validateNoDeadline,
   validateOwnSelector,
   validatePodTemplate,
 } from "../v1/pod-template.rules.ts";
@@ -38,6 +39,7 @@ function validate({ spec }: ReplicaSet): readonly FieldError[] {
     ...validateNonNegative(spec.minReadySeconds, "spec.minReadySeconds"),
     ...validateOwnSelector(spec.selector, spec.template, "replicaset"),
     ...validatePodTemplate(spec.template, "spec.template", ["Always"]),
+    ...validateNoDeadline(spec.template),
   ];
 }
 

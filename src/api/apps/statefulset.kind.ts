@@ -7,6 +7,7 @@ import { validateNonNegative } from "../machinery/metadata.validation.ts";
 import { withZeroValues } from "../machinery/zero-values.ts";
 import {
   defaultPodTemplate,
+  validateNoDeadline,
   validateOwnSelector,
   validatePodTemplate,
 } from "../v1/pod-template.rules.ts";
@@ -68,7 +69,8 @@ function defaults(object: StatefulSet): StatefulSet {
   };
 }
 
-function validate({ spec }: StatefulSet): readonly FieldError[] {
+function validate(object: StatefulSet): readonly FieldError[] {
+  const { spec } = object;
   const policy = spec.podManagementPolicy ?? "";
   const { type = "", rollingUpdate } = spec.updateStrategy ?? {};
   const errors: FieldError[] = [];
@@ -78,7 +80,8 @@ function validate({ spec }: StatefulSet): readonly FieldError[] {
     );
   }
   if (!UPDATES.some((one) => one === type)) {
-    errors.push(notSupported("spec.updateStrategy.type", type, UPDATES));
+    const detail = "must be 'RollingUpdate' or 'OnDelete'";
+    errors.push(invalid("spec.updateStrategy", spec.updateStrategy, detail));
   } else if (type === "OnDelete" && rollingUpdate !== undefined) {
     errors.push(
       invalid(
@@ -89,14 +92,28 @@ function validate({ spec }: StatefulSet): readonly FieldError[] {
     );
   }
   errors.push(
+    ...validateRetention(object),
     ...validateNonNegative(rollingUpdate?.partition, "spec.updateStrategy.rollingUpdate.partition"),
     ...validateNonNegative(spec.replicas, "spec.replicas"),
     ...validateNonNegative(spec.minReadySeconds, "spec.minReadySeconds"),
     ...validateNonNegative(spec.ordinals?.start, "spec.ordinals.start"),
     ...validateOwnSelector(spec.selector, spec.template, "statefulset"),
     ...validatePodTemplate(spec.template, "spec.template", ["Always"]),
+    ...validateNoDeadline(spec.template, "must not be specified"),
   );
   return errors;
+}
+
+const RETENTIONS = ["Retain", "Delete"] as const;
+
+function validateRetention({ spec }: StatefulSet): readonly FieldError[] {
+  const policy = spec.persistentVolumeClaimRetentionPolicy;
+  return (["whenDeleted", "whenScaled"] as const).flatMap((name) => {
+    const value = policy?.[name] ?? "Retain";
+    return RETENTIONS.some((one) => one === value)
+      ? []
+      : [notSupported(`spec.persistentVolumeClaimRetentionPolicy.${name}`, value, RETENTIONS)];
+  });
 }
 
 function validateUpdate(object: StatefulSet, old: StatefulSet): readonly FieldError[] {

@@ -1,4 +1,4 @@
-import { invalid, notSupported, required } from "../machinery/field-error.ts";
+import { forbidden, invalid, notSupported, required } from "../machinery/field-error.ts";
 import type { FieldError } from "../machinery/field-error.ts";
 import { labelRequirementsOf, matchesLabels } from "../machinery/label-selector.ts";
 import type { LabelSelector, ObjectMeta } from "../machinery/metadata.ts";
@@ -43,6 +43,24 @@ export function validatePodTemplate(
     ...(restartPolicies.includes(policy)
       ? []
       : [notSupported(`${path}.spec.restartPolicy`, policy, restartPolicies)]),
+  ];
+}
+
+/**
+ * Pods of sets have no deadline of their own: they would be made anew for ever. Upstream words it in two ways.
+ * @param detail of the value; default the words for ReplicaSets and Deployments.
+ */
+export function validateNoDeadline(
+  { spec }: PodTemplateSpec,
+  detail?: string,
+): readonly FieldError[] {
+  const path = "spec.template.spec.activeDeadlineSeconds";
+  const value = spec.activeDeadlineSeconds;
+  if (value === undefined) return [];
+  return [
+    detail === undefined
+      ? forbidden(path, "activeDeadlineSeconds in ReplicaSet is not Supported")
+      : invalid(path, value, detail),
   ];
 }
 
