@@ -72,7 +72,10 @@ describe("@kubernetes/client-node against the API server", () => {
     assert.equal(applied.metadata?.labels?.["applied"], "yes");
     const owner = applied.metadata?.managedFields?.find(({ manager }) => manager === "tester");
     assert.equal(owner?.operation, "Apply");
-    const old = { ...merged, spec: { ...merged.spec, sessionAffinity: "ClientIP" } };
+    // client-node's objects are instances of classes; what it sends is their fields.
+    const old = structuredClone(merged);
+    assert.ok(old.spec);
+    old.spec.sessionAffinity = "ClientIP";
     await assert.rejects(core.replaceNamespacedService({ namespace, name, body: old }), code(409));
   });
 
@@ -136,8 +139,12 @@ describe("@kubernetes/client-node against the API server", () => {
     const namespace = "default";
     const name = "leader";
     const body = (holder: string, from?: V1Lease): V1Lease => ({
-      ...from,
-      metadata: { ...from?.metadata, name },
+      metadata: {
+        name,
+        ...(from?.metadata?.resourceVersion === undefined
+          ? {}
+          : { resourceVersion: from.metadata.resourceVersion }),
+      },
       spec: {
         holderIdentity: holder,
         leaseDurationSeconds: 15,
