@@ -13,11 +13,17 @@ import { REVIEWS } from "../api/reviews.ts";
 import { SUBRESOURCE_SCHEMAS } from "../api/subresources.ts";
 import { groupVersionPath, openApiV3, openApiV3Index } from "../api/machinery/openapi.ts";
 import { openApiV2 } from "../api/machinery/openapi-v2.ts";
+import {
+  OPENAPI_V2_PROTOBUF,
+  OPENAPI_V2_PROTOBUF_OLD,
+  encodeOpenApiV2,
+} from "../api/machinery/openapi-v2-protobuf.ts";
 import { JSON_TYPE, bytesResponse, chunksOf, jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { notAcceptable } from "./failures.ts";
 import { parseAccept } from "./negotiate.ts";
 
+const OPENAPI_V2_PROTOBUFS: readonly string[] = [OPENAPI_V2_PROTOBUF, OPENAPI_V2_PROTOBUF_OLD];
 const CONNECT_VERBS = ["create", "get"];
 const PROXY_VERBS = ["create", "delete", "get", "patch", "update"];
 
@@ -209,23 +215,28 @@ export class Documents {
   }
 
   /**
-   * In JSON alone: clients that want nothing but the protobuf form of gnostic (kubectl before 1.27) get 406.
+   * As the caller likes it: JSON, or gnostic's protobuf, which kubectl wants when it applies a List.
    * @throws StatusError 406.
    */
   #openApiV2(headers: Headers): ApiResponse | undefined {
-    const takes = [JSON_TYPE, "application/*", "*/*"];
-    if (!parseAccept(headers["accept"]).some(({ type }) => takes.includes(type))) {
-      throw notAcceptable([JSON_TYPE]);
+    for (const { type } of parseAccept(headers["accept"])) {
+      if (OPENAPI_V2_PROTOBUFS.includes(type)) {
+        const made = this.#once("openapi/v2 protobuf", () => encodeOpenApiV2(this.#v2()));
+        return made && documentResponse(made, headers, { "content-type": OPENAPI_V2_PROTOBUF });
+      }
+      if ([JSON_TYPE, "application/*", "*/*"].includes(type)) {
+        const made = this.#once("openapi/v2", () => this.#v2());
+        return made && documentResponse(made, headers, {});
+      }
     }
-    const document = this.#once("openapi/v2", () =>
-      openApiV2(
-        this.#groupVersions().map((path) =>
-          this.#openApiOf(this.#told.filter((kind) => groupVersionPath(kind) === path)),
-        ),
-        this.#info(),
-      ),
+    throw notAcceptable([JSON_TYPE, OPENAPI_V2_PROTOBUF]);
+  }
+
+  #v2(): JsonObject {
+    const documents = this.#groupVersions().map((path) =>
+      this.#openApiOf(this.#told.filter((kind) => groupVersionPath(kind) === path)),
     );
-    return document && documentResponse(document, headers, {});
+    return openApiV2(documents, this.#info());
   }
 
   #info(): { readonly title: string; readonly version: string } {
@@ -264,7 +275,7 @@ export class Documents {
 }
 
 function documentOf(value: object): Document {
-  const bytes = Buffer.from(JSON.stringify(value));
+  const bytes = value instanceof Uint8Array ? value : Buffer.from(JSON.stringify(value));
   return { bytes, hash: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
 }
 

@@ -114,9 +114,9 @@ describe("OpenAPI", () => {
     );
   });
 
-  it("is there as one document of version 2, in JSON alone", async () => {
+  it("is there as one document of version 2, in JSON and in the protobuf that kubectl wants", async () => {
     const all = await api.call("GET", "/openapi/v2", undefined, {
-      headers: { accept: `${PROTOBUF},application/json` },
+      headers: { accept: `application/json,${PROTOBUF}` },
     });
     assert.equal(all.status, 200);
     assert.equal(textAt(all.json, "swagger"), "2.0");
@@ -128,10 +128,17 @@ describe("OpenAPI", () => {
       headers: { "if-none-match": all.headers["etag"] ?? "" },
     });
     assert.equal(again.status, 304);
-    const protobuf = await api.call("GET", "/openapi/v2", undefined, {
-      headers: { accept: PROTOBUF },
+    const type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    const wanted = [type, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"];
+    for (const accept of wanted) {
+      const protobuf = await api.call("GET", "/openapi/v2", undefined, { headers: { accept } });
+      assert.equal(protobuf.status, 200);
+      assert.equal(protobuf.headers["content-type"], type);
+    }
+    const other = await api.call("GET", "/openapi/v2", undefined, {
+      headers: { accept: "application/vnd.kubernetes.protobuf" },
     });
-    assert.equal(protobuf.status, 406);
+    assert.equal(other.status, 406);
   });
 
   it("is what test/golden/openapi.txt says: if the change is meant, run node --import tsx test/golden/openapi-digest.ts", async () => {

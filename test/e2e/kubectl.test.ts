@@ -155,6 +155,24 @@ describe("kubectl against portolan up", { skip: missing("kubectl") }, () => {
     assert.match(await fails("create -f -", SERVICE), /services "app" already exists/);
   });
 
+  it("applies a List, as kubectl itself writes one", async () => {
+    const map = (name: string, key: string): object => ({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name },
+      data: { [key]: "1" },
+    });
+    const list = (...items: readonly object[]): string =>
+      JSON.stringify({ apiVersion: "v1", kind: "List", items });
+    const applied = await kubectl("apply -f -", list(map("of-list-1", "a"), map("of-list-2", "a")));
+    assert.equal(applied, "configmap/of-list-1 created\nconfigmap/of-list-2 created\n");
+    const wrong = { ...map("of-list-1", "a"), dta: {} };
+    const refused = await up.kubectlFails("apply -f -", list(wrong));
+    assert.match(refused, /unknown field "dta"/);
+    const written = await kubectl("get configmaps of-list-1 of-list-2 -o json");
+    assert.match(await kubectl("apply -f -", written), /of-list-1 (unchanged|configured)/);
+  });
+
   it("edits, patches, labels, annotates", async () => {
     await kubectl("edit svc app", { env: { KUBE_EDITOR: "sed -i s/8080/8081/" } });
     await kubectl(["patch", "svc", "app", "-p", '{"metadata":{"labels":{"p":"1"}}}']);
