@@ -28,6 +28,10 @@ function readGolden(name: string): readonly Golden[] {
   });
 }
 
+/** kubectl walks their keys in the order of a Go map, which is another each time. */
+const UNORDERED = /^describe (secret|cm) /;
+const sortedLines = (text: string): string => text.split("\n").toSorted().join("\n");
+
 describe("kubectl prints what it prints of Kubernetes", { skip: missing("kubectl") }, () => {
   let home: Home;
   let up: Up;
@@ -98,10 +102,12 @@ describe("kubectl prints what it prints of Kubernetes", { skip: missing("kubectl
         });
         const said = `${stdout}${stderr}`.replaceAll(`${FOLDER}/`, "");
         const exit = code === 0 ? "" : `\n[exit ${String(code)}]`;
+        const what = args.join(" ");
+        const inOrder = UNORDERED.test(what) ? sortedLines : normal;
         assert.equal(
-          normal(`${said.trimEnd()}${exit}`),
-          normal(expected),
-          `kubectl ${args.join(" ")}`,
+          inOrder(normal(`${said.trimEnd()}${exit}`)),
+          inOrder(normal(expected)),
+          `kubectl ${what}`,
         );
       }
     });
