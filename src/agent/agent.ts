@@ -4,12 +4,13 @@ import type { Pod } from "../api/v1/pod.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import type { ApiClient } from "../client/client.ts";
-import { createEventRecorder } from "../client/events.ts";
+import { createEventRecorder, referenceTo } from "../client/events.ts";
 import type { Change, Informers } from "../client/informer.ts";
 import { cidrAddress } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { Drains } from "./drain.ts";
 import { hostEnvironment } from "./host-env.ts";
 import type { Images } from "./launch.ts";
 import { createAgentMetrics } from "./metrics.ts";
@@ -95,11 +96,27 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
   try {
     const events = createEventRecorder({ client, component: "kubelet", host: nodeName, now, log });
     opened.push(events);
+    const metrics = createAgentMetrics(deps.metrics ?? new Metrics());
+    const drains = new Drains({
+      informers,
+      metrics,
+      now,
+      record: (pod, type, reason, message) => {
+        events.record(referenceTo(pod), type, reason, message);
+      },
+    });
+    opened.push({
+      [Symbol.asyncDispose]: () => {
+        drains[Symbol.dispose]();
+        return Promise.resolve();
+      },
+    });
     const set = new PodSet(
       {
         client,
         log,
-        metrics: createAgentMetrics(deps.metrics ?? new Metrics()),
+        metrics,
+        drained: (pod, signal) => drains.drained(pod, signal),
         now,
         bootId: bootId(),
         dataDir,

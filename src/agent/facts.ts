@@ -44,6 +44,8 @@ export interface PodFacts {
   /** When the agent first saw the Pod, epoch milliseconds. */
   readonly acceptedAtMs: number;
   readonly containers: ReadonlyMap<string, ContainerFacts>;
+  /** The Pod is asked to end, but data planes may still send it connections: its processes run on. */
+  readonly isDraining: boolean;
 }
 
 /** An init container that keeps running beside the others (restartPolicy Always). */

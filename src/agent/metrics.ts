@@ -1,4 +1,4 @@
-import type { Counter, Gauge, Metrics } from "../telemetry/metrics.ts";
+import type { Counter, Gauge, Histogram, Metrics } from "../telemetry/metrics.ts";
 
 /** What the agent counts. */
 export interface AgentMetrics {
@@ -9,6 +9,10 @@ export interface AgentMetrics {
   readonly failedStarts: Counter;
   /** Writes of Pod status that the API acknowledged. */
   readonly statusWrites: Counter;
+  /** From the request to end a Pod until its program was asked to. */
+  readonly drainSeconds: Histogram;
+  /** Pods stopped though a data plane had not confirmed. */
+  readonly drainTimeouts: Counter;
 }
 
 export function createAgentMetrics(metrics: Metrics): AgentMetrics {
@@ -29,6 +33,18 @@ export function createAgentMetrics(metrics: Metrics): AgentMetrics {
       .counter(
         "portolan_agent_pod_status_writes_total",
         "Writes of Pod status that the API server acknowledged.",
+      )
+      .with(),
+    drainSeconds: metrics
+      .histogram(
+        "portolan_agent_pod_drain_duration_seconds",
+        "Time that Pods with endpoints ran on after they were asked to end, until all data planes had confirmed.",
+      )
+      .with(),
+    drainTimeouts: metrics
+      .counter(
+        "portolan_agent_pod_drain_timeouts_total",
+        "Pods stopped though a data plane had not confirmed that it sends them nothing new.",
       )
       .with(),
   };

@@ -73,6 +73,7 @@ function factsOf(
     podIp: "127.81.0.2",
     hostIp: "127.81.0.1",
     acceptedAtMs: T0,
+    isDraining: false,
     containers: new Map(Object.entries(containers).map(([name, f]) => [name, complete(f)])),
   };
 }
@@ -218,6 +219,19 @@ const CASES: readonly PlanCase[] = [
     facts: factsOf({ side: running, main: running }),
     stop: ["main"],
     phase: "Running",
+  },
+  {
+    claim: "lets a deleted Pod run on while connections may still be sent to it",
+    pod: podOf({ isTerminating: true }),
+    facts: { ...factsOf({ main: running }), isDraining: true },
+    phase: "Running",
+  },
+  {
+    claim: "is done with a deleted Pod whose program has ended while it was draining",
+    pod: podOf({ isTerminating: true }),
+    facts: { ...factsOf({ main: exited(0) }), isDraining: true },
+    isFinished: true,
+    phase: "Succeeded",
   },
   {
     claim: "starts nothing in a deleted Pod",

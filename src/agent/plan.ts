@@ -23,7 +23,7 @@ interface PodFailure {
 /**
  * Decides which containers to start and stop (kubelet `computePodActions`): init containers one after
  * another, sidecars as soon as they have started, then the containers; after an exit as restartPolicy says,
- * when the back-off is over. Sidecars stop after the containers have.
+ * when the back-off is over. Sidecars stop after the containers have, and nothing stops while it is draining.
  */
 export function planPod(pod: Pod, facts: PodFacts, nowMs: number): PodPlan {
   const failure = failureOf(pod, facts, nowMs);
@@ -48,8 +48,10 @@ function planEnd(pod: Pod, facts: PodFacts, failure: PodFailure | undefined): Po
   const mains = busy(pod.spec.containers);
   // The last sidecar started is the first to go, as others may need those before it.
   const inits = busy(initContainersOf(pod)).reverse();
-  const stop = mains.length > 0 ? mains : inits.slice(0, 1);
-  return { start: [], stop, wakeAtMs: undefined, isFinished: stop.length === 0, failure };
+  const next = mains.length > 0 ? mains : inits.slice(0, 1);
+  const isFinished = next.length === 0;
+  const stop = facts.isDraining && failure === undefined ? [] : next;
+  return { start: [], stop, wakeAtMs: undefined, isFinished, failure };
 }
 
 class Planner {

@@ -24,6 +24,7 @@ export interface PodSetDeps extends StarterDeps {
     reason: string,
     message: string,
   ) => void;
+  readonly drained: PodWorkerDeps["drained"];
 }
 
 /** All Pods of the node: a worker each, and their addresses. */

@@ -60,6 +60,8 @@ export interface PodWorkerDeps {
   /** The Pod's address: on the first start, and given back when nothing runs any more. */
   readonly allocateIp: (pod: Pod) => string | undefined;
   readonly releaseIp: (pod: Pod, ip: string) => void;
+  /** @see Drains.drained */
+  readonly drained: (pod: Pod, signal: AbortSignal) => Promise<void> | undefined;
 }
 
 /**
@@ -78,19 +80,21 @@ export class PodWorker {
   #pod: Pod;
   #facts: PodFacts;
   #timer: NodeJS.Timeout | undefined;
+  /** Whether the end that the Pod is asked for has been seen. */
+  #hasBegunToEnd = false;
   #isDeleting = false;
   #isClosing = false;
 
   constructor(
     pod: Pod,
-    facts: Omit<PodFacts, "containers">,
+    facts: Omit<PodFacts, "containers" | "isDraining">,
     containers: ReadonlyMap<string, ContainerFacts>,
     deps: PodWorkerDeps,
   ) {
     this.uid = pod.metadata.uid ?? "";
     this.#pod = pod;
     this.#containers = new Map(containers);
-    this.#facts = { ...facts, containers: this.#containers };
+    this.#facts = { ...facts, containers: this.#containers, isDraining: false };
     this.#deps = deps;
     this.#log = deps.log.with({ namespace: pod.metadata.namespace, pod: pod.metadata.name });
     this.#writer = new StatusWriter(pod, {
@@ -117,6 +121,7 @@ export class PodWorker {
   /** Does what the plan says and asks for the status that follows. Cheap, and harmless to call too often. */
   sync(): void {
     if (this.#isClosing) return;
+    if (this.#isTerminating && !this.#hasBegunToEnd) this.#drain();
     const nowMs = this.#deps.now();
     const view = this.#view();
     const plan = planPod(view, this.#facts, nowMs);
@@ -356,6 +361,21 @@ export class PodWorker {
 
   get #isTerminating(): boolean {
     return this.#pod.metadata.deletionTimestamp !== undefined;
+  }
+
+  /** What the Pod runs goes on until nothing new is sent to it. */
+  #drain(): void {
+    this.#hasBegunToEnd = true;
+    const drained =
+      this.#runs.size === 0 ? undefined : this.#deps.drained(this.#pod, this.#ending.signal);
+    if (drained === undefined) return;
+    this.#facts = { ...this.#facts, isDraining: true };
+    this.#spawn(
+      drained.then(() => {
+        this.#facts = { ...this.#facts, isDraining: false };
+        this.sync();
+      }),
+    );
   }
 
   #stop(name: string, graceMs: number): void {

@@ -3,6 +3,7 @@ import { createEventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
 import { parseIpAddress } from "../net/address.ts";
 import { cidrAddress, parseCidr } from "../net/cidr.ts";
+import { AppliedLease } from "../proxy/applied-lease.ts";
 import { startProxy } from "../proxy/loop.ts";
 import { UserspaceDataPlane } from "../proxy/userspace/data-plane.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -43,9 +44,10 @@ export function startLoopbackProxy(
       log,
     }),
   );
+  const applied = opened.add(new AppliedLease({ client, log, now: Date.now }, nodeName));
   const proxy = opened.add(
     startProxy(
-      { informers, client, events, dataPlane, log, metrics },
+      { informers, client, events, dataPlane, applied, log, metrics },
       {
         nodeName,
         nodePortAddresses: [cidrAddress(ranges.podCidr, 1n), LOCALHOST],

@@ -36,6 +36,8 @@ interface Rig {
   readonly proxy: Proxy;
   readonly events: readonly string[];
   readonly patches: readonly Patch[];
+  /** Versions of slices that the proxy confirmed to have carried out. */
+  readonly confirmed: readonly string[];
   sync(): void;
   ready(): Promise<void>;
 }
@@ -47,6 +49,7 @@ function rig(scope: Scope, dataPlane: DataPlane = scope.plane()): Rig {
   const nodes = new TestInformer(nodeKind);
   const events: string[] = [];
   const patches: Patch[] = [];
+  const confirmed: string[] = [];
   // As ApiClient.patch for the one call that the proxy makes: conditions of a Service, merged by type.
   const patch = (_kind: unknown, ref: { name: string }, given: Patch): Promise<Service> => {
     patches.push(given);
@@ -66,6 +69,7 @@ function rig(scope: Scope, dataPlane: DataPlane = scope.plane()): Rig {
       client: { patch: patch as unknown as ApiClient["patch"] },
       events: { record: (_object, type, reason) => events.push(`${type} ${reason}`) },
       dataPlane,
+      applied: { confirm: (version) => confirmed.push(version) },
       log: createLogger({
         write: () => undefined,
         level: "error",
@@ -84,6 +88,7 @@ function rig(scope: Scope, dataPlane: DataPlane = scope.plane()): Rig {
     proxy,
     events,
     patches,
+    confirmed,
     sync: () => {
       for (const informer of [services, slices, nodes]) informer.sync();
     },
@@ -121,6 +126,40 @@ describe("the proxy's loop", { timeout: 30_000 }, () => {
     given.slices.sync();
     await given.ready();
     assert.match(await ask(address), /^127\.80\.91\.1:/);
+  });
+
+  it("confirms an endpoint's termination when the data plane has carried it out, and only then", async () => {
+    await using scope = new Scope();
+    let carryOut: (() => void) | undefined;
+    const given = rig(scope, {
+      apply: () =>
+        new Promise((resolve) => {
+          carryOut = () => {
+            resolve([]);
+          };
+        }),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+    const at = (version: string, ...endpoints: readonly string[]) => {
+      const made = slice(endpoints);
+      return { ...made, metadata: { ...made.metadata, resourceVersion: version } };
+    };
+    const done = async (): Promise<void> => {
+      await until(() => carryOut !== undefined);
+      carryOut?.();
+      carryOut = undefined;
+      await until(() => given.proxy.state.queuedSinceMs === undefined);
+    };
+    given.services.put(webAt("127.80.93.100"));
+    given.slices.put(at("98", "127.80.93.1 ready", "127.80.93.2 ready"));
+    given.sync();
+    await done();
+    assert.deepEqual(given.confirmed, [], "nobody waits for a data plane while nothing ends");
+    given.slices.put(at("102", "127.80.93.1 ready", "127.80.93.2 ending"));
+    await until(() => carryOut !== undefined);
+    assert.deepEqual(given.confirmed, []);
+    await done();
+    assert.deepEqual(given.confirmed, ["102"]);
   });
 
   it("follows endpoints and Services as they come and go", async () => {

@@ -13,6 +13,7 @@ import { referenceTo } from "../client/events.ts";
 import type { EventRecorder } from "../client/events.ts";
 import type { Informer, Informers } from "../client/informer.ts";
 import type { Reconciler } from "../client/reconcile.ts";
+import { laterVersion } from "../core/endpoints/draining.ts";
 import { isNoChange } from "../core/proxy/diff.ts";
 import type { TableChange } from "../core/proxy/diff.ts";
 import { proxiedServiceOf } from "../core/proxy/endpoint-view.ts";
@@ -24,6 +25,7 @@ import type { IpAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Histogram, Metrics } from "../telemetry/metrics.ts";
+import type { AppliedLease } from "./applied-lease.ts";
 import { startConditionWriter } from "./condition-writer.ts";
 import { SERVED } from "./conditions.ts";
 import { PROBLEM_REASONS } from "./data-plane.ts";
@@ -45,6 +47,8 @@ export interface ProxyDeps {
   readonly events: Pick<EventRecorder, "record">;
   /** Not disposed by the proxy: rules may outlive the loop that keeps them. */
   readonly dataPlane: DataPlane;
+  /** Told how far the data plane has come, when endpoints begin to terminate; default nobody waits for it. */
+  readonly applied?: Pick<AppliedLease, "confirm"> | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -82,6 +86,9 @@ export class Proxy implements AsyncDisposable {
   /** Services to look at; the bound is the number of Services. */
   readonly #dirty = new Set<ObjectKey>();
   readonly #loop: Promise<void>;
+  /** The latest version of a slice that was seen, and whether one with an endpoint that terminates is among the dirty. */
+  #seenVersion = "0";
+  #isConfirmDue = false;
   #node: ProxyNode;
   #wake: () => void = () => undefined;
   #isRetryDue = false;
@@ -138,6 +145,7 @@ export class Proxy implements AsyncDisposable {
           const ref = slice === undefined ? undefined : proxiedServiceOf(slice);
           if (ref !== undefined) this.#enqueue(objectKey(ref));
         }
+        if (after !== undefined) this.#noteVersion(after);
       }),
       this.#nodes.onChange(({ key }) => {
         if (key === options.nodeName) this.#noteNode();
@@ -186,6 +194,12 @@ export class Proxy implements AsyncDisposable {
     this.#wake();
   }
 
+  #noteVersion(slice: EndpointSlice): void {
+    this.#seenVersion = laterVersion(this.#seenVersion, slice.metadata.resourceVersion ?? "0");
+    const endpoints = slice.endpoints ?? [];
+    this.#isConfirmDue ||= endpoints.some(({ conditions }) => conditions?.terminating === true);
+  }
+
   #readNode(): ProxyNode {
     const { nodeName, nodePortAddresses, internalRanges } = this.#options;
     const labels = this.#nodes.get(objectKey({ name: nodeName }))?.metadata.labels;
@@ -229,11 +243,14 @@ export class Proxy implements AsyncDisposable {
     const keys = [...this.#dirty];
     this.#dirty.clear();
     this.#queuedSinceMs = Date.now();
+    const confirmed = this.#isConfirmDue ? this.#seenVersion : undefined;
+    this.#isConfirmDue = false;
     const parts = keys.map((key) => this.#partOf(key));
     const isRetry = this.#isRetryDue;
     const change = withRetries(this.#table.put(parts), this.#takeRetries());
     const applied = isNoChange(change) ? [] : await this.#apply(change, signal);
     if (applied === undefined) return;
+    if (confirmed !== undefined) this.#deps.applied?.confirm(confirmed);
     this.#note(change, applied);
     for (const part of parts) await this.#healthChecks.set(part.service, part.healthCheck);
     if (isRetry) await this.#healthChecks.retry();
