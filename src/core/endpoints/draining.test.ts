@@ -3,9 +3,10 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Lease } from "../../api/coordination/lease.ts";
 import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
+import { formatMicroTime } from "../../api/machinery/time.ts";
 import { APPLIED_ANNOTATION, laterVersion, markedVersion, unconfirmed } from "./draining.ts";
 
-const NOW = Date.parse("2026-01-01T00:00:00Z");
+const NOW_SECONDS = 1_767_225_600;
 
 function slice(
   version: string,
@@ -25,7 +26,7 @@ function slice(
 }
 
 function lease(holder: string, applied: string | undefined, secondsAgo = 1): Lease {
-  const renewTime = new Date(NOW - secondsAgo * 1000).toISOString();
+  const renewTime = formatMicroTime({ seconds: NOW_SECONDS - secondsAgo, nanos: 0 });
   return {
     apiVersion: "coordination.k8s.io/v1",
     kind: "Lease",
@@ -64,16 +65,16 @@ describe("data planes that have not confirmed", () => {
       lease("n3", "1000"),
       lease("n4", undefined),
     ];
-    assert.deepEqual(unconfirmed(leases, "100", NOW), ["n1", "n4"]);
+    assert.deepEqual(unconfirmed(leases, "100", NOW_SECONDS * 1000), ["n1", "n4"]);
   });
 
   it("are not those whose Lease has run out", () => {
-    assert.deepEqual(unconfirmed([lease("gone", "1", 31)], "100", NOW), []);
-    assert.deepEqual(unconfirmed([lease("there", "1", 29)], "100", NOW), ["there"]);
+    assert.deepEqual(unconfirmed([lease("gone", "1", 31)], "100", NOW_SECONDS * 1000), []);
+    assert.deepEqual(unconfirmed([lease("there", "1", 29)], "100", NOW_SECONDS * 1000), ["there"]);
   });
 
   it("are none where no data plane is", () => {
-    assert.deepEqual(unconfirmed([], "100", NOW), []);
+    assert.deepEqual(unconfirmed([], "100", NOW_SECONDS * 1000), []);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Lease } from "../../api/coordination/lease.ts";
 import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
+import { parseTimestamp } from "../../api/machinery/time.ts";
 
 /**
  * Marks the Lease by which a data plane says that it is up. A Pod that is asked to end runs on until each of
@@ -47,8 +48,9 @@ export function unconfirmed(
 }
 
 function isUp({ spec }: Lease, nowMs: number): boolean {
-  const renewedMs = Date.parse(spec.renewTime ?? "");
-  return renewedMs + (spec.leaseDurationSeconds ?? 0) * 1000 > nowMs;
+  const renewed = parseTimestamp(spec.renewTime ?? "");
+  if (renewed === undefined) return false;
+  return (renewed.seconds + (spec.leaseDurationSeconds ?? 0)) * 1000 > nowMs;
 }
 
 /** The greater of two resourceVersions, which are decimal numbers that may be too long for a double (KEP-5504). */
