@@ -1,4 +1,5 @@
 import { mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
 import { podKind } from "../api/v1/pod.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
@@ -6,7 +7,11 @@ import { objectKey } from "../api/machinery/object-key.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createEventRecorder, referenceTo } from "../client/events.ts";
 import type { Change, Informers } from "../client/informer.ts";
-import { cidrAddress } from "../net/cidr.ts";
+import type { PodResolver } from "../core/dns/pod-surroundings.ts";
+import { podSurroundings } from "../core/dns/pod-surroundings.ts";
+import { ipToBigInt, parseIpAddress } from "../net/address.ts";
+import type { IpAddress } from "../net/address.ts";
+import { cidrAddress, cidrContains } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
@@ -14,10 +19,13 @@ import { Drains } from "./drain.ts";
 import { hostEnvironment } from "./host-env.ts";
 import type { Images } from "./launch.ts";
 import { createAgentMetrics } from "./metrics.ts";
+import { Namespaces } from "./namespaces.ts";
 import { machineCapacity, startNode } from "./node.ts";
 import { PodFiles } from "./pod-files.ts";
 import { PodSet } from "./pod-set.ts";
 import { bootId } from "./proc.ts";
+import { SHARED } from "./sandbox.ts";
+import type { Sandboxes } from "./sandbox.ts";
 import { startAgentServer } from "./server.ts";
 import type { ServerTls } from "./server.ts";
 
@@ -34,6 +42,8 @@ export interface AgentDeps {
 export interface AgentOptions {
   /** Default `local`. */
   readonly nodeName?: string | undefined;
+  /** Follows this node's Pods alone, which is all that a node may; default all, where others follow them anyway. */
+  readonly followsOwnPodsOnly?: boolean | undefined;
   /**
    * The agent's own directory: `pods/<uid>/<container>/` with logs and records. Whoever starts the agent sees
    * to it that no other agent uses it at the same time.
@@ -41,6 +51,12 @@ export interface AgentOptions {
   readonly dataDir: string;
   /** The Pods' addresses; .1 is the node's. All must be bindable, as 127.0.0.0/8 is on Linux. */
   readonly podCidr: Cidr;
+  /** The range of the Pods' second addresses, of the other family, at the same offsets; default they have one. */
+  readonly secondPodCidr?: Cidr | undefined;
+  /** The node's own addresses, the primary one first; default .1 of the Pods' range. */
+  readonly nodeAddresses?: readonly IpAddress[] | undefined;
+  /** Gives each Pod namespaces of its own, and in them these resolvers; default Pods share the agent's. */
+  readonly podResolver?: PodResolver | undefined;
   /** Where logs are served. Default: the node's address (what the API server connects to) and a free port. */
   readonly listen?: { readonly address?: string; readonly port?: number } | undefined;
   /** PEM texts; the certificate must name the listening address. */
@@ -80,10 +96,14 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
   const { client, informers, now = Date.now } = deps;
   const { nodeName = "local", podCidr } = options;
   const log = deps.log.with({ component: "agent" });
-  const nodeAddress = cidrAddress(podCidr, 1n);
+  const nodeAddresses = options.nodeAddresses ?? [cidrAddress(podCidr, 1n)];
+  const [nodeAddress = cidrAddress(podCidr, 1n)] = nodeAddresses;
   const capacity = machineCapacity(options.maxPods ?? 1000);
   const starting = new AbortController();
-  const pods = informers.of(podKind);
+  const pods = informers.of(
+    podKind,
+    options.followsOwnPodsOnly === true ? { fieldSelector: `spec.nodeName=${nodeName}` } : {},
+  );
   const services = informers.of(serviceKind);
 
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
@@ -129,7 +149,9 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         images: options.images ?? {},
         baseEnv: hostEnvironment(options.hostEnv ?? process.env),
         workingDir: options.workingDir ?? process.cwd(),
-        hostIp: nodeAddress,
+        hostIps: nodeAddresses,
+        podIpsOf: (podIp) => podIpsOf(podIp, options),
+        sandboxes: sandboxesOf(options, join(dataDir, "sandboxes"), log),
         allocatable: capacity,
       },
       podCidr,
@@ -162,8 +184,8 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         { client, log, now },
         {
           name: nodeName,
-          internalIp: nodeAddress,
-          podCidrs: [podCidr],
+          internalIps: nodeAddresses,
+          podCidrs: podCidrsOf(options),
           serverPort: server.port,
           capacity,
           version: options.version,
@@ -201,4 +223,31 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
     await closeAll();
     throw error;
   }
+}
+
+function podCidrsOf({ podCidr, secondPodCidr }: AgentOptions): readonly Cidr[] {
+  return secondPodCidr === undefined ? [podCidr] : [podCidr, secondPodCidr];
+}
+
+/** A Pod's address of the second family is as far into its range as the first is into its own. */
+function podIpsOf(podIp: string, options: AgentOptions): readonly string[] {
+  const { podCidr, secondPodCidr, nodeAddresses = [] } = options;
+  const address = parseIpAddress(podIp);
+  // Pods with hostNetwork have the node's addresses.
+  if (nodeAddresses.some((own) => own === address)) return nodeAddresses;
+  if (secondPodCidr === undefined || address === undefined || !cidrContains(podCidr, address))
+    return [podIp];
+  const offset = ipToBigInt(address) - ipToBigInt(cidrAddress(podCidr, 0n));
+  return [podIp, cidrAddress(secondPodCidr, offset)];
+}
+
+function sandboxesOf(options: AgentOptions, dir: string, log: Logger): Sandboxes {
+  const { podResolver } = options;
+  if (podResolver === undefined) return SHARED;
+  return new Namespaces({
+    log,
+    dir,
+    gateways: podCidrsOf(options).map((cidr) => cidrAddress(cidr, 1n)),
+    surroundings: (pod, podIps) => podSurroundings(pod, podIps, podResolver),
+  });
 }

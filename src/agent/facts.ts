@@ -39,8 +39,12 @@ export interface ContainerFacts {
 
 /** What the agent knows of one Pod; with the Pod itself, all that status and plan are decided from. */
 export interface PodFacts {
+  /** The Pod's primary address. */
   readonly podIp: string | undefined;
-  readonly hostIp: string;
+  /** All its addresses, the primary one first. */
+  readonly podIps: readonly string[];
+  /** The node's addresses, the primary one first. */
+  readonly hostIps: readonly string[];
   /** When the agent first saw the Pod, epoch milliseconds. */
   readonly acceptedAtMs: number;
   readonly containers: ReadonlyMap<string, ContainerFacts>;

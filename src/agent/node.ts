@@ -23,7 +23,8 @@ const RETRY = { baseMs: 200, maxMs: 7_000 };
 
 export interface NodeOptions {
   readonly name: string;
-  readonly internalIp: string;
+  /** The node's own addresses, the primary one first. */
+  readonly internalIps: readonly string[];
   readonly podCidrs: readonly string[];
   /** Port of the agent's own server. */
   readonly serverPort: number;
@@ -191,7 +192,7 @@ async function writeStatus(
       condition("Ready", true, "KubeletReady", "the node agent runs Pods as local processes"),
     ],
     addresses: [
-      { type: "InternalIP", address: options.internalIp },
+      ...options.internalIps.map((address) => ({ type: "InternalIP", address })),
       { type: "Hostname", address: name },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: options.serverPort } },

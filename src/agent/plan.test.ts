@@ -71,7 +71,8 @@ function factsOf(
   });
   return {
     podIp: "127.81.0.2",
-    hostIp: "127.81.0.1",
+    podIps: ["127.81.0.2"],
+    hostIps: ["127.81.0.1"],
     acceptedAtMs: T0,
     isDraining: false,
     containers: new Map(Object.entries(containers).map(([name, f]) => [name, complete(f)])),

@@ -14,6 +14,7 @@ import type { PodLog } from "./pod-log.ts";
 import type { PodWorkerDeps, RunningContainer } from "./pod-worker.ts";
 import { restorePods } from "./restore.ts";
 import { adoptContainer, containerStarter } from "./start-container.ts";
+import type { Sandbox } from "./sandbox.ts";
 import type { StarterDeps } from "./start-container.ts";
 
 export interface PodSetDeps extends StarterDeps {
@@ -51,7 +52,17 @@ export class PodSet {
     const restored = await restorePods({ ...this.#deps, canKeepIp }, byUid, signal);
     // First all addresses that are in use, then new ones.
     for (const pod of pods) if (!isOver(pod)) this.#reserve(pod, pod.status?.podIP ?? "");
-    for (const pod of pods) this.#add(pod, restored.get(pod.metadata.uid ?? "") ?? new Map());
+    for (const pod of pods) {
+      const containers =
+        restored.get(pod.metadata.uid ?? "") ?? new Map<string, RestoredContainer>();
+      const ip = [...containers.values()].find(({ process }) => process !== undefined)?.record
+        .podIp;
+      const sandbox =
+        ip === undefined
+          ? undefined
+          : await this.#deps.sandboxes.open(pod, this.#deps.podIpsOf(ip));
+      this.#add(pod, containers, sandbox);
+    }
   }
 
   /** A Pod of this node has come, changed or gone. A new Pod of an old name has another UID. */
@@ -63,7 +74,7 @@ export class PodSet {
     const worker = this.#workers.get(uid);
     if (worker === undefined) {
       this.#warnOfVolumes(after);
-      this.#add(after, new Map());
+      this.#add(after, new Map(), undefined);
     } else worker.update(after);
   }
 
@@ -135,7 +146,11 @@ export class PodSet {
     await Promise.all(this.#leaving);
   }
 
-  #add(pod: Pod, restored: ReadonlyMap<string, RestoredContainer>): void {
+  #add(
+    pod: Pod,
+    restored: ReadonlyMap<string, RestoredContainer>,
+    sandbox: Sandbox | undefined,
+  ): void {
     const deps = this.#deps;
     const nowMs = deps.now();
     const uid = pod.metadata.uid ?? "";
@@ -150,7 +165,8 @@ export class PodSet {
       pod,
       {
         podIp,
-        hostIp: deps.hostIp,
+        podIps: podIp === undefined ? [] : deps.podIpsOf(podIp),
+        hostIps: deps.hostIps,
         acceptedAtMs: Number.isNaN(startTime) ? nowMs : startTime,
       },
       containers,
@@ -161,7 +177,7 @@ export class PodSet {
     for (const container of [...initContainersOf(pod), ...pod.spec.containers]) {
       const { record, process: id } = restored.get(container.name) ?? {};
       const facts = containers.get(container.name);
-      if (record === undefined || id === undefined || facts === undefined) continue;
+      if (!record || !id || !facts || !sandbox) continue;
       const { attempt, startedAtMs, podIp: given } = record;
       const { isStarted, isReady } = facts;
       const listener = worker.listenerFor(container.name);
@@ -173,6 +189,7 @@ export class PodSet {
         startedAtMs,
         id,
         listener,
+        sandbox,
         found: { isStarted, isReady },
       });
       worker.adopt(container.name, run);
@@ -185,12 +202,13 @@ export class PodSet {
     return {
       ...deps,
       start: containerStarter(deps),
+      closeSandbox: (podUid) => deps.sandboxes.close(podUid),
       record: (pod, container, type, reason, message) => {
         deps.record(referenceTo(pod, container), type, reason, message);
       },
       allocateIp: (pod) =>
         pod.spec.hostNetwork === true
-          ? deps.hostIp
+          ? deps.hostIps[0]
           : this.#addresses.allocate(pod.metadata.uid ?? ""),
       releaseIp: (pod, ip) => {
         const address = parseIpAddress(ip);
@@ -200,7 +218,7 @@ export class PodSet {
   }
 
   #ipOf(pod: Pod, restored: ReadonlyMap<string, RestoredContainer>): string | undefined {
-    if (pod.spec.hostNetwork === true) return this.#deps.hostIp;
+    if (pod.spec.hostNetwork === true) return this.#deps.hostIps[0];
     // A terminal Pod shows its last address, but holds none.
     if (isOver(pod)) return pod.status?.podIP;
     const given = [...restored.values()].map(({ record }) => record.podIp);
@@ -208,7 +226,7 @@ export class PodSet {
   }
 
   #reserve(pod: Pod, ip: string): boolean {
-    if (pod.spec.hostNetwork === true) return ip === this.#deps.hostIp;
+    if (pod.spec.hostNetwork === true) return ip === this.#deps.hostIps[0];
     const address = parseIpAddress(ip);
     return address !== undefined && this.#addresses.reserve(address, pod.metadata.uid ?? "");
   }

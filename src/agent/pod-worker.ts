@@ -10,6 +10,7 @@ import { gracePeriodSecondsOf, initContainersOf } from "./facts.ts";
 import type { ContainerFacts, ExitedRun, PodFacts } from "./facts.ts";
 import type { PodFiles } from "./pod-files.ts";
 import type { AgentMetrics } from "./metrics.ts";
+import { containerListener } from "./container-listener.ts";
 import { deletePod } from "./delete-pod.ts";
 import { exitedRun } from "./ended-run.ts";
 import { loggedAttempt, noLogText } from "./pod-log.ts";
@@ -34,6 +35,8 @@ export interface RunningContainer {
   readonly kind: "running";
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  /** Put before a command, to run it where the container runs. */
+  readonly enter: readonly string[];
   readonly log: ContainerLog;
   readonly input: ContainerInput | undefined;
   /** Aborts when its process has ended. */
@@ -59,8 +62,11 @@ export interface PodWorkerDeps {
   ) => void;
   /** The Pod's address: on the first start, and given back when nothing runs any more. */
   readonly allocateIp: (pod: Pod) => string | undefined;
+  readonly podIpsOf: (podIp: string) => readonly string[];
   readonly releaseIp: (pod: Pod, ip: string) => void;
   /** @see Drains.drained */
+  /** Ends what is left of the Pod's sandbox. */
+  readonly closeSandbox: (podUid: string) => Promise<void>;
   readonly drained: (pod: Pod, signal: AbortSignal) => Promise<void> | undefined;
 }
 
@@ -82,6 +88,7 @@ export class PodWorker {
   #timer: NodeJS.Timeout | undefined;
   /** Whether the end that the Pod is asked for has been seen. */
   #hasBegunToEnd = false;
+  #hasLeft = false;
   #isDeleting = false;
   #isClosing = false;
 
@@ -129,7 +136,7 @@ export class PodWorker {
     for (const name of plan.stop) this.#stop(name, gracePeriodSecondsOf(this.#pod) * 1000);
     this.#wakeAt(plan.wakeAtMs, nowMs);
     this.#writer.want(podStatusOf(view, this.#facts, plan, nowMs));
-    if (plan.isFinished) this.#deps.releaseIp(this.#pod, this.#facts.podIp ?? "");
+    if (plan.isFinished) this.#leave();
     this.#deleteWhenDone(plan);
   }
 
@@ -157,6 +164,7 @@ export class PodWorker {
       kind: "running",
       env: target.env,
       workingDir: target.workingDir,
+      enter: target.enter,
       log,
       input,
       ended: hasEnded,
@@ -182,33 +190,25 @@ export class PodWorker {
 
   /** What a container's probes tell. */
   listenerFor(name: string): RunListener {
-    return {
-      started: () => {
-        this.#change(name, { isStarted: true });
+    return containerListener(name, {
+      change: (change) => {
+        this.#change(name, change);
       },
-      ready: (isReady) => {
-        this.#change(name, { isReady });
+      restart: ({ terminationGracePeriodSeconds: seconds }) => {
+        const grace = seconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? 30;
+        this.#runs.get(name)?.stop(grace * 1000);
       },
-      unhealthy: (kind, probe) => {
-        const message = `Container ${name} failed ${kind.toLowerCase()} probe, will be restarted`;
-        this.#record(name, "Normal", "Killing", message);
-        const seconds =
-          probe.terminationGracePeriodSeconds ?? this.#pod.spec.terminationGracePeriodSeconds ?? 30;
-        this.#runs.get(name)?.stop(seconds * 1000);
+      record: (type, reason, message) => {
+        this.#record(name, type, reason, message);
       },
-      failed: (kind, message) => {
-        this.#record(name, "Warning", "Unhealthy", `${kind} probe failed: ${message}`);
-      },
-      hookFailed: (kind, message) => {
-        this.#record(name, "Warning", `Failed${kind}Hook`, `${kind} hook failed: ${message}`);
-      },
-    };
+    });
   }
 
   /** The Pod is gone from the API: ends its processes, forgets its files. */
   async abandon(): Promise<void> {
     await this.#end(GONE_GRACE_MS);
     await this.#writer[Symbol.asyncDispose]();
+    await this.#deps.closeSandbox(this.uid);
     this.#deps.releaseIp(this.#pod, this.#facts.podIp ?? "");
     await this.#deps.files.removePod(this.uid);
   }
@@ -216,6 +216,7 @@ export class PodWorker {
   /** The agent is ending and takes its Pods with it; the API learns that they no longer run. */
   async stop(graceMs: number): Promise<void> {
     await this.#end(graceMs);
+    await this.#deps.closeSandbox(this.uid);
     const view = this.#view();
     const nowMs = this.#deps.now();
     const plan = planPod(view, this.#facts, nowMs);
@@ -264,7 +265,8 @@ export class PodWorker {
   ): Promise<void> {
     const { name } = container;
     const podIp = this.#facts.podIp ?? this.#deps.allocateIp(this.#pod);
-    this.#facts = { ...this.#facts, podIp };
+    const podIps = podIp === undefined ? [] : this.#deps.podIpsOf(podIp);
+    this.#facts = { ...this.#facts, podIp, podIps };
     const outcome = await this.#deps.start(
       this.#pod,
       container,
@@ -416,6 +418,14 @@ export class PodWorker {
       },
       Math.min(MAX_TIMER_MS, Math.max(0, wakeAtMs - nowMs)),
     );
+  }
+
+  /** Nothing runs and nothing will: the Pod's place may become another's. */
+  #leave(): void {
+    this.#deps.releaseIp(this.#pod, this.#facts.podIp ?? "");
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#spawn(this.#deps.closeSandbox(this.uid));
   }
 
   /** Asked to end, all ended, and the API shows it: now the object may go. */

@@ -70,6 +70,7 @@ function target(): ProbeTarget {
     ports: [{ name: "http", containerPort: webPort, protocol: "TCP" }],
     env: { PATH: process.env["PATH"] ?? "", WORD: "hello" },
     workingDir: "/",
+    enter: [],
   };
 }
 

@@ -24,6 +24,8 @@ export interface ProbeTarget {
   readonly ports: readonly ContainerPort[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  /** Put before a command that is run beside the container. */
+  readonly enter: readonly string[];
 }
 
 export type ProbeOutcome =

@@ -31,6 +31,8 @@ export interface ProcessSpec {
   readonly command: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  /** Put before the command, as {@link Sandbox.enter} gives it. */
+  readonly enter: readonly string[];
   /** stdout and stderr are appended here, by the process itself: so they survive the agent. */
   readonly logFile: string;
   /** Descriptor of its stdin; default none. */
@@ -49,8 +51,9 @@ export async function startProcess(spec: ProcessSpec): Promise<Started> {
   await mkdir(dirname(spec.logFile), { recursive: true, mode: 0o700 });
   const log = await open(spec.logFile, "a", 0o600);
   try {
-    const child = spawn(found.path, args, {
-      argv0: program,
+    const [file = found.path, ...words] = [...spec.enter, found.path, ...args];
+    const child = spawn(file, words, {
+      ...(spec.enter.length === 0 ? { argv0: program } : {}),
       cwd: spec.workingDir,
       env: { ...spec.env },
       detached: true,

@@ -17,11 +17,15 @@ export interface CommandResult {
  */
 export async function runCommand(
   command: readonly string[],
-  context: { readonly env: Readonly<Record<string, string>>; readonly workingDir: string },
+  context: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly workingDir: string;
+    readonly enter: readonly string[];
+  },
   signal: AbortSignal,
 ): Promise<CommandResult> {
-  const [program, ...args] = command;
-  if (program === undefined) throw new Error("exec: no command");
+  if (command.length === 0) throw new Error("exec: no command");
+  const [program = "", ...args] = [...context.enter, ...command];
   if (signal.aborted) throw reasonOf(signal);
   const child = spawn(program, args, {
     cwd: context.workingDir,

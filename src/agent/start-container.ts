@@ -18,6 +18,7 @@ import type { ProcessId } from "./proc.ts";
 import { adoptProcess, startProcess } from "./process.ts";
 import type { ContainerProcess } from "./process.ts";
 import type { RestartBackoff } from "./restart.ts";
+import type { Sandbox, Sandboxes } from "./sandbox.ts";
 
 export interface StarterDeps {
   readonly client: ApiClient;
@@ -31,7 +32,11 @@ export interface StarterDeps {
   readonly images: Images;
   readonly baseEnv: Readonly<Record<string, string>>;
   readonly workingDir: string;
-  readonly hostIp: string;
+  /** The node's addresses, the primary one first. */
+  readonly hostIps: readonly string[];
+  readonly sandboxes: Sandboxes;
+  /** All addresses of a Pod by its primary one, which comes first. */
+  readonly podIpsOf: (podIp: string) => readonly string[];
   readonly allocatable: PodPlace["allocatable"];
 }
 
@@ -81,13 +86,14 @@ async function start(
       reason: "CreatePodSandboxError",
       message: "no address left in the node's pod range: delete Pods, or give a larger range",
     };
+  const podIps = deps.podIpsOf(podIp);
   const launch = await prepareLaunch(
     pod,
     container,
     {
       client: deps.client,
       services: deps.services(),
-      place: { podIps: [podIp], hostIps: [deps.hostIp], allocatable: deps.allocatable },
+      place: { podIps, hostIps: deps.hostIps, allocatable: deps.allocatable },
       baseEnv: deps.baseEnv,
       workingDir: deps.workingDir,
       images: deps.images,
@@ -112,8 +118,10 @@ async function start(
   await deps.files.write({ ...record, run: { kind: "starting" } });
   const marker = { podUid, container: container.name, attempt };
   const logFile = deps.files.logFile(podUid, container.name, attempt);
+  const sandbox = await deps.sandboxes.open(pod, podIps);
   const spec = {
     command: launch.command,
+    enter: sandbox.enter(launch.workingDir),
     env: { ...launch.env, ...markerEnvironment(deps.dataDir, marker) },
     workingDir: launch.workingDir,
     logFile,
@@ -145,6 +153,7 @@ async function start(
     process: started.process,
     input,
     env: launch.env,
+    sandbox,
     listener,
     found: { isStarted: false, isReady: false },
   });
@@ -159,6 +168,7 @@ export interface AdoptedContainer {
   readonly startedAtMs: number;
   readonly id: ProcessId;
   readonly listener: RunListener;
+  readonly sandbox: Sandbox;
   /** What the earlier agent's probes had found. */
   readonly found: { readonly isStarted: boolean; readonly isReady: boolean };
 }
@@ -182,6 +192,7 @@ function makeRun(
   },
 ): ContainerRun {
   const { pod, container, attempt } = args;
+  const workingDir = container.workingDir ?? deps.workingDir;
   const podUid = pod.metadata.uid ?? "";
   // Commands of probes and hooks are marked as the Pod's, but not as the container itself.
   const marker = { podUid, container: container.name, attempt: Number.NaN };
@@ -195,7 +206,8 @@ function makeRun(
       podIp: args.podIp,
       ports: container.ports ?? [],
       env: { ...args.env, ...markerEnvironment(deps.dataDir, marker) },
-      workingDir: container.workingDir ?? deps.workingDir,
+      workingDir,
+      enter: args.sandbox.enter(workingDir),
     },
     probeStart: { startedAtMs: args.startedAtMs, ...args.found, now: deps.now },
     listener: args.listener,

@@ -65,6 +65,28 @@ export async function clusterCertificates(
   return { authority: made.authority.certificate, apiServer, admin, agentClient, agent };
 }
 
+/**
+ * A new client certificate by the authority in `dir`, which {@link clusterCertificates} made there.
+ * @throws Error when there is none.
+ */
+export async function clientCertificate(
+  dir: string,
+  options: { readonly user: string; readonly groups: readonly string[]; readonly nowMs: number },
+): Promise<KeyPair> {
+  const pem = await readPair(dir, "ca");
+  if (pem === undefined) throw new Error(`no certificate authority in ${dir}`);
+  return makeCertificate(
+    loadAuthority(AUTHORITY_NAME, pem),
+    {
+      commonName: options.user,
+      organizations: options.groups,
+      alternativeNames: [],
+      usage: "client",
+    },
+    options.nowMs,
+  );
+}
+
 interface NamedRequest {
   readonly file: string;
   readonly request: CertificateRequest;

@@ -1,8 +1,8 @@
 import { parseArgs } from "node:util";
 import type { Logger } from "../telemetry/log.ts";
 
-/** How a command ends: 0 done, 1 failed, 2 used wrongly. */
-export type ExitCode = 0 | 1 | 2;
+/** How a command ends: 0 done, 1 failed, 2 used wrongly; or as the program ended that it ran. */
+export type ExitCode = number;
 
 export interface FlagSpec {
   readonly type: "string" | "boolean" | "strings";
@@ -32,12 +32,21 @@ export interface CommandContext {
 }
 
 export interface Command {
+  /** One word, or two for a command of a group. */
   readonly name: string;
+  /** Started by another command only, and not listed. */
+  readonly isInternal?: true;
+  /** What stands after the flags, as the help shows it; default nothing may. */
+  readonly operands?: string;
   readonly summary: string;
   readonly description: string;
   readonly flags: Readonly<Record<string, FlagSpec>>;
   readonly examples: readonly (readonly [command: string, what: string])[];
-  readonly run: (context: CommandContext, flags: FlagValues) => Promise<ExitCode>;
+  readonly run: (
+    context: CommandContext,
+    flags: FlagValues,
+    operands: readonly string[],
+  ) => Promise<ExitCode>;
 }
 
 /** The command line is not what the command understands: exit code 2. */
@@ -51,10 +60,13 @@ export class UsageError extends Error {
 }
 
 /**
- * Reads a command's flags.
+ * Reads a command's flags, and its operands where it takes any.
  * @throws UsageError naming the first word that is not understood.
  */
-export function parseFlags(command: Command, args: readonly string[]): FlagValues {
+export function parseCommandLine(
+  command: Command,
+  args: readonly string[],
+): { readonly flags: FlagValues; readonly operands: readonly string[] } {
   const options = Object.fromEntries(
     Object.entries({ ...command.flags, help: HELP_FLAG }).map(([name, flag]) => [
       name,
@@ -66,7 +78,14 @@ export function parseFlags(command: Command, args: readonly string[]): FlagValue
     ]),
   );
   try {
-    return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+    const allowPositionals = command.operands !== undefined;
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options,
+      strict: true,
+      allowPositionals,
+    });
+    return { flags: values, operands: positionals };
   } catch (error) {
     const text = error instanceof Error ? (error.message.split(". ")[0] ?? "") : String(error);
     throw new UsageError(`${text}; see portolan ${command.name} --help`);
@@ -86,7 +105,7 @@ export function helpOf(command: Command): string {
   return [
     command.description,
     "",
-    `Usage: portolan ${command.name} [flags]`,
+    `Usage: portolan ${[command.name, "[flags]", command.operands ?? ""].join(" ").trim()}`,
     "",
     "Flags:",
     ...flags.map(([left, right]) => left.padEnd(width) + right),

@@ -5,40 +5,59 @@ import { programVersion } from "../programs/version.ts";
 import { LOG_LEVELS } from "../telemetry/log.ts";
 import type { LogLevel } from "../telemetry/log.ts";
 import { createLogger } from "../telemetry/logger.ts";
-import { helpOf, parseFlags, UsageError } from "./command.ts";
+import { helpOf, parseCommandLine, UsageError } from "./command.ts";
 import type { Command, CommandContext, ExitCode } from "./command.ts";
 import { demo } from "./demo.ts";
+import { LAB_COMMANDS } from "./lab.ts";
 import { up } from "./up.ts";
 
-const COMMANDS: readonly Command[] = [up, demo];
+const COMMANDS: readonly Command[] = [up, demo, ...LAB_COMMANDS];
 
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = args;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
-    const topic = COMMANDS.find((command) => command.name === rest[0]);
-    process.stdout.write(topic === undefined ? overview() : helpOf(topic));
+    const topic = findCommand(rest);
+    process.stdout.write(topic === undefined ? overview() : helpOf(topic.command));
     return name === undefined ? 2 : 0;
   }
   if (name === "version" || name === "--version") {
     process.stdout.write(`portolan ${programVersion()}\n`);
     return 0;
   }
-  const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined)
-    return fail(2, `no command ${JSON.stringify(name)}; see portolan --help`);
+  const found = findCommand(args);
+  if (found === undefined)
+    return fail(2, `no command ${JSON.stringify(nameTried(args))}; see portolan --help`);
+  const { command } = found;
   try {
-    const flags = parseFlags(command, rest);
+    const { flags, operands } = parseCommandLine(command, found.rest);
     if (flags["help"] === true) {
       process.stdout.write(helpOf(command));
       return 0;
     }
-    return await command.run(contextOf(stopSignal()), flags);
+    return await command.run(contextOf(stopSignal()), flags, operands);
   } catch (error) {
     if (error instanceof UsageError || error instanceof ConfigError) return fail(2, error.message);
     return fail(1, reasonText(error));
   }
+}
+
+/** A command by its one word or its two. */
+function findCommand(
+  words: readonly string[],
+): { readonly command: Command; readonly rest: readonly string[] } | undefined {
+  for (const length of [1, 2]) {
+    const name = words.slice(0, length).join(" ");
+    const command = COMMANDS.find((candidate) => candidate.name === name);
+    if (command !== undefined) return { command, rest: words.slice(length) };
+  }
+  return undefined;
+}
+
+function nameTried([first = "", second = ""]: readonly string[]): string {
+  const isGroup = COMMANDS.some((command) => command.name.startsWith(`${first} `));
+  return isGroup ? `${first} ${second}`.trim() : first;
 }
 
 function contextOf(signal: AbortSignal): CommandContext {
@@ -96,14 +115,15 @@ function fail(code: 1 | 2, message: string): ExitCode {
 }
 
 function overview(): string {
-  const width = Math.max(...COMMANDS.map((command) => command.name.length)) + 2;
+  const listed = COMMANDS.filter((command) => command.isInternal !== true);
+  const width = Math.max(...listed.map((command) => command.name.length)) + 2;
   return [
     "Portolan: Kubernetes Services as a system of its own.",
     "",
     "Usage: portolan COMMAND [flags]",
     "",
     "Commands:",
-    ...COMMANDS.map((command) => `  ${command.name.padEnd(width)}${command.summary}`),
+    ...listed.map((command) => `  ${command.name.padEnd(width)}${command.summary}`),
     `  ${"version".padEnd(width)}Print the version.`,
     "",
     "portolan COMMAND --help explains a command and gives examples.",

@@ -16,6 +16,8 @@ export interface ExecSpec {
   readonly tty: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
+  /** Put before the command, to run it where the container runs. */
+  readonly enter: readonly string[];
   /** Aborts when the container has ended: what runs in it ends too. */
   readonly ended: AbortSignal;
 }
@@ -37,14 +39,16 @@ export async function runExec(client: ClientStreams, spec: ExecSpec): Promise<vo
   }
   const id = randomUUID();
   const env = { ...spec.env, [EXEC_MARKER]: id };
-  const [file, ...args] = spec.tty
-    ? await terminalCommand([found.path, ...spec.command.slice(1)], env)
-    : [found.path, ...spec.command.slice(1)];
+  const command = [found.path, ...spec.command.slice(1)];
+  const [file, ...args] = [
+    ...spec.enter,
+    ...(spec.tty ? await terminalCommand(command, env) : command),
+  ];
   const child = spawn(file ?? found.path, args, {
     cwd: spec.workingDir,
     env,
     detached: true,
-    ...(spec.tty ? {} : { argv0: program }),
+    ...(spec.tty || spec.enter.length > 0 ? {} : { argv0: program }),
   });
   const kill = (): void => killAll(child, id);
   gone.addEventListener("abort", kill, { once: true });

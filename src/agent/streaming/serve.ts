@@ -112,8 +112,8 @@ async function serveCommand(
     return;
   }
   if (asked.kind === "exec") {
-    const { env, workingDir, ended } = running;
-    await runExec(client, { command, tty: choice.tty, env, workingDir, ended });
+    const { env, workingDir, enter, ended } = running;
+    await runExec(client, { command, tty: choice.tty, env, workingDir, enter, ended });
   } else await runAttach(client, { ...running, input, now: deps.now });
 }
 

@@ -194,10 +194,19 @@ export function reject(type: number, icmpCode = 0): Expression {
 
 /** Which kind of route the packet's source has: 2 is an address of this host. */
 export function sourceAddressType(into: Register): Expression {
+  return addressType(into, 1);
+}
+
+/** The same of its destination. */
+export function destinationAddressType(into: Register): Expression {
+  return addressType(into, 2);
+}
+
+function addressType(into: Register, flags: number): Expression {
   return expression("fib", (w) => {
     w.u32be(1, register(into));
     w.u32be(2, 3);
-    w.u32be(3, 1);
+    w.u32be(3, flags);
   });
 }
 

@@ -202,9 +202,10 @@ export function constantPack(family: TableFamily): ChainPack {
           ),
           s.goto("dispatch"),
         ],
-        // PROXY-026: no such port. PROXY-027: no such Service; silent, as the address may come to life.
+        // PROXY-026: no such port. PROXY-027: no such Service; silent, as the address may come to life. An address
+        // that this node has itself is answered here, such as that of the cluster's DNS.
         [s.isIn(s.destination(family), "cluster_ips"), s.goto("rejected")],
-        [s.isIn(s.destination(family), "service_ranges"), s.goto("dropped")],
+        [s.isIn(s.destination(family), "service_ranges"), s.isNotToThisHost, s.goto("dropped")],
       ],
     },
   );

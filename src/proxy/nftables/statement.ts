@@ -19,6 +19,7 @@ import {
   random,
   REJECT,
   reject,
+  destinationAddressType,
   sourceAddressType,
   transportHeader,
   u32,
@@ -166,6 +167,11 @@ function protocolIs(name: string, number: Uint8Array): Statement {
 export const isFromThisHost: Statement = {
   text: "fib saddr type local",
   expressions: [sourceAddressType(0), compare(CMP.eq, 0, u32(LOCAL_ADDRESS))],
+};
+
+export const isNotToThisHost: Statement = {
+  text: "fib daddr type != local",
+  expressions: [destinationAddressType(0), compare(CMP.neq, 0, u32(LOCAL_ADDRESS))],
 };
 
 export const isNotTranslated: Statement = {

@@ -1,0 +1,290 @@
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import { parseHostPort, parsePort } from "../net/host-port.ts";
+import { enterLab, labClient } from "../programs/lab/enter.ts";
+import { dialTo, startForwarder } from "../programs/lab/forwarder.ts";
+import { startLab } from "../programs/lab/lab.ts";
+import { runLabMachine } from "../programs/lab/machine.ts";
+import type { LabMachineConfig } from "../programs/lab/machine.ts";
+import { DIALER_SOCKET, startPart } from "../programs/lab/part.ts";
+import { dialLine } from "../programs/lab/dialer.ts";
+import { isRunning, labNamed } from "../programs/lab/state.ts";
+import type { Command, CommandContext, FlagSpec, FlagValues } from "./command.ts";
+import { UsageError } from "./command.ts";
+import { ended } from "./ended.ts";
+
+const NAME = {
+  name: {
+    type: "string",
+    value: "NAME",
+    description: "Which lab, if there are several. Default lab.",
+  },
+} as const satisfies Readonly<Record<string, FlagSpec>>;
+
+const labUp: Command = {
+  name: "lab up",
+  summary: "Run a cluster of several nodes, with kernel rules, in network namespaces.",
+  description: `Builds a multi-node cluster on this machine without Docker: each node, each Pod, the control plane and a
+"world" outside the cluster have network namespaces of their own, joined by a bridge; nodes serve Services by
+nftables and names by a DNS server of their own. Nothing of the host's network changes, and no root is needed
+where users may make user namespaces. It stays up until Ctrl-C, and leaves nothing behind.`,
+  flags: {
+    ...NAME,
+    nodes: { type: "string", value: "N", description: "How many nodes. Default 3." },
+    zones: {
+      type: "string",
+      value: "N",
+      description: "Deal the nodes to so many zones. Default none.",
+    },
+    "api-listen": {
+      type: "string",
+      value: "IP:PORT",
+      description: "Where kubectl finds the API on the host. Default 127.0.0.1:0, a free port.",
+    },
+    kubeconfig: { type: "string", value: "FILE", description: "Where to write the kubeconfig." },
+    "cluster-domain": { type: "string", value: "NAME", description: "Default cluster.local." },
+    filename: {
+      type: "strings",
+      short: "f",
+      value: "FILE|DIR",
+      description: "Manifests to apply at start; may be repeated.",
+    },
+    output: {
+      type: "string",
+      short: "o",
+      value: "json",
+      description: "Print one JSON line when ready.",
+    },
+  },
+  examples: [
+    ["portolan lab up --nodes 3 --zones 3 -f examples/lab.yaml", "three nodes, a zone each"],
+    ["portolan lab exec world -- curl http://10.201.0.1", "ask a load balancer from outside"],
+    ["portolan lab exec node-1 -- nft list table inet portolan", "look at a node's rules"],
+  ],
+  run: async (context, flags) => {
+    const output = flags["output"];
+    if (output !== undefined && output !== "json")
+      throw new UsageError(`--output: ${JSON.stringify(output)} is not json`);
+    const listen = text(flags, "api-listen") ?? "127.0.0.1:0";
+    const apiListen = parseHostPort(listen);
+    if (apiListen === undefined)
+      throw new UsageError(`--api-listen: ${JSON.stringify(listen)} is not IP:PORT`);
+    const lab = await startLab(
+      {
+        name: nameOf(flags),
+        statesDir: statesDir(context),
+        nodes: count(flags, "nodes", 3, 1),
+        zones: count(flags, "zones", 0, 0),
+        clusterDomain: text(flags, "cluster-domain") ?? "cluster.local",
+        apiListen,
+        kubeconfig: text(flags, "kubeconfig"),
+        manifests: Array.isArray(flags["filename"]) ? flags["filename"].map(String) : [],
+        program: thisProgram(),
+      },
+      context,
+    );
+    const startMs = Math.round(performance.now());
+    for (const problem of lab.problems) context.note(`portolan: not applied: ${problem}\n`);
+    const { api, kubeconfig } = lab;
+    if (output === "json")
+      context.print(
+        `${JSON.stringify({ ready: true, api, kubeconfig, pid: process.pid, startMs })}\n`,
+      );
+    else {
+      for (const line of lab.applied) context.note(`${line}\n`);
+      context.note(readyText(startMs, kubeconfig));
+    }
+    await Promise.race([ended(context.signal), lab.ended]);
+    const isAsked = context.signal.aborted;
+    await lab[Symbol.asyncDispose]();
+    if (isAsked) return 0;
+    context.note("portolan: the lab has ended by itself\n");
+    return 1;
+  },
+};
+
+const labExec: Command = {
+  name: "lab exec",
+  summary: "Run a command in a node, a Pod or the world of a lab.",
+  description: `Runs a command in the network of one of a running lab's places: world (outside the cluster), control (the API
+server), node-1, node-2, ..., pod/NAME or pod/NAMESPACE/NAME. Files are the host's; a Pod has its own
+/etc/resolv.conf and /etc/hosts.`,
+  operands: "PLACE -- COMMAND [ARGUMENT...]",
+  flags: NAME,
+  examples: [
+    ["portolan lab exec world -- curl http://10.201.0.1", "a client outside the cluster"],
+    ["portolan lab exec node-1 -- nft list table inet portolan", "a node's rules"],
+    ["portolan lab exec pod/web-0 -- dig web", "a name as a Pod sees it"],
+  ],
+  run: async (context, flags, [place, ...command]) => {
+    if (place === undefined || command.length === 0)
+      throw new UsageError("lab exec needs a place and a command; see portolan lab exec --help");
+    const lab = await labNamed(statesDir(context), nameOf(flags));
+    const [program = "", ...args] = [...(await enterLab(lab, place, process.cwd())), ...command];
+    const child = spawn(program, args, { stdio: "inherit" });
+    // The terminal sends Ctrl-C to both; this process waits for the other's answer.
+    return new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code, signal) => {
+        resolve(signal === null ? (code ?? 1) : 1);
+      });
+    });
+  },
+};
+
+const labForward: Command = {
+  name: "lab forward",
+  summary: "Make a Service of a lab reachable on the host.",
+  description: `Listens on a loopback port of the host and carries each TCP connection to a Service of a running lab, as a client
+on its first node reaches it: through the node's rules, to one of the Service's endpoints.`,
+  operands: "SERVICE[.NAMESPACE] PORT[:LOCAL]",
+  flags: NAME,
+  examples: [["portolan lab forward web 80:8080", "http://127.0.0.1:8080 is the Service web"]],
+  run: async (context, flags, [service, ports, ...rest]) => {
+    const [, remoteText = "", localText] = /^(\d+)(?::(\d+))?$/.exec(ports ?? "") ?? [];
+    const remote = parsePort(remoteText);
+    const local = parsePort(localText ?? "0");
+    if (!service || remote === undefined || local === undefined || rest.length > 0)
+      throw new UsageError(
+        "lab forward needs SERVICE and PORT[:LOCAL]; see portolan lab forward --help",
+      );
+    const [name = "", namespace = "default"] = service.split(".");
+    const lab = await labNamed(statesDir(context), nameOf(flags));
+    using client = await labClient(lab);
+    const { spec } = await client.get(serviceKind, { namespace, name });
+    const clusterIp = spec.clusterIP ?? "";
+    if (clusterIp === "" || clusterIp === "None")
+      throw new UsageError(`Service ${name} has no cluster IP to forward to`);
+    const node = Object.keys(lab.holders).find((holder) => holder.startsWith("node-")) ?? "";
+    const host = clusterIp.includes(":") ? `[${clusterIp}]` : clusterIp;
+    await using forwarder = await startForwarder({ host: "127.0.0.1", port: local }, () => {
+      const socket = dialTo({ path: join(lab.dir, node, DIALER_SOCKET) });
+      socket.write(dialLine(`${host}:${String(remote)}`));
+      return socket;
+    });
+    context.note(
+      `127.0.0.1:${String(forwarder.port)} -> ${name}.${namespace} port ${String(remote)}\n`,
+    );
+    await ended(context.signal);
+    return 0;
+  },
+};
+
+const labDown: Command = {
+  name: "lab down",
+  summary: "End a lab that runs in another terminal.",
+  description: "Ends a running lab as Ctrl-C does, and waits until nothing of it is left.",
+  flags: NAME,
+  examples: [["portolan lab down", "end the lab"]],
+  run: async (context, flags) => {
+    const lab = await labNamed(statesDir(context), nameOf(flags));
+    process.kill(lab.pid, "SIGTERM");
+    while (isRunning(lab.pid) && !context.signal.aborted)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    return 0;
+  },
+};
+
+/** Runs inside the lab's namespaces; started by `lab up` alone. */
+const labMachine: Command = {
+  name: "lab-machine",
+  isInternal: true,
+  summary: "The inside of a lab.",
+  description:
+    "Builds and runs a lab in the namespaces that it was started in; `portolan lab up` starts it.",
+  flags: { machine: { type: "string", value: "FILE", description: "What to build." } },
+  examples: [],
+  run: async (context, flags) => {
+    const config = await readConfig(text(flags, "machine") ?? "");
+    // Whoever holds the other end of stdin wants the lab; a pipe ends with its last writer, however that dies.
+    const gone = new AbortController();
+    process.stdin.resume().once("end", () => {
+      gone.abort(new Error("lab up has ended"));
+    });
+    context.signal.addEventListener("abort", () => {
+      gone.abort(context.signal.reason);
+    });
+    await runLabMachine(config, {
+      log: context.log,
+      signal: gone.signal,
+      print: (line) => {
+        context.print(`${JSON.stringify(line)}\n`);
+      },
+    });
+    process.stdin.destroy();
+    return 0;
+  },
+};
+
+const labPart: Command = {
+  name: "lab-part",
+  isInternal: true,
+  summary: "A part of a lab.",
+  description: "Runs the control plane or a node of a lab; its machine starts it.",
+  flags: { part: { type: "string", value: "FILE", description: "What to run." } },
+  examples: [],
+  run: async (context, flags) => {
+    await using part = await startPart(text(flags, "part") ?? "", context);
+    context.print(`${JSON.stringify(part.ready)}\n`);
+    await ended(context.signal);
+    return 0;
+  },
+};
+
+export const LAB_COMMANDS: readonly Command[] = [
+  labUp,
+  labExec,
+  labForward,
+  labDown,
+  labMachine,
+  labPart,
+];
+
+function readyText(startMs: number, kubeconfig: string): string {
+  return [
+    `The lab is ready after ${String(startMs)} ms. Ctrl-C ends it.`,
+    "",
+    `  export KUBECONFIG=${kubeconfig}`,
+    "  kubectl get nodes -o wide",
+    "  portolan lab exec world -- curl http://LOAD-BALANCER",
+    "",
+  ].join("\n");
+}
+
+async function readConfig(file: string): Promise<LabMachineConfig> {
+  // Written by `lab up`, which types it.
+  return JSON.parse(await readFile(file, "utf8")) as LabMachineConfig;
+}
+
+function nameOf(flags: FlagValues): string {
+  return text(flags, "name") ?? "lab";
+}
+
+function text(flags: FlagValues, flag: string): string | undefined {
+  const value = flags[flag];
+  return typeof value === "string" ? value : undefined;
+}
+
+function count(flags: FlagValues, flag: string, otherwise: number, min: number): number {
+  const given = text(flags, flag);
+  if (given === undefined) return otherwise;
+  const number = Number(given);
+  if (/^\d+$/.test(given) && number >= min) return number;
+  throw new UsageError(
+    `--${flag}: ${JSON.stringify(given)} is not a number from ${String(min)} on`,
+  );
+}
+
+/** Where this user's labs are noted. */
+function statesDir({ env }: CommandContext): string {
+  const given = env["XDG_STATE_HOME"] ?? "";
+  const home = isAbsolute(given) ? given : join(homedir(), ".local", "state");
+  return join(home, "portolan", "labs");
+}
+
+function thisProgram(): readonly string[] {
+  return [process.execPath, ...process.execArgv, process.argv[1] ?? ""];
+}

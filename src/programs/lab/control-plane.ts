@@ -1,0 +1,240 @@
+import type { Socket } from "node:net";
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { servedKinds } from "../../api/kinds.ts";
+import type { PolicyRule } from "../../api/rbac/rule.ts";
+import { clusterRoleBindingKind, clusterRoleKind } from "../../api/rbac/rbac.kinds.ts";
+import { hasReason } from "../../api/machinery/status.ts";
+import { serviceKind } from "../../api/v1/service.kind.ts";
+import { clientCertificate, clusterCertificates } from "../../apiserver/certificates.ts";
+import type { ClusterCertificates } from "../../apiserver/certificates.ts";
+import { listen } from "../../apiserver/http.ts";
+import { createApiServer } from "../../apiserver/server.ts";
+import type { ApiClient } from "../../client/client.ts";
+import { renderKubeconfig } from "../../client/kubeconfig.render.ts";
+import { createClient } from "../../client/rest.ts";
+import { createInformers } from "../../client/shared-informers.ts";
+import { DEFAULT_NODE_PORT_RANGE } from "../../core/allocation/node-port-allocator.ts";
+import { cidrAddress } from "../../net/cidr.ts";
+import { parsePort } from "../../net/host-port.ts";
+import { EmbeddedStore } from "../../store/embedded/embedded.ts";
+import type { Logger } from "../../telemetry/log.ts";
+import { Metrics } from "../../telemetry/metrics.ts";
+import { startControllers } from "../controllers.ts";
+import { Disposables } from "../disposables.ts";
+import { applyManifests, readManifests } from "../manifests.ts";
+import type { ApplyResult } from "../manifests.ts";
+import { programVersion } from "../version.ts";
+import { dialTo, startForwarder } from "./forwarder.ts";
+import { AGENT_KUBECONFIG, API_PORT, NETWORK_KUBECONFIG } from "./parts.ts";
+import type { ControlConfig } from "./parts.ts";
+
+const PARTS = { name: "system:portolan", groups: ["system:masters", "system:authenticated"] };
+
+/** Runs API server, controllers and load-balancer addresses of a lab in the namespace that this process is in. */
+export async function startLabControl(
+  config: ControlConfig,
+  deps: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<AsyncDisposable & { readonly applied: ApplyResult }> {
+  const opened = new Disposables();
+  try {
+    return await start(config, deps, opened);
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function start(
+  config: ControlConfig,
+  deps: { readonly log: Logger; readonly signal: AbortSignal },
+  opened: Disposables,
+): Promise<AsyncDisposable & { readonly applied: ApplyResult }> {
+  const { log } = deps;
+  const manifests = readManifests(config.manifests);
+  const [address] = config.addresses;
+  const port = parsePort(API_PORT);
+  if (port === undefined) throw new Error("the API's port is no port");
+  const certificatesDir = join(config.dir, "certificates");
+  const [store, certificates] = await Promise.all([
+    EmbeddedStore.open({ dir: join(config.dir, "store") }).then((s) => opened.add(s)),
+    clusterCertificates({
+      dir: certificatesDir,
+      apiServerNames: [...config.addresses, ...config.serviceCidrs.map((c) => cidrAddress(c, 1n))],
+      agentNames: config.nodes.flatMap(({ name, addresses }) => [name, ...addresses]),
+      clusterDomain: config.clusterDomain,
+      now: Date.now,
+    }),
+  ]);
+  const metrics = new Metrics();
+  const server = opened.add(
+    await createApiServer({
+      store,
+      kinds: servedKinds({ podCidrs: [], primaryFamily: "IPv4" }),
+      log: log.with({ component: "apiserver" }),
+      serviceCidrs: config.serviceCidrs,
+      nodePortRange: DEFAULT_NODE_PORT_RANGE,
+      agentTls: {
+        ca: certificates.authority,
+        certificate: certificates.agentClient.certificate,
+        key: certificates.agentClient.key,
+      },
+      keysDir: certificatesDir,
+      tokenIssuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
+      version: programVersion(),
+      metrics,
+      renderMetrics: () => metrics.render(),
+    }),
+  );
+  const tls = {
+    key: certificates.apiServer.key,
+    cert: certificates.apiServer.certificate,
+    clientCa: certificates.authority,
+  };
+  const handler = server.handle.bind(server);
+  const apiLog = log.with({ component: "apiserver" });
+  opened.add(await listen({ address, port, tls, handler, log: apiLog }));
+  // The host's clients come in by a path: a Unix socket is the same in every network namespace.
+  const toApi = (): Socket => dialTo({ host: address, port: API_PORT });
+  opened.add(await startForwarder({ path: config.socket }, toApi));
+  await server.publish({ address, port });
+
+  const client = createClient({ transport: (request) => server.handle(request, PARTS) });
+  const informers = opened.add(createInformers({ client, log, metrics }));
+  opened.add(
+    startControllers(
+      { client, informers, log, metrics },
+      { loadBalancerPool: config.loadBalancerCidr, rootCertificate: certificates.authority },
+    ),
+  );
+  await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);
+  await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
+  await writeAdmin(config, certificates);
+  const applied = await applyManifests(client, await manifests, deps.signal);
+  return { applied, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+}
+
+/** Proxies and DNS servers of nodes are users of this group. */
+const NETWORK_GROUP = "portolan:node-network";
+const READ = ["get", "list", "watch"];
+
+/**
+ * Who may what on a lab's nodes beyond upstream's roles: proxies and DNS servers follow Services, and proxies say by
+ * a Lease how far they have come, which node agents read.
+ */
+async function admitNodes(client: ApiClient): Promise<void> {
+  const rule = (group: string, resource: string, verbs: readonly string[]): PolicyRule => ({
+    apiGroups: [group],
+    resources: [resource],
+    verbs: [...verbs],
+  });
+  await Promise.all([
+    grant(client, "portolan:node", "system:nodes", [
+      rule("discovery.k8s.io", "endpointslices", READ),
+      rule("coordination.k8s.io", "leases", READ),
+    ]),
+    grant(client, NETWORK_GROUP, NETWORK_GROUP, [
+      ...["services", "namespaces", "nodes", "pods"].map((resource) => rule("", resource, READ)),
+      rule("discovery.k8s.io", "endpointslices", READ),
+      rule("", "services/status", ["patch"]),
+      rule("", "events", ["create", "patch", "update"]),
+      rule("coordination.k8s.io", "leases", ["create", "patch", "delete"]),
+    ]),
+  ]);
+}
+
+async function grant(
+  client: ApiClient,
+  name: string,
+  group: string,
+  rules: readonly PolicyRule[],
+): Promise<void> {
+  await ensure(client.create(clusterRoleKind, { metadata: { name }, rules }));
+  await ensure(
+    client.create(clusterRoleBindingKind, {
+      metadata: { name },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name },
+      subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: group }],
+    }),
+  );
+}
+
+/**
+ * DNS-061: the Service by which Pods know their DNS server. Each node answers its addresses itself, so that no
+ * proxy may take them.
+ */
+async function reserveClusterDns(client: ApiClient, config: ControlConfig): Promise<void> {
+  const [four, six] = config.clusterDns;
+  await ensure(
+    client.create(serviceKind, {
+      metadata: {
+        name: "kube-dns",
+        namespace: "kube-system",
+        labels: {
+          "k8s-app": "kube-dns",
+          "kubernetes.io/name": "CoreDNS",
+          "service.kubernetes.io/service-proxy-name": "portolan-dns",
+        },
+      },
+      spec: {
+        clusterIP: four,
+        clusterIPs: [four, six],
+        ipFamilyPolicy: "PreferDualStack",
+        ports: [
+          { name: "dns", port: 53, protocol: "UDP" },
+          { name: "dns-tcp", port: 53, protocol: "TCP" },
+        ],
+      },
+    }),
+  );
+}
+
+async function ensure(created: Promise<unknown>): Promise<void> {
+  try {
+    await created;
+  } catch (error) {
+    if (!hasReason(error, "AlreadyExists")) throw error;
+  }
+}
+
+/** A node's agent comes as the node; its proxy and DNS server as users of their own, who may less. */
+async function writeCredentials(
+  config: ControlConfig,
+  certificates: ClusterCertificates,
+  name: string,
+): Promise<void> {
+  const dir = join(config.nodesDir, name);
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const kubeconfigOf = async (user: string, group: string): Promise<string> => {
+    const request = { user, groups: [group], nowMs: Date.now() };
+    const pair = await clientCertificate(join(config.dir, "certificates"), request);
+    return renderKubeconfig({
+      server: `https://${config.addresses[0]}:${String(API_PORT)}`,
+      ca: certificates.authority,
+      cert: pair.certificate,
+      key: pair.key,
+    });
+  };
+  const files: readonly (readonly [string, string])[] = [
+    ["ca.crt", certificates.authority],
+    ["agent.crt", certificates.agent.certificate],
+    ["agent.key", certificates.agent.key],
+    [NETWORK_KUBECONFIG, await kubeconfigOf(`${NETWORK_GROUP}:${name}`, NETWORK_GROUP)],
+    // Last, whole: a node waits for it.
+    [AGENT_KUBECONFIG, await kubeconfigOf(`system:node:${name}`, "system:nodes")],
+  ];
+  for (const [file, text] of files) {
+    await writeFile(join(dir, `${file}.new`), text, { mode: 0o600 });
+    await rename(join(dir, `${file}.new`), join(dir, file));
+  }
+}
+
+async function writeAdmin(config: ControlConfig, certificates: ClusterCertificates): Promise<void> {
+  const text = renderKubeconfig({
+    server: config.adminServer,
+    ca: certificates.authority,
+    cert: certificates.admin.certificate,
+    key: certificates.admin.key,
+  });
+  await writeFile(config.adminKubeconfig, text, { mode: 0o600 });
+}

@@ -1,0 +1,238 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { inNetworkOf, runIp } from "../../kernel/ip-command.ts";
+import type { Logger } from "../../telemetry/log.ts";
+import { machineLink, machineRoutes, nodeAddresses } from "./plan.ts";
+import type { LabNode, LabPlan, Machine } from "./plan.ts";
+import type { ControlConfig, NodeConfig, PartConfig, PartReady } from "./parts.ts";
+
+export interface LabMachineConfig {
+  readonly plan: LabPlan;
+  /** The lab's folder. */
+  readonly dir: string;
+  readonly socket: string;
+  readonly adminKubeconfig: string;
+  readonly adminServer: string;
+  readonly manifests: readonly string[];
+  /** How this program is started again for its parts: `node`, its arguments and the script. */
+  readonly program: readonly string[];
+}
+
+/** What the machine prints on stdout, a line of JSON each. */
+export type MachineLine =
+  /** Process ids as the machine's PID namespace has them, by name of namespace. */
+  | { readonly kind: "holders"; readonly holders: Readonly<Record<string, number>> }
+  | {
+      readonly kind: "ready";
+      readonly applied: readonly string[];
+      readonly problems: readonly string[];
+    };
+
+const BRIDGE = "lab0";
+const STOP_MS = 10_000;
+
+/** Sets up what a namespace has for itself, says so and holds it open. */
+const HOLD = `
+set -e
+hostname "$1"
+for name in $2; do echo 1 > "/proc/sys/net/$name"; done
+for name in $3; do echo 0 > "/proc/sys/net/$name"; done
+echo ready
+exec sleep infinity
+`;
+const FORWARDS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv4/fib_multipath_hash_policy"];
+/** Packets take other ways back than forth; a strict filter would drop them. */
+const FILTERS = ["ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter"];
+
+export interface MachineDeps {
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly print: (line: MachineLine) => void;
+}
+
+/**
+ * Builds a lab inside the namespaces that this process was started in as process 1 of its PID namespace, runs its
+ * parts and resolves when the lab has ended: when `signal` aborts or a part dies. With this process all of it goes.
+ * @throws Error naming the part that could not be started.
+ */
+export async function runLabMachine(config: LabMachineConfig, deps: MachineDeps): Promise<void> {
+  const { plan } = config;
+  const machines = [plan.control, plan.world, ...plan.nodes];
+  const held: ChildProcess[] = [];
+  try {
+    await run(config, deps, machines, held);
+  } finally {
+    for (const holder of held) holder.kill("SIGKILL");
+  }
+}
+
+async function run(
+  config: LabMachineConfig,
+  deps: MachineDeps,
+  machines: readonly Machine[],
+  held: ChildProcess[],
+): Promise<void> {
+  const { plan } = config;
+  await runIp([], [`link add ${BRIDGE} type bridge`, `link set ${BRIDGE} up`, "link set lo up"]);
+  const holders = new Map(
+    await Promise.all(
+      machines.map(async (each): Promise<[string, number]> => [each.name, await hold(each, held)]),
+    ),
+  );
+  await Promise.all(machines.map((each) => linkUp(plan, each, holders.get(each.name) ?? 0)));
+  deps.print({ kind: "holders", holders: Object.fromEntries(holders) });
+
+  const started: Part[] = [];
+  const begin = async (name: string, part: PartConfig): Promise<PartReady> => {
+    const child = await startPart(config, name, holders.get(name) ?? 0, part);
+    started.push(child);
+    return child.ready;
+  };
+  const [control] = await Promise.all([
+    begin(plan.control.name, controlConfig(config)),
+    ...plan.nodes.map((node) => begin(node.name, nodeConfig(config, node))),
+  ]);
+  deps.print({
+    kind: "ready",
+    applied: control?.applied ?? [],
+    problems: control?.problems ?? [],
+  });
+  await new Promise<void>((resolve) => {
+    deps.signal.addEventListener("abort", () => {
+      resolve();
+    });
+    if (deps.signal.aborted) resolve();
+    for (const part of started)
+      void part.exited.then((how) => {
+        if (deps.signal.aborted) return;
+        deps.log.error("a part of the lab has ended", { part: part.name, how });
+        resolve();
+      });
+  });
+  // Nodes first: they stop their Pods and say so to the API.
+  const isControl = (part: Part): boolean => part.name === plan.control.name;
+  await Promise.all(started.filter((part) => !isControl(part)).map(stop));
+  await Promise.all(started.filter(isControl).map(stop));
+}
+
+interface Part {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly ready: Promise<PartReady>;
+  readonly exited: Promise<string>;
+}
+
+function controlConfig(config: LabMachineConfig): ControlConfig {
+  const { plan, dir } = config;
+  const { clusterDomain, serviceCidrs, loadBalancerCidr, clusterDns } = plan;
+  return {
+    kind: "control",
+    addresses: plan.control.addresses,
+    socket: config.socket,
+    serviceCidrs,
+    loadBalancerCidr,
+    clusterDns,
+    nodes: plan.nodes.map(({ name, addresses }) => ({ name, addresses })),
+    nodesDir: join(dir, "credentials"),
+    adminKubeconfig: config.adminKubeconfig,
+    adminServer: config.adminServer,
+    manifests: config.manifests,
+    clusterDomain,
+    dir: join(dir, plan.control.name),
+  };
+}
+
+function nodeConfig({ plan, dir }: LabMachineConfig, node: LabNode): NodeConfig {
+  const { name, zone, addresses, podCidr, secondPodCidr } = node;
+  return {
+    kind: "node",
+    name,
+    zone,
+    addresses,
+    podCidr,
+    secondPodCidr,
+    podRanges: plan.podRanges,
+    serviceCidrs: plan.serviceCidrs,
+    clusterDns: plan.clusterDns,
+    credentialsDir: join(dir, "credentials", name),
+    clusterDomain: plan.clusterDomain,
+    dir: join(dir, name),
+  };
+}
+
+/** A process that keeps a network and a UTS namespace open; resolves to its id. */
+async function hold({ name }: Machine, held: ChildProcess[]): Promise<number> {
+  const args = [
+    "--net",
+    "--uts",
+    "sh",
+    "-c",
+    HOLD,
+    "sh",
+    name,
+    FORWARDS.join(" "),
+    FILTERS.join(" "),
+  ];
+  const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
+  held.push(child);
+  let errors = "";
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+  const ready = once(child.stdout, "data").then(() => true);
+  const ended = once(child, "exit").then(() => false);
+  if (!(await Promise.race([ready, ended])) || child.pid === undefined)
+    throw new Error(`namespace ${name} cannot be made: ${errors.trim()}`);
+  return child.pid;
+}
+
+/** Links a namespace to the bridge and tells it the ways. */
+async function linkUp(plan: LabPlan, machine: Machine, pid: number): Promise<void> {
+  const device = `to-${machine.name}`.slice(0, 15);
+  await runIp(
+    [],
+    [
+      `link add ${device} type veth peer name eth0 netns ${String(pid)}`,
+      `link set ${device} master ${BRIDGE} up`,
+    ],
+  );
+  const isNode = plan.nodes.some(({ name }) => name === machine.name);
+  await runIp(inNetworkOf(pid), [
+    ...machineLink(machine),
+    ...machineRoutes(plan, machine),
+    ...(isNode ? nodeAddresses(plan) : []),
+  ]);
+}
+
+async function startPart(
+  config: LabMachineConfig,
+  name: string,
+  holder: number,
+  part: PartConfig,
+): Promise<Part> {
+  await mkdir(part.dir, { recursive: true, mode: 0o700 });
+  const file = join(config.dir, `${name}.json`);
+  await writeFile(file, JSON.stringify(part), { mode: 0o600 });
+  const enter = [`--target=${String(holder)}`, "--net", "--uts", "--"];
+  const child = spawn("nsenter", [...enter, ...config.program, "lab-part", "--part", file], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit").then(([code, signal]: unknown[]) => String(signal ?? code));
+  const ready = (async (): Promise<PartReady> => {
+    // Written by our own program, which types it.
+    for await (const line of createInterface({ input: child.stdout }))
+      return JSON.parse(line) as PartReady;
+    throw new Error(`${name} ended before it was ready (${await exited})`);
+  })();
+  return { name, child, ready, exited };
+}
+
+async function stop(part: Part): Promise<void> {
+  if (part.child.exitCode !== null || part.child.signalCode !== null) return;
+  part.child.kill("SIGTERM");
+  const timer = setTimeout(() => part.child.kill("SIGKILL"), STOP_MS);
+  await part.exited;
+  clearTimeout(timer);
+}

@@ -1,0 +1,125 @@
+import { access, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { startAgent } from "../../agent/agent.ts";
+import { sleep } from "../../async/sleep.ts";
+import { createHttpTransport } from "../../client/http-transport.ts";
+import { loadKubeconfig } from "../../client/kubeconfig.ts";
+import { createClient } from "../../client/rest.ts";
+import { createInformers } from "../../client/shared-informers.ts";
+import { startDns } from "../../dns/server.ts";
+import { parsePort } from "../../net/host-port.ts";
+import type { Logger } from "../../telemetry/log.ts";
+import { Metrics } from "../../telemetry/metrics.ts";
+import { bundledImages } from "../bundled.ts";
+import { Disposables } from "../disposables.ts";
+import { programVersion } from "../version.ts";
+import { startNodeProxy } from "./node-proxy.ts";
+import type { NodeParts } from "./node-proxy.ts";
+import { AGENT_KUBECONFIG, NETWORK_KUBECONFIG } from "./parts.ts";
+import type { NodeConfig } from "./parts.ts";
+
+const CREDENTIALS_EVERY_MS = 10;
+const DNS_PORT = 53;
+/** Nodes of a lab have no way out: what is not the cluster's is nobody's. */
+const NO_RESOLVERS = "";
+
+/** Runs a node of a lab in the network namespace that this process is in: agent, kernel data plane and DNS. */
+export async function startLabNode(
+  config: NodeConfig,
+  deps: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<AsyncDisposable> {
+  const opened = new Disposables();
+  try {
+    await start(config, deps.log, deps.signal, opened);
+    return opened;
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function start(
+  config: NodeConfig,
+  log: Logger,
+  signal: AbortSignal,
+  opened: Disposables,
+): Promise<void> {
+  const { credentialsDir, clusterDomain } = config;
+  await made(join(credentialsDir, AGENT_KUBECONFIG), signal);
+  const [cert, key, ca] = await Promise.all(
+    ["agent.crt", "agent.key", "ca.crt"].map((file) =>
+      readFile(join(credentialsDir, file), "utf8"),
+    ),
+  );
+  const metrics = new Metrics();
+  const connect = async (file: string): Promise<NodeParts> => {
+    const transport = createHttpTransport(await loadKubeconfig([join(credentialsDir, file)]));
+    opened.add({
+      [Symbol.asyncDispose]: () => {
+        transport[Symbol.dispose]();
+        return Promise.resolve();
+      },
+    });
+    const client = createClient({ transport: transport.transport });
+    return {
+      client,
+      informers: opened.add(createInformers({ client, log, metrics })),
+      log,
+      metrics,
+    };
+  };
+  const [agent, network] = await Promise.all([
+    connect(AGENT_KUBECONFIG),
+    connect(NETWORK_KUBECONFIG),
+  ]);
+  const port = parsePort(DNS_PORT);
+  if (port === undefined || cert === undefined || key === undefined || ca === undefined)
+    throw new Error("a certificate is missing");
+  for (const address of config.clusterDns) {
+    opened.add(
+      await startDns(network, {
+        listen: { address, port },
+        clusterDomain,
+        reverseCidrs: [config.podCidr, config.secondPodCidr],
+        upstreams: [],
+      }),
+    );
+  }
+  const proxy = opened.add(await startNodeProxy(network, config));
+  opened.add(
+    await startAgent(agent, {
+      nodeName: config.name,
+      followsOwnPodsOnly: true,
+      podCidr: config.podCidr,
+      secondPodCidr: config.secondPodCidr,
+      nodeAddresses: config.addresses,
+      podResolver: {
+        clusterDns: config.clusterDns[0],
+        clusterDomain,
+        hostResolvConf: NO_RESOLVERS,
+      },
+      dataDir: config.dir,
+      tls: { cert, key, ca },
+      images: bundledImages(),
+      stopPodsOnExit: true,
+      version: `v1.34.0+portolan.${programVersion()}`,
+      labels: {
+        "kubernetes.io/hostname": config.name,
+        ...(config.zone === undefined ? {} : { "topology.kubernetes.io/zone": config.zone }),
+      },
+    }),
+  );
+  await proxy.ready(signal);
+}
+
+/** The control plane makes it when it serves. */
+async function made(file: string, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    try {
+      await access(file);
+      return;
+    } catch {
+      await sleep(CREDENTIALS_EVERY_MS, signal);
+    }
+  }
+}
