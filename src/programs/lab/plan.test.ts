@@ -48,7 +48,7 @@ describe("the plan of a lab", () => {
       "route add default via fd00:200::3",
     ]);
     assert.deepEqual(machineRoutes(plan, plan.world), [
-      "route add 10.201.0.0/24 nexthop via 10.200.0.11 nexthop via 10.200.0.12",
+      "route add 10.201.0.0/16 nexthop via 10.200.0.11 nexthop via 10.200.0.12",
     ]);
   });
 });

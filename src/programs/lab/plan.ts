@@ -42,6 +42,8 @@ const CLUSTER_DNS = 10n;
 const MACHINES = [cidr("10.200.0.0/24"), cidr("fd00:200::/64")] as const;
 const SERVICES = [cidr("10.96.0.0/16"), cidr("fd00:10:96::/112")] as const;
 const PODS = [cidr("10.244.0.0/16"), cidr("fd00:10:244::/48")] as const;
+/** What the world's router sends to the nodes: load balancers' addresses and, beyond those, external IPs. */
+const ROUTED = cidr("10.201.0.0/16");
 const LOAD_BALANCERS = cidr("10.201.0.0/24");
 
 const BRIDGE_PREFIXES = [24, 64] as const;
@@ -106,7 +108,7 @@ export function machineRoutes(plan: LabPlan, machine: Machine): readonly string[
   }
   // A router that spreads connections over all nodes, as one with equal-cost routes does.
   const hops = plan.nodes.map((node) => `nexthop via ${node.addresses[0]}`).join(" ");
-  return [`route add ${plan.loadBalancerCidr} ${hops}`];
+  return [`route add ${ROUTED} ${hops}`];
 }
 
 /** Every node has the cluster's DNS addresses for itself and answers them without another hop. */
