@@ -173,8 +173,12 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
     const url = `http://${await clusterIp("web-zonal")}/`;
     await eventually("hints are there", async () => {
       const hints = await lab.kubectl([
-        ...["get", "endpointslices", "-l", "kubernetes.io/service-name=web-zonal"],
-        ...["-o", "jsonpath={.items[*].endpoints[*].hints.forZones[*].name}"],
+        "get",
+        "endpointslices",
+        "-l",
+        "kubernetes.io/service-name=web-zonal",
+        "-o",
+        "jsonpath={.items[*].endpoints[*].hints.forZones[*].name}",
       ]);
       return hints.trim().split(" ").sort().join() === "zone-a,zone-b";
     });
@@ -193,8 +197,12 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
     await lab.kubectl("delete pod ending-1 --wait=false");
     await eventually("the slice says so", async () => {
       const conditions = await lab.kubectl([
-        ...["get", "endpointslices", "-l", "kubernetes.io/service-name=ending"],
-        ...["-o", "jsonpath={.items[*].endpoints[*].conditions.terminating}"],
+        "get",
+        "endpointslices",
+        "-l",
+        "kubernetes.io/service-name=ending",
+        "-o",
+        "jsonpath={.items[*].endpoints[*].conditions.terminating}",
       ]);
       return conditions.trim() === "true";
     });
