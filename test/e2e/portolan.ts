@@ -6,7 +6,8 @@ import { join, resolve } from "node:path";
 import { eventually, gather, isAlive, pidsWith, run } from "./tools.ts";
 import type { Output, RunOptions } from "./tools.ts";
 
-const PROGRAM = resolve(import.meta.dirname, "../../dist/portolan.js");
+/** What a user starts. */
+export const PROGRAM = resolve(import.meta.dirname, "../../dist/portolan.js");
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 30_000;
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { chownSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { makeHome, runPortolan } from "../e2e/portolan.ts";
-import type { Home } from "../e2e/portolan.ts";
+import { makeHome, PROGRAM, runPortolan, startedOf } from "../e2e/portolan.ts";
+import type { Home, Started } from "../e2e/portolan.ts";
 import { eventually, isAlive } from "../e2e/tools.ts";
 import { hostNetwork, startLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
@@ -213,6 +214,34 @@ describe("the end of a lab", { timeout: 100_000 }, () => {
     await using next = await startLab(home, "--nodes 1");
     assert.equal(readdirSync(join(home.path, "tmp")).length, 1);
     assert.match(await next.kubectl("get nodes -o name"), /node-1/);
+  });
+});
+
+const isRoot = process.getuid?.() === 0;
+const NOBODY = 65_534;
+
+describe("a user without privileges", {
+  timeout: 60_000,
+  skip: !isRoot && "as all other tests",
+}, () => {
+  it("runs a lab with kernel rules of its own", async () => {
+    await using home = await makeHome();
+    for (const folder of [home.path, join(home.path, "tmp")]) chownSync(folder, NOBODY, NOBODY);
+    const asNobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--", process.execPath];
+    const start = (args: string): Started =>
+      startedOf(
+        spawn("setpriv", [...asNobody, PROGRAM, ...args.split(" ")], {
+          env: { ...process.env, ...home.env },
+          stdio: ["ignore", "pipe", "pipe"],
+        }),
+        args,
+      );
+    await using lab = start("lab up --nodes 1 -o json");
+    await eventually("it is ready", () => lab.stdout().includes('"ready":true'), 60_000);
+    const { code, stdout, stderr } = await start("lab exec node-1 -- nft list tables").exited();
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^table ip portolan$/m);
+    assert.equal((await lab.end("SIGTERM")).code, 0);
   });
 });
 
