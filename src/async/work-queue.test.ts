@@ -19,6 +19,26 @@ describe("WorkQueue", () => {
     assert.deepEqual(got, ["a", "b", "c"]);
   });
 
+  it("gives keys of a higher rank first, of one rank in the order they came", async () => {
+    const ranks = new Map([
+      ["urgent", 5],
+      ["later", -1],
+    ]);
+    using queue = new WorkQueue({
+      backoff: { baseMs: 10, maxMs: 1000 },
+      random: () => 0,
+      rank: (key) => ranks.get(key) ?? 0,
+    });
+    for (const key of ["later", "a", "b", "urgent"]) queue.add(key);
+    const got: string[] = [];
+    while (queue.depth > 0) {
+      const key = await queue.get(never);
+      got.push(key);
+      queue.done(key);
+    }
+    assert.deepEqual(got, ["urgent", "a", "b", "later"]);
+  });
+
   it("gives a key added during its work again only after done()", async () => {
     using queue = makeQueue();
     queue.add("a");

@@ -2,7 +2,7 @@ import { backoff } from "./backoff.ts";
 import type { Backoff } from "./backoff.ts";
 import { reasonOf } from "./sleep.ts";
 
-export interface WorkQueueOptions {
+export interface WorkQueueOptions<K extends string = string> {
   /** Delays of {@link WorkQueue.retry}. */
   readonly backoff: Backoff;
   /** In [0, 1), for jitter. */
@@ -10,6 +10,11 @@ export interface WorkQueueOptions {
   /** Monotonic milliseconds, for the observer's times; default `performance.now`. */
   readonly now?: (() => number) | undefined;
   readonly observer?: WorkQueueObserver | undefined;
+  /**
+   * Of the keys that are ready those of the highest rank are given first, of one rank first come first served;
+   * asked when a key becomes ready. Default: all are of one rank.
+   */
+  readonly rank?: ((key: K) => number) | undefined;
 }
 
 /** Told about each step, for metrics. */
@@ -32,10 +37,12 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
  * finally { queue.done(key) }`.
  */
 export class WorkQueue<K extends string> implements Disposable {
-  readonly #options: WorkQueueOptions;
+  readonly #options: WorkQueueOptions<K>;
   readonly #now: () => number;
-  /** Ready keys in order, with the time they became ready. */
+  /** Ready keys with the time they became ready. */
   readonly #ready = new Map<K, number>();
+  /** Ready keys by rank, in order. */
+  readonly #ranks = new Map<number, Set<K>>();
   /** Keys being worked on, with the time that began. */
   readonly #active = new Map<K, number>();
   /** Active keys that were added meanwhile, with that time. */
@@ -47,7 +54,7 @@ export class WorkQueue<K extends string> implements Disposable {
   readonly #idlers = new Set<() => void>();
   #disposed = false;
 
-  constructor(options: WorkQueueOptions) {
+  constructor(options: WorkQueueOptions<K>) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
   }
@@ -60,6 +67,14 @@ export class WorkQueue<K extends string> implements Disposable {
   /** Keys being worked on. */
   get active(): number {
     return this.#active.size;
+  }
+
+  /** How long all work that is running now has been going on, in sum. */
+  get unfinishedMs(): number {
+    const now = this.#now();
+    let sum = 0;
+    for (const startedMs of this.#active.values()) sum += now - startedMs;
+    return sum;
   }
 
   /** How long the longest running work has been going on; 0 when none is. */
@@ -128,8 +143,8 @@ export class WorkQueue<K extends string> implements Disposable {
         if (this.#ready.size > 0) this.#wakeGetter();
         throw reasonOf(signal);
       }
-      const first = this.#ready.keys().next();
-      if (first.done !== true) return this.#start(first.value);
+      const first = this.#first();
+      if (first !== undefined) return this.#start(first.key, first.rank);
       await this.#woken(signal);
     }
   }
@@ -164,6 +179,7 @@ export class WorkQueue<K extends string> implements Disposable {
     for (const { timer } of this.#delayed.values()) clearTimeout(timer);
     this.#delayed.clear();
     this.#ready.clear();
+    this.#ranks.clear();
     this.#again.clear();
     this.#failures.clear();
     if (this.#isIdle) {
@@ -177,6 +193,10 @@ export class WorkQueue<K extends string> implements Disposable {
   }
 
   #makeReady(key: K, addedMs: number): void {
+    const rank = this.#options.rank?.(key) ?? 0;
+    const keys = this.#ranks.get(rank);
+    if (keys === undefined) this.#ranks.set(rank, new Set([key]));
+    else keys.add(key);
     this.#ready.set(key, addedMs);
     this.#wakeGetter();
   }
@@ -199,10 +219,25 @@ export class WorkQueue<K extends string> implements Disposable {
     });
   }
 
-  #start(key: K): K {
+  /** The ready key whose turn it is. */
+  #first(): { readonly key: K; readonly rank: number } | undefined {
+    let first: { readonly key: K; readonly rank: number } | undefined;
+    for (const [rank, keys] of this.#ranks) {
+      const next = keys.values().next();
+      const isBefore = first === undefined || rank > first.rank;
+      if (isBefore && next.done !== true) first = { key: next.value, rank };
+    }
+    return first;
+  }
+
+  #start(key: K, rank: number): K {
     const now = this.#now();
     const addedMs = this.#ready.get(key) ?? now;
     this.#ready.delete(key);
+    const keys = this.#ranks.get(rank);
+    keys?.delete(key);
+    // The rank that all have stays; others come and go with their keys.
+    if (keys?.size === 0 && rank !== 0) this.#ranks.delete(rank);
     this.#active.set(key, now);
     this.#options.observer?.started(now - addedMs);
     return key;

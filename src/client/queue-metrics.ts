@@ -3,7 +3,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 
 export interface QueueMetrics extends WorkQueueObserver {
   /** Reads the queue at each scrape; dispose with the queue. */
-  follow(queue: Pick<WorkQueue<string>, "depth" | "longestActiveMs">): Disposable;
+  follow(queue: Pick<WorkQueue<string>, "depth" | "longestActiveMs" | "unfinishedMs">): Disposable;
 }
 
 /** Named as client-go's work queues, so that dashboards made for those show ours. */
@@ -48,8 +48,15 @@ export function createQueueMetrics(metrics: Metrics, name: string): QueueMetrics
         labels,
         () => [[label, queue.longestActiveMs / 1000]],
       );
+      const unfinished = metrics.onScrape(
+        "workqueue_unfinished_work_seconds",
+        "How long all running work has been going on, in sum.",
+        labels,
+        () => [[label, queue.unfinishedMs / 1000]],
+      );
       return {
         [Symbol.dispose]: () => {
+          unfinished[Symbol.dispose]();
           depth[Symbol.dispose]();
           longest[Symbol.dispose]();
         },

@@ -25,6 +25,8 @@ export interface ReconcilerOptions<K extends string = ObjectKey> {
   readonly random?: (() => number) | undefined;
   /** Delays after failures; default 5 ms doubling to 1,000 s. */
   readonly backoff?: Backoff | undefined;
+  /** Keys of a higher rank are reconciled first; default: first come first served. */
+  readonly rank?: ((key: K) => number) | undefined;
 }
 
 /** Disposal aborts the running reconciles and waits for them; what waits in the queue is dropped. */
@@ -57,6 +59,7 @@ export function startReconciler<K extends string = ObjectKey>(
     backoff: options.backoff ?? DEFAULT_BACKOFF,
     random,
     observer: queueMetrics,
+    rank: options.rank,
   });
   const scrape = queueMetrics.follow(queue);
   const ended = new AbortController();

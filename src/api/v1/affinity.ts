@@ -50,6 +50,7 @@ const podAffinityTerm = message(`${V1}.PodAffinityTerm`, "Names Pods to be near 
   matchLabelKeys: field(5, list(string)),
   mismatchLabelKeys: field(6, list(string)),
 });
+export interface PodAffinityTerm extends ValueOf<typeof podAffinityTerm> {}
 
 const weightedPodAffinityTerm = message(
   `${V1}.WeightedPodAffinityTerm`,
@@ -88,3 +89,4 @@ export const topologySpreadConstraint = message(
     matchLabelKeys: field(8, list(string)),
   },
 );
+export interface TopologySpreadConstraint extends ValueOf<typeof topologySpreadConstraint> {}

@@ -21,6 +21,7 @@ export function validatePodUpdate(pod: Pod, old: Pod): readonly FieldError[] {
     }
   }
   errors.push(...validateDeadline(spec.activeDeadlineSeconds, old.spec.activeDeadlineSeconds));
+  errors.push(...validateGates(spec.schedulingGates, old.spec.schedulingGates));
   const tolerations = spec.tolerations ?? [];
   const keepsTolerations = (old.spec.tolerations ?? []).every((toleration) =>
     tolerations.some((other) => deepEqual(other, toleration)),
@@ -45,6 +46,23 @@ function validateDeadline(
     : [invalid(path, deadline, "must be less than or equal to previous value")];
 }
 
+/** Gates can be opened, never closed again. */
+function validateGates(
+  gates: PodSpec["schedulingGates"] = [],
+  olds: PodSpec["schedulingGates"] = [],
+): readonly FieldError[] {
+  return gates.flatMap(({ name }, i) =>
+    olds.some((old) => old.name === name)
+      ? []
+      : [
+          forbidden(
+            `spec.schedulingGates[${String(i)}].name`,
+            `only deletion is allowed, but found new scheduling gate '${name}'`,
+          ),
+        ],
+  );
+}
+
 /** The new spec with what may change set back. What then differs may not. */
 function withOldValues(spec: PodSpec, old: PodSpec): PodSpec {
   const withImages = (
@@ -61,6 +79,7 @@ function withOldValues(spec: PodSpec, old: PodSpec): PodSpec {
       spec.initContainers && withImages(spec.initContainers, old.initContainers ?? []),
     activeDeadlineSeconds: old.activeDeadlineSeconds,
     tolerations: old.tolerations,
+    schedulingGates: old.schedulingGates,
     terminationGracePeriodSeconds: isEscape
       ? old.terminationGracePeriodSeconds
       : spec.terminationGracePeriodSeconds,

@@ -3,9 +3,19 @@ import { keepAllButStatus, keepStatus } from "../machinery/strategy.ts";
 import type { Container } from "./container.ts";
 import type { Pod, PodSpec } from "./pod.ts";
 
+/** Why a Pod with scheduling gates has no node, in upstream's words. */
+const GATED = {
+  type: "PodScheduled",
+  status: "False",
+  reason: "SchedulingGated",
+  message: "Scheduling is blocked due to non-empty scheduling gates",
+} as const;
+
 /** A create cannot bring a status: the Pod starts as Pending. */
 export function preparePodForCreate(pod: Pod): Pod {
-  return { ...pod, status: { phase: "Pending", qosClass: qosClassOf(pod.spec) } };
+  const isGated = (pod.spec.schedulingGates ?? []).length > 0;
+  const status = { phase: "Pending", qosClass: qosClassOf(pod.spec) } as const;
+  return { ...pod, status: isGated ? { ...status, conditions: [GATED] } : status };
 }
 
 export function preparePodForUpdate(pod: Pod, old: Pod): Pod {

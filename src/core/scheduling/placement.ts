@@ -1,18 +1,15 @@
 import type { Node } from "../../api/v1/node.ts";
 import type { Pod } from "../../api/v1/pod.ts";
 import { isNodeReady } from "../nodes/health.ts";
+import type { ClusterView, NodeView } from "./cluster-view.ts";
 import { hostPortsConflict, hostPortsOf } from "./host-ports.ts";
-import type { HostPort } from "./host-ports.ts";
+import { isWantedNode } from "./node-affinity.ts";
+import { podAffinityOf } from "./pod-affinity.ts";
+import { missingResources, podRequests } from "./resources.ts";
+import { scoresOf } from "./scores.ts";
+import type { Asked } from "./scores.ts";
 import { untoleratedTaint } from "./tolerations.ts";
-
-export interface PlacementObserved {
-  readonly pod: Pod;
-  readonly nodes: readonly Node[];
-  /** How many Pods that have not ended a node has. */
-  readonly podCountOf: (nodeName: string) => number;
-  /** The node's ports that its Pods have taken; asked only for Pods that want some. */
-  readonly hostPortsOn: (nodeName: string) => readonly HostPort[];
-}
+import { topologySpreadOf } from "./topology-spread.ts";
 
 export type Placement =
   | { readonly kind: "placed"; readonly node: string }
@@ -36,58 +33,94 @@ export function needsPlacement({ metadata, spec, status }: Pod, schedulerName: s
 }
 
 /**
- * Chooses a node that is ready, schedulable, tolerated, selected, and has the Pod's host ports free: the one
- * with the fewest Pods, by name on a tie. Resources are not counted: Pods are processes of this machine.
+ * Chooses a node that takes the Pod: the one with the highest sum of scores (fewest taints, fulfilled wishes,
+ * most room), of equals the one with the fewest Pods, then the first by name. The cost is that of the nodes,
+ * whatever Pods there are.
  */
-export function planPlacement(observed: PlacementObserved): Placement {
-  const { pod, nodes, podCountOf } = observed;
-  const ports = hostPortsOf(pod);
+export function planPlacement(pod: Pod, view: ClusterView): Placement {
+  const asked: Asked = {
+    pod,
+    requests: podRequests(pod),
+    spread: topologySpreadOf(pod, view),
+    affinity: podAffinityOf(pod, view),
+  };
+  const refusalsOf = refuser(asked);
   const reasons = new Map<string, number>();
-  let best: { readonly node: string; readonly count: number } | undefined;
-  for (const node of nodes) {
-    const reason = refusal(observed, node, ports);
-    if (reason !== undefined) {
-      reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-      continue;
-    }
-    const { name } = node.metadata;
-    const count = podCountOf(name);
-    const isBetter =
-      best === undefined || count < best.count || (count === best.count && name < best.node);
-    if (isBetter) best = { node: name, count };
+  const takers: NodeView[] = [];
+  for (const candidate of view.nodes) {
+    const refusals = refusalsOf(candidate);
+    if (refusals.length === 0) takers.push(candidate);
+    for (const reason of refusals) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
-  if (best !== undefined) return { kind: "placed", node: best.node };
-  if (nodes.length === 0) {
+  if (takers.length > 0) return { kind: "placed", node: best(asked, takers) };
+  if (view.nodes.length === 0) {
     return { kind: "unschedulable", message: "no nodes available to schedule pods" };
   }
   const parts = [...reasons].map(([reason, count]) => `${String(count)} ${reason}`).toSorted();
-  const message = `0/${String(nodes.length)} nodes are available: ${parts.join(", ")}.`;
+  const message = `0/${String(view.nodes.length)} nodes are available: ${parts.join(", ")}.`;
   return { kind: "unschedulable", message };
 }
 
-function refusal(
-  { pod, hostPortsOn }: PlacementObserved,
-  node: Node,
-  ports: readonly HostPort[],
-): string | undefined {
+/** Why a node does not take the Pod, in upstream's order of tests: the first that fails says it. */
+function refuser({
+  pod,
+  requests,
+  spread,
+  affinity,
+}: Asked): (candidate: NodeView) => readonly string[] {
   const tolerations = pod.spec.tolerations ?? [];
-  const isCordoned =
-    node.spec?.unschedulable === true &&
-    untoleratedTaint([UNSCHEDULABLE_TAINT], tolerations) !== undefined;
-  if (isCordoned) return "node(s) were unschedulable";
-  const labels = node.metadata.labels ?? {};
-  const selector = Object.entries(pod.spec.nodeSelector ?? {});
-  if (!selector.every(([key, value]) => labels[key] === value)) {
-    return "node(s) didn't match Pod's node affinity/selector";
-  }
-  // A node that is not ready counts as tainted, whether or not somebody has put the taint on it yet.
-  const taints = [...(node.spec?.taints ?? []), ...(isNodeReady(node) ? [] : [NOT_READY_TAINT])];
-  const taint = untoleratedTaint(taints, tolerations);
-  if (taint !== undefined) {
-    return `node(s) had untolerated taint {${taint.key}: ${taint.value ?? ""}}`;
-  }
-  if (ports.length > 0 && hostPortsConflict(ports, hostPortsOn(node.metadata.name))) {
-    return "node(s) didn't have free ports for the requested pod ports";
-  }
-  return undefined;
+  const toleratesCordon = untoleratedTaint([UNSCHEDULABLE_TAINT], tolerations) === undefined;
+  const ports = hostPortsOf(pod);
+  return (candidate) => {
+    const { node } = candidate;
+    if (node.spec.unschedulable === true && !toleratesCordon) return ["node(s) were unschedulable"];
+    const taint = untoleratedTaint(taintsOf(node), tolerations);
+    if (taint !== undefined) {
+      return [`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ""}}`];
+    }
+    if (!isWantedNode(pod, node)) return ["node(s) didn't match Pod's node affinity/selector"];
+    if (ports.length > 0 && hostPortsConflict(ports, candidate.hostPorts)) {
+      return ["node(s) didn't have free ports for the requested pod ports"];
+    }
+    const lacks = missingResources(requests, candidate.used, candidate.allocatable);
+    const room = candidate.allocatable.get("pods");
+    const shortages = [
+      // A node that does not say how many Pods it bears is taken to bear them all.
+      ...(room !== undefined && candidate.podCount >= room ? ["Too many pods"] : []),
+      ...lacks.map((name) => `Insufficient ${name}`),
+    ];
+    if (shortages.length > 0) return shortages;
+    const refusal = spread.refusal(node) ?? affinity.refusal(node);
+    return refusal === undefined ? [] : [refusal];
+  };
+}
+
+/** A node that is not ready counts as tainted, whether or not somebody has put the taint on it yet. */
+function taintsOf(node: Node): NonNullable<Node["spec"]["taints"]> {
+  const taints = node.spec.taints ?? [];
+  return isNodeReady(node) ? taints : [...taints, NOT_READY_TAINT];
+}
+
+function best(asked: Asked, takers: readonly NodeView[]): string {
+  const scores = takers.length === 1 ? [0] : scoresOf(asked, takers);
+  let chosen: NodeView | undefined;
+  let highest = 0;
+  takers.forEach((candidate, i) => {
+    const score = scores[i] ?? 0;
+    if (
+      chosen === undefined ||
+      score > highest ||
+      (score === highest && precedes(candidate, chosen))
+    ) {
+      chosen = candidate;
+      highest = score;
+    }
+  });
+  if (chosen === undefined) throw new Error("no node to choose from");
+  return chosen.node.metadata.name;
+}
+
+function precedes(a: NodeView, b: NodeView): boolean {
+  if (a.podCount !== b.podCount) return a.podCount < b.podCount;
+  return a.node.metadata.name < b.node.metadata.name;
 }

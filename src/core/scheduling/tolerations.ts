@@ -16,7 +16,7 @@ export function untoleratedTaint(
 }
 
 /** An empty key, value or effect of a toleration matches all; operator Exists ignores the value. */
-function tolerates(toleration: Toleration, taint: Taint): boolean {
+export function tolerates(toleration: Toleration, taint: Taint): boolean {
   const { key = "", operator = "", value = "", effect = "" } = toleration;
   if (effect !== "" && effect !== taint.effect) return false;
   if (key !== "" && key !== taint.key) return false;

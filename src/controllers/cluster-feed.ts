@@ -1,34 +1,32 @@
 import { keyOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
+import type { Node } from "../api/v1/node.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import type { Change } from "../client/informer.ts";
-import { hostPortsOf } from "../core/scheduling/host-ports.ts";
-import type { HostPort } from "../core/scheduling/host-ports.ts";
+import type { ClusterView } from "../core/scheduling/cluster-view.ts";
 
 interface Assumed {
   readonly uid: string | undefined;
   readonly node: string;
 }
 
-/** Which Pods each node has, kept by the change; with those just placed, which the watch does not show yet. */
-export class NodeLoads {
-  readonly #byNode = new Map<string, Map<ObjectKey, Pod>>();
+/** What a change means to Pods that no node took. */
+export type Effect = "none" | "room" | "neighbour";
+
+/** Keeps a view of the cluster equal to the informers, with the Pods just placed, which the watch does not show yet. */
+export class ClusterFeed {
+  readonly #view: ClusterView;
   readonly #assumed = new Map<ObjectKey, Assumed>();
 
-  /** Pods that have not ended. */
-  countOn(node: string): number {
-    return this.#byNode.get(node)?.size ?? 0;
-  }
-
-  hostPortsOn(node: string): readonly HostPort[] {
-    return [...(this.#byNode.get(node)?.values() ?? [])].flatMap((pod) => hostPortsOf(pod));
+  constructor(view: ClusterView) {
+    this.#view = view;
   }
 
   /** The Pod is being put on the node. */
   assume(pod: Pod, node: string): void {
     const key = keyOf(pod);
     this.#assumed.set(key, { uid: pod.metadata.uid, node });
-    this.#enter(node, key, pod);
+    this.#view.putPod(key, node, pod);
   }
 
   /** That failed. */
@@ -37,7 +35,7 @@ export class NodeLoads {
     const assumed = this.#assumed.get(key);
     if (assumed === undefined) return;
     this.#assumed.delete(key);
-    this.#leave(assumed.node, key);
+    this.#view.removePod(key, assumed.node);
   }
 
   isAssumed(pod: Pod): boolean {
@@ -45,32 +43,31 @@ export class NodeLoads {
     return assumed !== undefined && assumed.uid === pod.metadata.uid;
   }
 
-  /** To be called for each change. @returns whether a node has one Pod less. */
-  observe({ key, before, after }: Change<Pod>): boolean {
+  /** To be called for each change of a Node. */
+  observeNode({ before, after }: Change<Node>): Effect {
+    if (after !== undefined) return this.#view.putNode(after) ? "room" : "none";
+    if (before !== undefined) this.#view.removeNode(before.metadata.name);
+    // Messages count the nodes, and the least crowded domain may have gone.
+    return "room";
+  }
+
+  /** To be called for each change of a Pod. */
+  observePod({ key, before, after }: Change<Pod>): Effect {
     const node = nodeOf(after);
     const assumed = this.#assumed.get(key);
     const isStillAssumed =
       assumed !== undefined && node === undefined && after?.metadata.uid === assumed.uid;
     if (assumed !== undefined && !isStillAssumed) {
       this.#assumed.delete(key);
-      if (assumed.node !== node) this.#leave(assumed.node, key);
+      if (assumed.node !== node) this.#view.removePod(key, assumed.node);
     }
+    const generation = this.#view.generation;
     const previous = nodeOf(before);
-    if (previous !== undefined && previous !== node) this.#leave(previous, key);
-    if (node !== undefined && after !== undefined) this.#enter(node, key, after);
-    return previous !== undefined && previous !== node;
-  }
-
-  #enter(node: string, key: ObjectKey, pod: Pod): void {
-    const pods = this.#byNode.get(node) ?? new Map<ObjectKey, Pod>();
-    this.#byNode.set(node, pods);
-    pods.set(key, pod);
-  }
-
-  #leave(node: string, key: ObjectKey): void {
-    const pods = this.#byNode.get(node);
-    pods?.delete(key);
-    if (pods?.size === 0) this.#byNode.delete(node);
+    const isFreed = previous !== undefined && previous !== node;
+    if (isFreed) this.#view.removePod(key, previous);
+    if (node !== undefined && after !== undefined) this.#view.putPod(key, node, after);
+    if (isFreed) return "room";
+    return this.#view.generation === generation ? "none" : "neighbour";
   }
 }
 
