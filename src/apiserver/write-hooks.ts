@@ -1,5 +1,7 @@
 import { resourceNameOf } from "../api/machinery/kind.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { Pod } from "../api/v1/pod.ts";
+import { withDefaultTolerations } from "../api/v1/pod.tolerations.ts";
 import type { Service } from "../api/v1/service.ts";
 import type { NodePortRange } from "../core/allocation/node-port-allocator.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -11,6 +13,7 @@ import { podAccountHook } from "./pod-accounts.ts";
 import type { Registry } from "./registry.ts";
 import { ServicePools } from "./service-pools.ts";
 import type { WatchCache } from "./watch-cache.ts";
+import { NO_COMPANIONS } from "./write-hook.ts";
 import type { WriteHook } from "./write-hook.ts";
 
 export interface WriteHooksDeps {
@@ -42,6 +45,14 @@ export function writeHooks(deps: WriteHooksDeps): Map<string, WriteHook> {
   hooks.set("namespaces", {
     refuseDeletion: ({ metadata }) =>
       IMMORTAL_NAMESPACES.includes(metadata.name) ? "this namespace may not be deleted" : undefined,
+  });
+  hooks.set("pods", {
+    admit: (object, old) => ({
+      // Registered for Pods alone, whose schema decoded it.
+      object: old === undefined ? withDefaultTolerations(object as Pod) : object,
+      companions: NO_COMPANIONS,
+      release: () => undefined,
+    }),
   });
   hooks.set("customresourcedefinitions.apiextensions.k8s.io", definitionHook(deps.now));
   const kinds = new Map(deps.kinds.map((kind) => [resourceNameOf(kind), kind]));

@@ -1,5 +1,5 @@
 import { leaseKind } from "../api/coordination/lease.kind.ts";
-import { objectKey, refOf } from "../api/machinery/object-key.ts";
+import { keyOf, objectKey, refOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import { formatTime } from "../api/machinery/time.ts";
@@ -21,6 +21,9 @@ import {
   unreadyCondition,
 } from "../core/nodes/health.ts";
 import type { Heartbeat } from "../core/nodes/health.ts";
+import { judgeDisruption, zoneOf } from "../core/nodes/disruption.ts";
+import { expellingKey, isExpelling, planTaints } from "../core/nodes/taints.ts";
+import type { Expulsion } from "../core/nodes/taints.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
@@ -46,7 +49,9 @@ const BY_NODE = "node-name";
 
 /**
  * Says that a node is not ready when its agent falls silent, and that the Pods of a node that is not ready
- * are not ready either, so that Services stop sending to them (NODE-001).
+ * are not ready either, so that Services stop sending to them (NODE-001). Its state and its cordon become
+ * taints, so that no Pod is placed on it, and Pods are driven off: one node after the other, the slower the
+ * more nodes of a zone are in trouble, and none when all are.
  */
 export function startNodeLifecycleController(
   deps: NodeLifecycleControllerDeps,
@@ -59,6 +64,8 @@ export function startNodeLifecycleController(
   const leases = informers.of(leaseKind, { namespace: LEASE_NAMESPACE });
   pods.addIndex(BY_NODE, ({ spec }) => [spec.nodeName ?? ""]);
   const heartbeats = new Map<ObjectKey, Heartbeat>();
+  /** When the last node of a zone lost its Pods. */
+  const lastExpulsionMs = new Map<string, number>();
 
   const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
     for (const informer of [nodes, pods, leases]) await informer.synced(signal);
@@ -70,11 +77,54 @@ export function startNodeLifecycleController(
     const lease = leases.get(objectKey({ namespace: LEASE_NAMESPACE, name: node.metadata.name }));
     const { heartbeat, leftMs } = judgeNode(node, lease, heartbeats.get(key), now(), graceMs);
     heartbeats.set(key, heartbeat);
+    // The change that this makes comes back, and then brings the taints.
     if (leftMs === 0) await markLost(node, signal);
     if (leftMs === 0 || !isNodeReady(node)) {
       for (const pod of pods.byIndex(BY_NODE, node.metadata.name)) await markUnready(pod, signal);
     }
-    return leftMs === 0 ? { kind: "done" } : { kind: "again", afterMs: leftMs };
+    const waitMs = await taint(node, signal);
+    const againMs = [leftMs, waitMs].filter((ms) => ms !== undefined && ms > 0);
+    return againMs.length === 0
+      ? { kind: "done" }
+      : { kind: "again", afterMs: Math.min(...againMs.map(Number)) };
+  };
+
+  /** @returns milliseconds until its Pods may be driven off, if they are to be and may not yet. */
+  const taint = async (node: Node, signal: AbortSignal): Promise<number | undefined> => {
+    const zone = zoneOf(node);
+    const { expulsion, waitMs } = judgeExpulsion(node, zone);
+    const taints = planTaints(node, expulsion, time());
+    if (taints === undefined) return waitMs;
+    // The version makes sure that no taint of others is lost.
+    const { resourceVersion } = node.metadata;
+    const body = { metadata: { resourceVersion }, spec: { taints } };
+    const written = await client.patch(
+      nodeKind,
+      node.metadata,
+      { kind: "merge", body },
+      { signal },
+    );
+    if (isExpelling(written) && !isExpelling(node)) lastExpulsionMs.set(zone, now());
+    log.info("node taints written", {
+      node: node.metadata.name,
+      taints: taints.map(({ key }) => key),
+    });
+    return waitMs;
+  };
+
+  const judgeExpulsion = (
+    node: Node,
+    zone: string,
+  ): { readonly expulsion: Expulsion; readonly waitMs?: number } => {
+    if (expellingKey(node) === undefined) return { expulsion: "allowed" };
+    const disruption = judgeDisruption(nodes.list());
+    if (disruption.isTotal) return { expulsion: "withdrawn" };
+    if (isExpelling(node)) return { expulsion: "allowed" };
+    const intervalMs = disruption.intervalMs(zone);
+    // Until the zone is better: that is a change of a node, which brings us here again.
+    if (intervalMs === undefined) return { expulsion: "held" };
+    const waitMs = (lastExpulsionMs.get(zone) ?? -intervalMs) + intervalMs - now();
+    return waitMs <= 0 ? { expulsion: "allowed" } : { expulsion: "held", waitMs };
   };
 
   const markLost = async (node: Node, signal: AbortSignal): Promise<void> => {
@@ -110,8 +160,12 @@ export function startNodeLifecycleController(
 
   const reconciler = startReconciler({ name: "node-lifecycle", reconcile, log, metrics });
   const listeners = [
-    nodes.onChange(({ key }) => {
+    nodes.onChange(({ key, before, after }) => {
       reconciler.enqueue(key);
+      const [was, is] = [before, after].map((node) => node !== undefined && isNodeReady(node));
+      if (was === is) return;
+      // What may be done to nodes in trouble depends on how many are.
+      for (const node of nodes.list()) if (!isNodeReady(node)) reconciler.enqueue(keyOf(node));
     }),
     leases.onChange(({ key }) => {
       reconciler.enqueue(objectKey({ name: refOf(key).name }));

@@ -19,12 +19,16 @@ import { startGarbageCollector } from "../controllers/garbage-collector.ts";
 import { startJobController } from "../controllers/job.ts";
 import { startNamespaceController } from "../controllers/namespace.ts";
 import { startNodeLifecycleController } from "../controllers/node-lifecycle.ts";
+import { startLeaderElection } from "../controllers/leader-election.ts";
+import type { LeaderElectionOptions } from "../controllers/leader-election.ts";
+import { startPodGcController } from "../controllers/pod-gc.ts";
 import { startReplicaSetController } from "../controllers/replicaset.ts";
 import { startReplicationControllerController } from "../controllers/replicationcontroller.ts";
 import { startScheduler } from "../controllers/scheduler.ts";
-import { startServiceCidrController } from "../controllers/servicecidr.ts";
 import { startServiceAccountController } from "../controllers/serviceaccount.ts";
+import { startServiceCidrController } from "../controllers/servicecidr.ts";
 import { startStatefulSetController } from "../controllers/statefulset.ts";
+import { startTaintEvictionController } from "../controllers/taint-eviction.ts";
 import { startLoadBalancerController } from "../loadbalancer/loop.ts";
 import { createPoolProvider } from "../loadbalancer/pool/provider.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -87,15 +91,45 @@ function withoutSchemas(crd: CustomResourceDefinition): CustomResourceDefinition
   return { ...crd, spec: { ...crd.spec, versions } };
 }
 
-/** Starts the loops that a cluster needs to be alive, each with the name that its events go by upstream. */
+export interface ControllersOptions {
+  readonly loadBalancerPool: Cidr;
+  /** PEM of the authority that clients in Pods know the API server by. */
+  readonly rootCertificate: string;
+  /**
+   * For one of several processes: the loops run only in that which holds the Lease
+   * `kube-system/portolan-controllers`. Default: they run here, and no Lease is asked for.
+   */
+  readonly leaderElection?:
+    | Pick<LeaderElectionOptions, "identity" | "leaseMs" | "renewMs" | "retryMs">
+    | undefined;
+}
+
+const LEASE = { namespace: "kube-system", name: "portolan-controllers" };
+
+/** Starts the loops that a cluster needs to be alive, or the contest for who runs them. */
 export function startControllers(
   deps: ControllersDeps,
-  options: {
-    readonly loadBalancerPool: Cidr;
-    /** PEM of the authority that clients in Pods know the API server by. */
-    readonly rootCertificate: string;
-  },
+  options: ControllersOptions,
 ): AsyncDisposable {
+  const { leaderElection } = options;
+  if (leaderElection === undefined) return startLoops(deps, options);
+  const { client, metrics } = deps;
+  const log = deps.log.with({ component: "leader-election" });
+  const component = "portolan-controllers";
+  const events = createEventRecorder({ client, component, host: "", now: Date.now, log });
+  const opened = new Disposables();
+  opened.add(events);
+  opened.add(
+    startLeaderElection(
+      { client, log, metrics, events },
+      { ...LEASE, ...leaderElection, lead: () => startLoops(deps, options) },
+    ),
+  );
+  return opened;
+}
+
+/** Each with the name that its events go by upstream. */
+function startLoops(deps: ControllersDeps, options: ControllersOptions): AsyncDisposable {
   const { client, informers } = deps;
   const opened = new Disposables();
   const as = (component: string): ControllersDeps & { events: EventRecorder } => {
@@ -111,6 +145,8 @@ export function startControllers(
   opened.add(startServiceCidrController(as("service-cidr-controller")));
   opened.add(startAllocationRepair(as("ipallocator-repair-controller")));
   opened.add(startNodeLifecycleController(as("node-controller")));
+  opened.add(startTaintEvictionController(as("taint-eviction-controller")));
+  opened.add(startPodGcController(as("pod-garbage-collector")));
   opened.add(startAggregationController(as("clusterrole-aggregation-controller")));
   opened.add(
     startServiceAccountController({

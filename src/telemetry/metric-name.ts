@@ -2,7 +2,7 @@ export type MetricType = "counter" | "gauge" | "histogram";
 
 /**
  * Prefixes of names that others gave, and that dashboards made for them expect: client-go's queues and
- * requests, Node's process, CoreDNS, kube-proxy, the EndpointSlice controller, the API server. Their
+ * requests and elections, Node's process, CoreDNS, kube-proxy, controllers, the API server. Their
  * endings are theirs as well.
  */
 const BORROWED = [
@@ -10,9 +10,12 @@ const BORROWED = [
   "coredns_",
   "endpoint_slice_",
   "kubeproxy_",
+  "leader_election_",
   "nodejs_",
+  "pod_gc_collector_",
   "process_",
   "rest_client_",
+  "taint_eviction_controller_",
   "workqueue_",
 ];
 

@@ -7,6 +7,7 @@ import { podKind } from "../../src/api/v1/pod.kind.ts";
 import type { Pod, PodSpec } from "../../src/api/v1/pod.ts";
 import { serviceKind } from "../../src/api/v1/service.kind.ts";
 import type { Service, ServiceSpec } from "../../src/api/v1/service.ts";
+import type { ApiServer } from "../../src/apiserver/server.ts";
 import type { ApiClient } from "../../src/client/client.ts";
 import { createEventRecorder } from "../../src/client/events.ts";
 import type { EventRecorder } from "../../src/client/events.ts";
@@ -17,6 +18,8 @@ import { ADMIN, SILENT, startTestServer } from "../apiserver/test-server.ts";
 
 export interface ControlPlane extends AsyncDisposable {
   readonly client: ApiClient;
+  /** The API server itself, for others to reach it. */
+  readonly handle: ApiServer["handle"];
   /** What a controller is started with. */
   readonly deps: {
     readonly client: ApiClient;
@@ -75,6 +78,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
 
   return {
     client,
+    handle: (request, user) => api.server.handle(request, user),
     deps: { client, informers, log: SILENT, events },
     freshInformers() {
       const fresh = createInformers({ client, log: SILENT });
