@@ -129,6 +129,29 @@ describe("EventRecorder", () => {
     );
   });
 
+  it("makes one Event of many similar ones, and drops what is too many about an object", async () => {
+    for (let i = 0; i < 12; i += 1) {
+      events.record(web, "Warning", "Failed", `attempt ${String(i)}`);
+      await events.idle();
+    }
+    const combined = [...held.values()].filter(({ message = "" }) => message.startsWith("("));
+    assert.deepEqual(
+      combined.map(({ message, count }) => [message, count]),
+      [["(combined from similar events): attempt 11", 2]],
+    );
+    assert.equal(held.size, 11);
+    for (let i = 0; i < 40; i += 1) {
+      events.record(web, "Warning", `Reason${String(i)}`, "failed");
+      await events.idle();
+    }
+    // 25 writes in all; the clock stands still.
+    assert.equal(writes.length, 25);
+    nowMs += 300_000;
+    events.record(web, "Normal", "Synced", "done");
+    await events.idle();
+    assert.equal(writes.length, 26);
+  });
+
   it("makes the Event again that somebody deleted", async () => {
     events.record(web, "Normal", "Synced", "done");
     await events.idle();
@@ -173,7 +196,9 @@ describe("EventRecorder", () => {
     mayAnswer = new Promise((resolve) => {
       release = resolve;
     });
-    for (let i = 0; i < 1_010; i += 1) events.record(web, "Normal", "Synced", `done ${String(i)}`);
+    for (let i = 0; i < 1_010; i += 1) {
+      events.record({ ...web, uid: String(i) }, "Normal", "Synced", "done");
+    }
     release();
     await events.idle();
     assert.equal(held.size, 1_000);

@@ -8,6 +8,7 @@ import { withDeadline } from "../async/deadline.ts";
 import { sleep } from "../async/sleep.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ApiClient } from "./client.ts";
+import { EventCorrelator } from "./event-correlator.ts";
 
 export interface EventRecorderDeps {
   readonly client: Pick<ApiClient, "create" | "patch">;
@@ -26,7 +27,8 @@ export interface EventRecorderDeps {
 export interface EventRecorder extends AsyncDisposable {
   /**
    * Writes a core/v1 Event soon. Never throws and never waits: Events are news, and are dropped when the API
-   * stays away or more than 1,000 different ones wait. `reason` is one CamelCase word.
+   * stays away, when more than 1,000 different ones wait, or when there were too many about the object
+   * ({@link EventCorrelator}). `reason` is one CamelCase word.
    */
   record(object: ObjectReference, type: EventType, reason: string, message: string): void;
   /** Resolves when everything recorded so far is written or dropped. */
@@ -67,7 +69,8 @@ interface News {
   readonly object: ObjectReference;
   readonly type: EventType;
   readonly reason: string;
-  readonly message: string;
+  /** The last one, of those that are one Event. */
+  message: string;
   readonly firstMs: number;
   lastMs: number;
   count: number;
@@ -91,6 +94,7 @@ class QueuedEventRecorder implements EventRecorder {
   readonly #waiting = new Map<string, News>();
   /** By identity, the longest unchanged first. */
   readonly #written = new Map<string, Written>();
+  readonly #correlator = new EventCorrelator();
   readonly #ended = new AbortController();
   #worker: Promise<void> | undefined;
   #isClosed = false;
@@ -105,15 +109,19 @@ class QueuedEventRecorder implements EventRecorder {
     this.#sequence = Math.floor(this.#random() * 1e6);
   }
 
-  record(object: ObjectReference, type: EventType, reason: string, message: string): void {
+  record(object: ObjectReference, type: EventType, reason: string, given: string): void {
     if (this.#isClosed) return;
-    const { kind, namespace, name, uid, fieldPath } = object;
-    const id = JSON.stringify([kind, namespace, name, uid, fieldPath, type, reason, message]);
     const nowMs = this.#deps.now();
+    const { id, message } = this.#correlator.correlate(object, type, reason, given, nowMs);
     const waiting = this.#waiting.get(id);
     if (waiting !== undefined) {
       waiting.count += 1;
+      waiting.message = message;
       waiting.lastMs = nowMs;
+      return;
+    }
+    if (!this.#correlator.mayWrite(object, nowMs)) {
+      this.#deps.log.debug("too many events about one object", { object: object.name, reason });
       return;
     }
     if (this.#waiting.size >= MAX_WAITING) {
@@ -179,7 +187,7 @@ class QueuedEventRecorder implements EventRecorder {
     const known = this.#written.get(id);
     if (known !== undefined && news.firstMs - known.lastMs < AGGREGATION_MS) {
       const count = known.count + news.count;
-      const body = { count, lastTimestamp: timeText(news.lastMs) };
+      const body = { count, lastTimestamp: timeText(news.lastMs), message: news.message };
       try {
         await client.patch(eventKind, known, { kind: "merge", body }, { signal });
         return { ...known, count, lastMs: news.lastMs };

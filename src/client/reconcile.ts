@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import type { Backoff } from "../async/backoff.ts";
@@ -64,6 +65,8 @@ export function startReconciler<K extends string = ObjectKey>(
   const scrape = queueMetrics.follow(queue);
   const ended = new AbortController();
   const { signal } = ended;
+  // Each worker waits on it, and what it calls: bounded by the concurrency, so no leak to be warned of.
+  setMaxListeners(0, signal);
 
   const noteFailure = (key: K, error: unknown): void => {
     const failures = queue.failuresOf(key);
