@@ -57,7 +57,8 @@ function stateOf(
     case "waiting":
       return { waiting: { reason: state.reason, message: state.message } };
     case "starting":
-      return { waiting: { reason: "ContainerCreating" } };
+      // A reason that comes and goes with each try could not be read.
+      return { waiting: state.failure ?? { reason: "ContainerCreating" } };
     case "running":
       return { running: { startedAt: timeText(state.startedAtMs) } };
     case "exited":

@@ -20,7 +20,11 @@ export type ContainerState =
   /** Could not be started; tried again when the back-off allows. */
   | { readonly kind: "waiting"; readonly reason: string; readonly message: string }
   /** Being started right now. */
-  | { readonly kind: "starting" }
+  /** `failure` is why the try before this one came to nothing. */
+  | {
+      readonly kind: "starting";
+      readonly failure?: { readonly reason: string; readonly message: string } | undefined;
+    }
   | { readonly kind: "running"; readonly attempt: number; readonly startedAtMs: number }
   | ExitedRun;
 

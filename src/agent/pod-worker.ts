@@ -249,7 +249,7 @@ export class PodWorker {
     const before = this.#containers.get(name);
     const previous = before?.state.kind === "exited" ? before.state : before?.previous;
     this.#containers.set(name, {
-      state: { kind: "starting" },
+      state: { kind: "starting", failure: failureOf(before) },
       previous,
       backoff: before?.backoff,
       isStarted: false,
@@ -457,4 +457,13 @@ export class PodWorker {
       });
     this.#tasks.add(watched);
   }
+}
+
+/** Why the container's last start failed, if it did. */
+function failureOf(
+  facts: ContainerFacts | undefined,
+): { readonly reason: string; readonly message: string } | undefined {
+  if (facts?.state.kind !== "waiting") return undefined;
+  const { reason, message } = facts.state;
+  return { reason, message };
 }

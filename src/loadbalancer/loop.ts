@@ -12,6 +12,7 @@ import type { EventRecorder, EventType } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
 import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
+import { sourceRangesOf } from "../core/loadbalancer/source-ranges.ts";
 import {
   isLoadBalancerNode,
   LOAD_BALANCER_FINALIZER,
@@ -21,6 +22,8 @@ import {
 } from "../core/loadbalancer/wants.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Cidr } from "../net/cidr.ts";
+import { ImplementedElsewhereError, RetryLaterError } from "./provider.ts";
 import type { LoadBalancerProvider } from "./provider.ts";
 
 export interface LoadBalancerControllerDeps {
@@ -47,6 +50,8 @@ const CONFLICT_RETRY_MS = 50;
 
 /** What was last carried out for a Service. */
 interface Ensured {
+  /** As it was then. */
+  readonly service: Service;
   readonly fingerprint: string;
   readonly nodes: string;
 }
@@ -81,6 +86,7 @@ export function startLoadBalancerController(
       return { kind: "done" };
     }
     try {
+      await dropPredecessor(key, service, signal);
       if (needsLoadBalancerCleanup(service)) {
         waiting.delete(key);
         ensured.delete(key);
@@ -93,14 +99,41 @@ export function startLoadBalancerController(
       if (hasReason(error, "Conflict", "NotFound")) {
         return { kind: "again", afterMs: CONFLICT_RETRY_MS };
       }
+      if (error instanceof RetryLaterError) {
+        log.warn("load balancer later", { service: key, afterMs: error.afterMs, error });
+        return { kind: "again", afterMs: error.afterMs };
+      }
       throw error;
     }
     return { kind: "done" };
   };
 
+  /** LB-011: the Service was deleted and made again unseen; what was made for the old one goes first. */
+  const dropPredecessor = async (
+    key: ObjectKey,
+    { metadata }: Service,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const old = ensured.get(key)?.service;
+    if (old === undefined || old.metadata.uid === metadata.uid) return;
+    await deleteBalancer(old, signal);
+    ensured.delete(key);
+    note(old, "Normal", "DeletedLoadBalancer", "Deleted load balancer");
+  };
+
+  const rangesOf = (service: Service): readonly Cidr[] => {
+    const result = sourceRangesOf(service);
+    if (result.kind === "malformed") throw new Error(result.message);
+    return result.ranges;
+  };
+
   const ensure = async (key: ObjectKey, given: Service, signal: AbortSignal): Promise<void> => {
     const targets = (nodes?.list() ?? []).filter(isLoadBalancerNode);
-    const now = { fingerprint: loadBalancerFingerprint(given), nodes: namesOf(targets) };
+    const now = {
+      service: given,
+      fingerprint: loadBalancerFingerprint(given),
+      nodes: namesOf(targets),
+    };
     const last = ensured.get(key);
     const existing = await provider.get(given, signal);
     const isSame =
@@ -126,8 +159,14 @@ export function startLoadBalancerController(
     if (isNews) note(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer");
     noteNoNodes(service, targets);
     try {
-      await writeStatus(service, await provider.ensure(service, targets, signal), signal);
+      const made = await provider.ensure(service, targets, signal, rangesOf(service));
+      await writeStatus(service, made, signal);
     } catch (error) {
+      if (error instanceof ImplementedElsewhereError) {
+        ensured.set(key, now);
+        log.debug("load balancer implemented elsewhere", { service: key });
+        return;
+      }
       if (signal.aborted || hasReason(error, "Conflict", "NotFound")) throw error;
       waiting.add(key);
       const text = `Error syncing load balancer: failed to ensure load balancer: ${textOf(error)}`;
@@ -161,8 +200,7 @@ export function startLoadBalancerController(
     note(service, "Warning", "UnAvailableLoadBalancer", text);
   };
 
-  /** LB-004, LB-005: the load balancer, then the status, then the finalizer. */
-  const cleanUp = async (given: Service, signal: AbortSignal): Promise<void> => {
+  const deleteBalancer = async (given: Service, signal: AbortSignal): Promise<void> => {
     if ((await provider.get(given, signal)) !== undefined) {
       note(given, "Normal", "DeletingLoadBalancer", "Deleting load balancer");
     }
@@ -173,6 +211,11 @@ export function startLoadBalancerController(
       if (!signal.aborted) note(given, "Warning", "DeleteLoadBalancerFailed", text);
       throw error;
     }
+  };
+
+  /** LB-004, LB-005: the load balancer, then the status, then the finalizer. */
+  const cleanUp = async (given: Service, signal: AbortSignal): Promise<void> => {
+    await deleteBalancer(given, signal);
     const service = await writeStatus(given, {}, signal);
     const finalizers = service.metadata.finalizers ?? [];
     const others = finalizers.filter((one) => one !== LOAD_BALANCER_FINALIZER);

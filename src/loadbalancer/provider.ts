@@ -1,5 +1,6 @@
 import type { Node } from "../api/v1/node.ts";
 import type { LoadBalancerStatus, Service } from "../api/v1/service.ts";
+import type { Cidr } from "../net/cidr.ts";
 
 /**
  * Makes load balancers (LB-016). Each method is idempotent, so that the loop may call it again after a crash
@@ -14,12 +15,15 @@ export interface LoadBalancerProvider {
   get(service: Service, signal: AbortSignal): Promise<LoadBalancerStatus | undefined>;
   /**
    * Makes the load balancer be as the Service says.
-   * @throws UnavailableError when that cannot be now.
+   * @param sourceRanges from where it may be reached (LB-018).
+   * @throws UnavailableError when that cannot be now, RetryLaterError when it may be at a known time,
+   *   ImplementedElsewhereError when somebody else makes it.
    */
   ensure(
     service: Service,
     nodes: readonly Node[],
     signal: AbortSignal,
+    sourceRanges: readonly Cidr[],
   ): Promise<LoadBalancerStatus>;
   /** Only the nodes have changed. */
   updateNodes(service: Service, nodes: readonly Node[], signal: AbortSignal): Promise<void>;
@@ -34,5 +38,27 @@ export class UnavailableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "UnavailableError";
+  }
+}
+
+/** Not now, but there is no use in asking before `afterMs` have gone by (LB-009). */
+export class RetryLaterError extends Error {
+  readonly code = "LoadBalancerRetryLater";
+  readonly afterMs: number;
+
+  constructor(message: string, afterMs: number, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "RetryLaterError";
+    this.afterMs = afterMs;
+  }
+}
+
+/** Another controller makes the Service's load balancer: nothing is wrong, and nothing to do (LB-017). */
+export class ImplementedElsewhereError extends Error {
+  readonly code = "LoadBalancerImplementedElsewhere";
+
+  constructor() {
+    super("the load balancer is implemented elsewhere");
+    this.name = "ImplementedElsewhereError";
   }
 }

@@ -4,8 +4,14 @@ import { eventKind } from "../../src/api/v1/event.kind.ts";
 import type { Node } from "../../src/api/v1/node.ts";
 import { serviceKind } from "../../src/api/v1/service.kind.ts";
 import type { LoadBalancerStatus, Service } from "../../src/api/v1/service.ts";
+import type { KindDefinition } from "../../src/api/machinery/kind.ts";
+import type { KubernetesObject } from "../../src/api/machinery/metadata.ts";
+import { keyOf } from "../../src/api/machinery/object-key.ts";
+import type { Change, Informer, Informers } from "../../src/client/informer.ts";
+import { sourceRangesOf } from "../../src/core/loadbalancer/source-ranges.ts";
 import { startLoadBalancerController } from "../../src/loadbalancer/loop.ts";
 import { createPoolProvider } from "../../src/loadbalancer/pool/provider.ts";
+import { ImplementedElsewhereError, RetryLaterError } from "../../src/loadbalancer/provider.ts";
 import type { LoadBalancerProvider } from "../../src/loadbalancer/provider.ts";
 import { cidr } from "../apiserver/test-server.ts";
 import { startControlPlane } from "./control-plane.ts";
@@ -205,5 +211,148 @@ describe("the load-balancer controller with nodes", () => {
       [first, second, provider.calls.at(-1)],
       ["ensure web: a", "nodes web: a,b", "delete web"],
     );
+  });
+
+  it("LB-009: tries again when the provider says, not by its own back-off", async () => {
+    await using plane = await startControlPlane();
+    let tries = 0;
+    const provider = nodeProvider();
+    const busy: LoadBalancerProvider = {
+      ...provider,
+      ensure: (...asked) => {
+        tries += 1;
+        if (tries < 3) return Promise.reject(new RetryLaterError("quota used up", 20));
+        return provider.ensure(...asked);
+      },
+    };
+    await plane.node("a");
+    await using _controller = startLoadBalancerController({ ...plane.deps, provider: busy });
+    await plane.service("web", loadBalancer);
+    // The loop's own first delay is 2.5 s at least, and there would be two of them.
+    const all = await plane.until(serviceKind, (services) =>
+      services.some(({ status }) => status?.loadBalancer?.ingress !== undefined),
+    );
+    assert.equal(all.find(({ metadata }) => metadata.name === "web") === undefined, false);
+    assert.equal(tries, 3);
+    await plane.until(eventKind, (events) =>
+      events.some(
+        ({ reason, message }) =>
+          reason === "SyncLoadBalancerFailed" &&
+          message === "Error syncing load balancer: failed to ensure load balancer: quota used up",
+      ),
+    );
+  });
+
+  it("LB-011: deletes the balancer of a Service that was deleted and made again unseen, first", async () => {
+    await using plane = await startControlPlane();
+    const provider = nodeProvider();
+    await plane.node("a");
+    // A watch that tells of the old Service's end and the new one's beginning as one change.
+    const services = plane.deps.informers.of(serviceKind);
+    let current: Service | undefined;
+    const listeners: ((change: Change<Service>) => void)[] = [];
+    const informer: Informer<Service> = {
+      kind: serviceKind,
+      hasSynced: true,
+      lastError: undefined,
+      synced: (signal) => services.synced(signal),
+      get: () => current,
+      list: () => (current === undefined ? [] : [current]),
+      byIndex: () => [],
+      addIndex: () => undefined,
+      onChange: (listener) => {
+        listeners.push(listener);
+        return { [Symbol.dispose]: () => undefined };
+      },
+    };
+    const show = (after: Service): void => {
+      const before = current;
+      current = after;
+      for (const listener of listeners) listener({ key: keyOf(after), before, after });
+    };
+    const informers: Informers = {
+      ...plane.deps.informers,
+      of: <T extends KubernetesObject>(kind: KindDefinition<T>) =>
+        // The kind says which of the two is asked for.
+        kind.kind === "Service"
+          ? (informer as unknown as Informer<T>)
+          : plane.deps.informers.of(kind),
+    };
+    await using _controller = startLoadBalancerController({ ...plane.deps, informers, provider });
+    const finished = (count: number): Promise<unknown> =>
+      plane.until(
+        eventKind,
+        (events) =>
+          events.filter(({ reason }) => reason === "EnsuredLoadBalancer").length === count,
+      );
+    const old = await plane.service("web", loadBalancer);
+    show(old);
+    await finished(1);
+    const held = { kind: "merge", body: { metadata: { finalizers: null } } } as const;
+    await plane.client.patch(serviceKind, old.metadata, held);
+    await plane.remove(serviceKind, "web");
+    show(await plane.service("web", loadBalancer));
+    await finished(2);
+    assert.deepEqual(provider.calls, ["ensure web: a", "delete web", "ensure web: a"]);
+  });
+
+  it("LB-017: is quiet when somebody else makes the balancer", async () => {
+    await using plane = await startControlPlane();
+    const asked: string[] = [];
+    const provider: LoadBalancerProvider = {
+      ...nodeProvider(),
+      ensure: ({ metadata }) => {
+        asked.push(metadata.name);
+        return metadata.name === "theirs"
+          ? Promise.reject(new ImplementedElsewhereError())
+          : Promise.resolve({ ingress: [{ ip: "192.0.2.9" }] });
+      },
+    };
+    await plane.node("a");
+    await using _controller = startLoadBalancerController({ ...plane.deps, provider });
+    await plane.service("theirs", loadBalancer);
+    await plane.service("ours", loadBalancer);
+    await plane.until(serviceKind, has("ours", "192.0.2.9"));
+    await plane.until(eventKind, (events) =>
+      events.some(({ reason }) => reason === "EnsuredLoadBalancer"),
+    );
+    assert.ok(asked.includes("theirs"));
+    const { items } = await plane.client.list(eventKind);
+    assert.ok(items.every(({ reason }) => reason !== "SyncLoadBalancerFailed"));
+  });
+
+  it("LB-018: hands the allowed ranges to the provider, and refuses an annotation that is none", async () => {
+    await using plane = await startControlPlane();
+    const handed: string[] = [];
+    const provider: LoadBalancerProvider = {
+      ...nodeProvider(),
+      ensure: ({ metadata }, _nodes, _signal, ranges) => {
+        handed.push(`${metadata.name}: ${ranges.join()}`);
+        return Promise.resolve({ ingress: [{ ip: "192.0.2.9" }] });
+      },
+    };
+    await plane.node("a");
+    const annotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    await plane.service("any", loadBalancer);
+    await plane.service("field", {
+      ...loadBalancer,
+      loadBalancerSourceRanges: ["10.0.0.0/8"],
+    });
+    const bad = await plane.service("plain", { type: "ClusterIP" });
+    await using _controller = startLoadBalancerController({ ...plane.deps, provider });
+    await plane.until(serviceKind, (all) =>
+      ["any", "field"].every((name) => addressOf(all, name) === "192.0.2.9"),
+    );
+    assert.deepEqual(handed.toSorted(), ["any: 0.0.0.0/0", "field: 10.0.0.0/8"]);
+    for (const [text, expected] of [
+      [" 10.1.0.0/16, 10.2.0.0/16", "ranges 10.1.0.0/16,10.2.0.0/16"],
+      ["10.0.0.0/33", "malformed"],
+      ["", "ranges 0.0.0.0/0"],
+    ]) {
+      const metadata = { ...bad.metadata, annotations: { [annotation]: text ?? "" } };
+      const result = sourceRangesOf({ ...bad, metadata });
+      const said = result.kind === "ranges" ? `ranges ${result.ranges.join()}` : result.kind;
+      assert.equal(said, expected);
+    }
   });
 });
