@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { eventKind } from "../../src/api/v1/event.kind.ts";
+import { nodeKind } from "../../src/api/v1/node.kind.ts";
 import type { Node } from "../../src/api/v1/node.ts";
 import { serviceKind } from "../../src/api/v1/service.kind.ts";
 import type { LoadBalancerStatus, Service } from "../../src/api/v1/service.ts";
@@ -180,7 +181,7 @@ function nodeProvider(): LoadBalancerProvider & { readonly calls: string[] } {
 }
 
 describe("the load-balancer controller with nodes", () => {
-  it("LB-010, LB-012, LB-014: ensures on what matters, and tells of nodes", async () => {
+  it("LB-010, LB-012, LB-014, NODE-005: ensures on what matters, and tells of nodes", async () => {
     await using plane = await startControlPlane();
     const provider = nodeProvider();
     await plane.node("a");
@@ -202,6 +203,11 @@ describe("the load-balancer controller with nodes", () => {
     await plane.until(eventKind, (events) =>
       events.some(({ reason }) => reason === "UpdatedLoadBalancer"),
     );
+    await plane.remove(nodeKind, "b");
+    await plane.until(eventKind, (events) =>
+      events.some(({ reason, count = 1 }) => reason === "UpdatedLoadBalancer" && count === 2),
+    );
+    assert.equal(provider.calls.at(-1), "nodes web: a");
     const affinity = { kind: "merge", body: { spec: { sessionAffinity: "ClientIP" } } } as const;
     await plane.client.patch(serviceKind, web.metadata, affinity);
     await plane.remove(serviceKind, "web");
@@ -354,5 +360,51 @@ describe("the load-balancer controller with nodes", () => {
       const said = result.kind === "ranges" ? `ranges ${result.ranges.join()}` : result.kind;
       assert.equal(said, expected);
     }
+  });
+
+  it("LB-027: cleans up at its start after Services that are being deleted", async () => {
+    await using plane = await startControlPlane();
+    const provider = nodeProvider();
+    const first = startLoadBalancerController({ ...plane.deps, provider });
+    const web = await plane.service("web", loadBalancer);
+    await plane.until(serviceKind, (all) => addressOf(all, "web") !== undefined);
+    await first[Symbol.asyncDispose]();
+    await plane.client.delete(serviceKind, web.metadata);
+    const held = await plane.client.get(serviceKind, web.metadata);
+    assert.deepEqual(held.metadata.finalizers, [FINALIZER]);
+    const informers = plane.freshInformers();
+    await using _second = startLoadBalancerController({ ...plane.deps, informers, provider });
+    await plane.until(serviceKind, (all) => !all.some(({ metadata }) => metadata.name === "web"));
+    assert.equal(provider.calls.at(-1), "delete web");
+  });
+
+  it("LB-028: works on several Services at once, and never twice on one", async () => {
+    await using plane = await startControlPlane();
+    const running = new Set<string>();
+    let most = 0;
+    let isDoubled = false;
+    const provider: LoadBalancerProvider = {
+      ...nodeProvider(),
+      ensure: async ({ metadata }) => {
+        isDoubled ||= running.has(metadata.name);
+        running.add(metadata.name);
+        most = Math.max(most, running.size);
+        // Until another one is at work, too, which the loop must allow.
+        while (most < 2) await new Promise((resolve) => setImmediate(resolve));
+        running.delete(metadata.name);
+        return { ingress: [{ ip: "192.0.2.9" }] };
+      },
+    };
+    await plane.node("a");
+    await using _controller = startLoadBalancerController({ ...plane.deps, provider });
+    for (const name of ["x", "y", "z"]) {
+      const { metadata } = await plane.service(name, loadBalancer);
+      const patch = { kind: "merge", body: { spec: { sessionAffinity: "ClientIP" } } } as const;
+      await plane.client.patch(serviceKind, metadata, patch);
+    }
+    await plane.until(serviceKind, (all) =>
+      ["x", "y", "z"].every((name) => addressOf(all, name) === "192.0.2.9"),
+    );
+    assert.equal(isDoubled, false);
   });
 });
