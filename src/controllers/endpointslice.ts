@@ -25,6 +25,7 @@ import { isSameCapacity, zoneCapacityOf } from "../core/endpoints/zone-capacity.
 import type { ZoneCapacity } from "../core/endpoints/zone-capacity.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { KnownEndpoints } from "./known-endpoints.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
 import { OWN_WRITE_TTL_MS } from "./own-writes.ts";
 import { isServiceGone } from "./service-gone.ts";
@@ -47,6 +48,8 @@ export interface EndpointSliceControllerOptions {
   readonly podBatchMs?: number | undefined;
 }
 
+/** From here on working out all endpoints anew costs more than remembering them is worth. */
+const MANY_PODS = 500;
 const WITH_TOPOLOGY = "topology-mode";
 const OFF = { kind: "off" } as const;
 /** Services worked on at once: each waits for the API most of the time. */
@@ -57,12 +60,19 @@ const MISSING_NODE_RETRY_MS = 1_000;
 /**
  * Keeps the EndpointSlices of every Service that has a selector (EPS-001..054). What to write is decided by
  * {@link planSlices}; this loop feeds it from the caches and carries it out.
+ * @throws RangeError when an option is out of its range.
  */
 export function startEndpointSliceController(
   deps: EndpointSliceControllerDeps,
   options: EndpointSliceControllerOptions = {},
 ): AsyncDisposable {
   const { client, informers, log, metrics } = deps;
+  const { maxEndpointsPerSlice: most } = options;
+  if (most !== undefined && !(Number.isInteger(most) && most >= 1 && most <= 1000)) {
+    throw new RangeError(
+      `maxEndpointsPerSlice is ${String(most)}, not a whole number from 1 to 1000`,
+    );
+  }
   const services = informers.of(serviceKind);
   const pods = informers.of(podKind);
   const nodes = informers.of(nodeKind);
@@ -70,6 +80,7 @@ export function startEndpointSliceController(
   const servicePods = new ServicePods(services, pods);
   services.addIndex(WITH_TOPOLOGY, (service) => (wantsTopology(service) ? [""] : []));
   const writer = new SliceWriter(client, slices, isManagedSlice);
+  const known = new KnownEndpoints();
   const triggers = new Map<ObjectKey, TriggerState>();
   /** Of the Services that want hints by topology, or did when last looked at. */
   const topologies = new Map<ObjectKey, SlicePlan["topology"]>();
@@ -94,6 +105,7 @@ export function startEndpointSliceController(
       pods: selected,
       nodeOf: (name) => nodes.get(objectKey({ name })),
       slices: held,
+      ...(selected.length < MANY_PODS ? {} : { endpointOf: known.of }),
       maxEndpointsPerSlice: options.maxEndpointsPerSlice,
       zoneCapacity: () => (zoneCapacity ??= zoneCapacityOf(nodes.list())),
       triggerTime: trigger.triggerTime,

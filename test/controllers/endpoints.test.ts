@@ -4,6 +4,7 @@ import { endpointSliceKind } from "../../src/api/discovery/endpointslice.kind.ts
 import type { EndpointSlice } from "../../src/api/discovery/endpointslice.ts";
 import { endpointsKind } from "../../src/api/v1/endpoints.kind.ts";
 import type { Endpoints } from "../../src/api/v1/endpoints.ts";
+import { nodeKind } from "../../src/api/v1/node.kind.ts";
 import { podKind } from "../../src/api/v1/pod.kind.ts";
 import { serviceKind } from "../../src/api/v1/service.kind.ts";
 import { startEndpointsController } from "../../src/controllers/endpoints.ts";
@@ -160,6 +161,39 @@ describe("the EndpointSlice controller", () => {
     await plane.until(endpointSliceKind, (all) => slicesOf(all, "web").length === 1);
     await plane.node("late");
     await plane.until(endpointSliceKind, (all) => listed(all, "web") === "p1");
+  });
+
+  it("NODE-002, EPS-028: a Pod goes out with its Node", async () => {
+    await using plane = await startControlPlane();
+    await using _controller = startEndpointSliceController(plane.deps);
+    for (const name of ["a", "b"]) await plane.node(name);
+    await plane.service("web");
+    await plane.report(await plane.pod("p1", { nodeName: "a" }), true);
+    await plane.report(await plane.pod("p2", { nodeName: "b" }), true);
+    await plane.until(endpointSliceKind, (all) => listed(all, "web") === "p1,p2");
+    await plane.remove(nodeKind, "a");
+    await plane.until(endpointSliceKind, (all) => listed(all, "web") === "p2");
+  });
+
+  it("EPS-055: 200 Services for one Pod, made 15 at a time, all get its address", async () => {
+    await using plane = await startControlPlane();
+    await using _controller = startEndpointSliceController(plane.deps);
+    await plane.node("a");
+    await plane.report(await plane.pod("p1", { nodeName: "a" }), true);
+    const names = Array.from({ length: 200 }, (_, i) => `s${String(i)}`);
+    const left = [...names];
+    const make = async (): Promise<void> => {
+      for (let name = left.pop(); name !== undefined; name = left.pop()) {
+        await plane.service(name, { selector: { app: "web" } });
+      }
+    };
+    await Promise.all(Array.from({ length: 15 }, make));
+    // One slice each, and one endpoint in it.
+    const all = await plane.until(
+      endpointSliceKind,
+      (now) => now.filter(({ endpoints }) => endpoints.length > 0).length >= names.length,
+    );
+    assert.equal(all.length, names.length);
   });
 
   it("EPS-007, UPD-018: a Service that loses its selector keeps its slices as they are", async () => {

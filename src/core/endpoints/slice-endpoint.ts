@@ -1,5 +1,4 @@
 import type { Endpoint } from "../../api/discovery/endpointslice.ts";
-import type { Node } from "../../api/v1/node.ts";
 import type { Pod } from "../../api/v1/pod.ts";
 import type { Service } from "../../api/v1/service.ts";
 import type { IpAddress } from "../../net/address.ts";
@@ -12,14 +11,13 @@ export function sliceEndpointOf(
   pod: Pod,
   address: IpAddress,
   service: Service,
-  node: Node | undefined,
+  zone: string | undefined,
 ): Endpoint {
   const serving = isPodReady(pod);
   const terminating = isTerminating(pod);
   const ready = service.spec.publishNotReadyAddresses === true || (serving && !terminating);
   const hostname = endpointHostnameOf(pod, service);
   const { nodeName = "" } = pod.spec;
-  const zone = node?.metadata.labels?.[ZONE_LABEL];
   return {
     addresses: [address],
     conditions: { ready, serving, terminating },

@@ -303,7 +303,7 @@ describe("planSlices() and endpoints", () => {
     assert.equal(slice.endpoints.length, 2);
   });
 
-  it("DUAL-015, DUAL-016: keeps a set of slices for each family", () => {
+  it("DUAL-015, DUAL-016, EPS-011: keeps a set of slices for each family, and none for a family given up", () => {
     const dual = service({ ipFamilies: ["IPv4", "IPv6"] });
     const slices = settle({
       service: dual,
@@ -317,7 +317,6 @@ describe("planSlices() and endpoints", () => {
         ["IPv6", 1],
       ]),
     );
-    // EPS-011
     const single = plan({ slices, pods: [pod("p1")] });
     assert.deepEqual(
       single.delete.map(({ addressType }) => addressType),

@@ -7,10 +7,11 @@ import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import type { IpFamily } from "../../net/address.ts";
 import { packEndpoints } from "./packing.ts";
-import { isSameMap, isTerminal, podAddressOf } from "./pod-address.ts";
-import { portsKey, resolvePorts, slicePortsOf } from "./pod-ports.ts";
+import { isSameMap, isTerminal } from "./pod-address.ts";
+import { podEndpointOf } from "./pod-endpoint.ts";
+import { portsKey, slicePortsOf } from "./pod-ports.ts";
 import type { ResolvedPort } from "./pod-ports.ts";
-import { endpointKey, sliceEndpointOf } from "./slice-endpoint.ts";
+import { endpointKey, ZONE_LABEL } from "./slice-endpoint.ts";
 import { planTopology, wantsTopology } from "./topology.ts";
 import type { TopologyOutcome } from "./topology.ts";
 import { distributionHints } from "./traffic-distribution.ts";
@@ -36,6 +37,8 @@ export interface SlicesObserved {
   /** Slices labelled with the Service's name; those of other managers are ignored (EPS-014). */
   readonly slices: readonly EndpointSlice[];
   readonly maxEndpointsPerSlice?: number | undefined;
+  /** {@link podEndpointOf}, or what remembers its results. */
+  readonly endpointOf?: typeof podEndpointOf | undefined;
   /** Asked only for a Service with `topology-mode: Auto`; absent: unknown. */
   readonly zoneCapacity?: (() => ZoneCapacity) | undefined;
   /** See {@link planTriggerTime}; undefined removes the annotation from slices that are written (EPS-050). */
@@ -119,31 +122,32 @@ export type NewSlice = Draft<EndpointSlice> &
 
 /** The wanted endpoints of one family, by the ports that their Pods serve (EPS-020, 028, 032). */
 function groupPods(
-  { service, pods, nodeOf }: SlicesObserved,
+  { service, pods, nodeOf, endpointOf = podEndpointOf }: SlicesObserved,
   family: IpFamily,
   missingNodes: Set<string>,
 ): ReadonlyMap<string, PortGroup> {
   const groups = new Map<string, PortGroup>();
   const isAuto = wantsTopology(service);
   for (const pod of pods) {
-    const address = isTerminal(pod) ? undefined : podAddressOf(pod, family);
-    if (address === undefined) continue;
+    if (isTerminal(pod)) continue;
     const { nodeName = "" } = pod.spec;
     const node = nodeName === "" ? undefined : nodeOf(nodeName);
+    const found = endpointOf(service, pod, family, node?.metadata.labels?.[ZONE_LABEL]);
+    if (found === undefined) continue;
     if (node === undefined && nodeName !== "") {
       missingNodes.add(nodeName);
       if (service.spec.publishNotReadyAddresses !== true) continue;
     }
-    const ports = resolvePorts(service, pod);
-    const key = portsKey(ports);
-    const group = groups.get(key) ?? { ports, wanted: new Map<string, Endpoint>() };
-    groups.set(key, group);
-    const endpoint = sliceEndpointOf(pod, address, service, node);
+    let group = groups.get(found.portsKey);
+    if (group === undefined) {
+      group = { ports: found.ports, wanted: new Map<string, Endpoint>() };
+      groups.set(found.portsKey, group);
+    }
     // The annotation's hints are given to all endpoints together, and go first (TOPO-005).
-    const hints = isAuto ? undefined : distributionHints(service, endpoint);
+    const hints = isAuto ? undefined : distributionHints(service, found.endpoint);
     group.wanted.set(
-      endpointKey(endpoint),
-      hints === undefined ? endpoint : { ...endpoint, hints },
+      found.key,
+      hints === undefined ? found.endpoint : { ...found.endpoint, hints },
     );
   }
   return groups;
