@@ -9,9 +9,10 @@ import { helpOf, parseCommandLine, UsageError } from "./command.ts";
 import type { Command, CommandContext, ExitCode } from "./command.ts";
 import { demo } from "./demo.ts";
 import { LAB_COMMANDS } from "./lab.ts";
+import { proxy } from "./proxy.ts";
 import { up } from "./up.ts";
 
-const COMMANDS: readonly Command[] = [up, demo, ...LAB_COMMANDS];
+const COMMANDS: readonly Command[] = [up, demo, proxy, ...LAB_COMMANDS];
 
 process.exitCode = await main(process.argv.slice(2));
 

@@ -24,16 +24,18 @@ import type { ForwardingTable } from "../core/proxy/table.ts";
 import type { IpAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Histogram, Metrics } from "../telemetry/metrics.ts";
+import type { Gauge, Metrics } from "../telemetry/metrics.ts";
 import type { AppliedLease } from "./applied-lease.ts";
 import { startConditionWriter } from "./condition-writer.ts";
 import { SERVED } from "./conditions.ts";
+import { ConflictBook } from "./conflict-book.ts";
 import { PROBLEM_REASONS } from "./data-plane.ts";
 import type { DataPlane, FrontendProblem } from "./data-plane.ts";
 import { HealthChecks } from "./healthcheck.ts";
 import { isNodeEligible, isProxyHealthy } from "./health.ts";
 import type { ProxyState } from "./health.ts";
 import { ProblemBook } from "./problem-book.ts";
+import { SyncMetrics } from "./sync-metrics.ts";
 
 const INDEX = "proxy-service";
 const ZONE = "topology.kubernetes.io/zone";
@@ -81,7 +83,9 @@ export class Proxy implements AsyncDisposable {
   readonly #healthChecks: HealthChecks;
   readonly #conditions: Reconciler;
   readonly #subscriptions: readonly Disposable[];
-  readonly #syncDuration: Histogram;
+  readonly #metrics: SyncMetrics;
+  readonly #conflicts = new ConflictBook();
+  readonly #conflictCount: Gauge;
   readonly #ended = new AbortController();
   /** Services to look at; the bound is the number of Services. */
   readonly #dirty = new Set<ObjectKey>();
@@ -104,15 +108,19 @@ export class Proxy implements AsyncDisposable {
     this.#retryMs = options.retryMs ?? RETRY_MS;
     this.#services = deps.informers.of(serviceKind);
     this.#slices = deps.informers.of(endpointSliceKind);
-    this.#nodes = deps.informers.of(nodeKind);
+    // Of a large cluster's nodes only this one concerns the proxy.
+    this.#nodes = deps.informers.of(nodeKind, {
+      fieldSelector: `metadata.name=${options.nodeName}`,
+    });
     this.#node = this.#readNode();
     this.#ready = new Promise((resolve) => {
       this.#markReady = resolve;
     });
-    this.#syncDuration = deps.metrics
-      .histogram(
-        "kubeproxy_sync_proxy_rules_duration_seconds",
-        "Time from taking changed Services off the queue to the data plane serving them.",
+    this.#metrics = new SyncMetrics(deps.metrics);
+    this.#conflictCount = deps.metrics
+      .gauge(
+        "portolan_proxy_address_conflicts",
+        "Addresses and ports that more than one Service claims.",
       )
       .with();
     this.#healthChecks = new HealthChecks(
@@ -138,12 +146,15 @@ export class Proxy implements AsyncDisposable {
     });
     this.#subscriptions = [
       this.#services.onChange(({ key }) => {
+        this.#metrics.serviceChanged();
         this.#enqueue(key);
       }),
       this.#slices.onChange(({ before, after }) => {
         for (const slice of [before, after]) {
           const ref = slice === undefined ? undefined : proxiedServiceOf(slice);
-          if (ref !== undefined) this.#enqueue(objectKey(ref));
+          if (ref === undefined) continue;
+          this.#enqueue(objectKey(ref));
+          if (slice === after) this.#metrics.sliceChanged(objectKey(ref), before, after);
         }
         if (after !== undefined) this.#noteVersion(after);
       }),
@@ -223,6 +234,8 @@ export class Proxy implements AsyncDisposable {
       if (signal.aborted) return;
       throw error;
     }
+    // Also without any Service: what an earlier process left in the data plane must go.
+    await this.#sync(signal);
     while (!signal.aborted) {
       if (this.#dirty.size === 0 && !this.#isRetryDue) {
         this.#queuedSinceMs = undefined;
@@ -247,8 +260,12 @@ export class Proxy implements AsyncDisposable {
     this.#isConfirmDue = false;
     const parts = keys.map((key) => this.#partOf(key));
     const isRetry = this.#isRetryDue;
-    const change = withRetries(this.#table.put(parts), this.#takeRetries());
-    const applied = isNoChange(change) ? [] : await this.#apply(change, signal);
+    const ownChange = this.#table.put(parts);
+    this.#noteConflicts(parts, ownChange);
+    const change = withRetries(ownChange, this.#takeRetries());
+    const isFirst = this.#appliedMs === undefined;
+    const isIdle = isNoChange(change) && !isFirst;
+    const applied = isIdle ? [] : await this.#apply(change, signal);
     if (applied === undefined) return;
     if (confirmed !== undefined) this.#deps.applied?.confirm(confirmed);
     this.#note(change, applied);
@@ -260,7 +277,8 @@ export class Proxy implements AsyncDisposable {
       if (hasCondition || this.#problems.has(key)) this.#conditions.enqueue(key);
     }
     this.#appliedMs = Date.now();
-    this.#syncDuration.observe((performance.now() - startedMs) / 1000);
+    if (isFirst) this.#metrics.forgetPending();
+    this.#metrics.synced(keys, performance.now() - startedMs);
     this.#planRetry();
   }
 
@@ -280,6 +298,7 @@ export class Proxy implements AsyncDisposable {
         return await this.#deps.dataPlane.apply(change);
       } catch (error) {
         // The data plane as a whole failed; the change is not lost, and later ones wait behind it.
+        this.#metrics.failed();
         this.#deps.log.error("data plane failed, trying again", { error, retryMs: this.#retryMs });
       }
       // Rejects only when the signal aborts.
@@ -302,6 +321,14 @@ export class Proxy implements AsyncDisposable {
       this.#deps.log[level]("frontends are not served as asked", fields);
     }
     for (const service of news.services) this.#conditions.enqueue(service);
+  }
+
+  #noteConflicts(parts: readonly ServicePart[], change: TableChange): void {
+    for (const { frontend, loser, winner } of this.#conflicts.update(this.#table, parts, change)) {
+      const message = `${frontend} goes to Service ${winner}, which has the better claim to it`;
+      this.#warn(loser, "AddressConflict", message);
+    }
+    this.#conflictCount.set(this.#conflicts.size);
   }
 
   #takeRetries(): TableChange["changed"] {

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { createSocket } from "node:dgram";
 import type { RemoteInfo } from "node:dgram";
 import { closeSync, openSync, writeFileSync } from "node:fs";
@@ -24,6 +25,12 @@ export type Outcome =
   /** The node's own packets that are dropped or rejected do not even leave the socket. */
   | { readonly kind: "forbidden" }
   | { readonly kind: "silence" };
+
+/** An open connection to an endpoint that echoes. */
+interface Held {
+  echo(text: string): Promise<string>;
+  end(): void;
+}
 
 export interface Client {
   /** Namespace: "node", "world", or a Pod's. */
@@ -120,7 +127,10 @@ export class Network implements AsyncDisposable {
     const tcp = createServer((socket) => {
       socket.on("error", () => undefined);
       const text = `${plain(socket.localAddress)} ${plain(socket.remoteAddress)}`;
-      socket.end(text);
+      // Says at once who it is, then echoes.
+      socket.write(text);
+      socket.on("data", (chunk) => socket.write(chunk));
+      socket.on("end", () => socket.end());
     });
     await this.#in(where, () => {
       tcp.listen({ port, exclusive: true });
@@ -158,7 +168,6 @@ export class Network implements AsyncDisposable {
       }),
     );
     return new Promise((resolve) => {
-      let text = "";
       const end = (outcome: Outcome): void => {
         clearTimeout(timer);
         socket.destroy();
@@ -167,15 +176,34 @@ export class Network implements AsyncDisposable {
       const timer = setTimeout(() => {
         end({ kind: "silence" });
       }, SILENCE_MS);
-      socket.on("data", (chunk) => (text += String(chunk)));
+      socket.on("data", (chunk) => {
+        end(answered(String(chunk)));
+      });
       socket.on("end", () => {
-        end(answered(text));
+        end({ kind: "refused" });
       });
       socket.on("error", (error: NodeJS.ErrnoException) => {
         const isRefused = error.code === "ECONNREFUSED" || error.code === "EHOSTUNREACH";
         end(isRefused ? { kind: "refused" } : { kind: "silence" });
       });
     });
+  }
+
+  /** A connection that stays open, to one of those that {@link serve} here echo. */
+  async hold(client: Client, address: string, port: number): Promise<Held> {
+    const socket = await this.#in(client.from, () => connect({ host: address, port }));
+    socket.on("error", () => undefined);
+    await once(socket, "connect");
+    await once(socket, "data");
+    return {
+      echo: async (text) => {
+        socket.write(text);
+        // once() gives what the event carries, untyped.
+        const [chunk] = (await once(socket, "data")) as [Uint8Array];
+        return String(chunk);
+      },
+      end: () => socket.destroy(),
+    };
   }
 
   /** Sends one datagram, and says what came of it. */
@@ -210,11 +238,16 @@ export class Network implements AsyncDisposable {
     });
   }
 
-  async #in<T>(where: string, act: () => T): Promise<T> {
+  /** Does something that opens sockets for the node, while no client is being started elsewhere. */
+  onNode<T>(act: () => Promise<T>): Promise<T> {
+    return this.#in("node", act);
+  }
+
+  async #in<T>(where: string, act: () => T | Promise<T>): Promise<T> {
     const work = this.#turn.then(async () => {
       this.#switch(where);
       try {
-        const result = act();
+        const result = await act();
         // Node connects one tick later.
         await new Promise<void>((resolve) => {
           process.nextTick(resolve);

@@ -2,6 +2,9 @@ import { diffFrontends } from "../../src/core/proxy/diff.ts";
 import { HERE, ip } from "../../src/core/proxy/fixtures.test.ts";
 import type { ProxyNode } from "../../src/core/proxy/service-part.ts";
 import type { ForwardingTable } from "../../src/core/proxy/table.ts";
+import { deleteFlows, dumpFlows } from "../../src/kernel/conntrack/conntrack.ts";
+import { NetlinkSocket } from "../../src/kernel/netlink/netlink-socket.ts";
+import type { FlowTable } from "../../src/proxy/nftables/flow-cleaner.ts";
 import { loadLibc } from "../../src/kernel/libc.ts";
 import { parseCidr } from "../../src/net/cidr.ts";
 import type { Cidr } from "../../src/net/cidr.ts";
@@ -35,19 +38,19 @@ const SETTINGS: PlaneSettings = {
 /** A data plane on the kernel of this namespace, and what it was told last. */
 export class TestPlane implements AsyncDisposable {
   readonly plane: NftablesDataPlane;
-  readonly tables: KernelTables;
+  readonly #held: readonly Disposable[];
   readonly repairs: string[];
   readonly lines: string[];
   #frontends: ForwardingTable["frontends"] = [];
 
   private constructor(
     plane: NftablesDataPlane,
-    tables: KernelTables,
+    held: readonly Disposable[],
     repairs: string[],
     lines: string[],
   ) {
     this.plane = plane;
-    this.tables = tables;
+    this.#held = held;
     this.repairs = repairs;
     this.lines = lines;
   }
@@ -62,6 +65,15 @@ export class TestPlane implements AsyncDisposable {
     const load = await loadLibc();
     if (load.kind === "missing") throw new Error(load.reason);
     const tables = options.tables ?? new NetlinkTables(load.libc, options.ownership);
+    const socket = new NetlinkSocket(load.libc);
+    const flows: FlowTable = {
+      dump: (family, protocol, each) => {
+        dumpFlows(socket, family, protocol, each);
+      },
+      delete: (handles) => {
+        deleteFlows(socket, handles);
+      },
+    };
     const repairs: string[] = [];
     const lines: string[] = [];
     const log = createLogger({
@@ -72,12 +84,13 @@ export class TestPlane implements AsyncDisposable {
     });
     try {
       const plane = await NftablesDataPlane.open(
-        { tables, log, onRepair: (message) => repairs.push(message) },
+        { tables, flows, log, onRepair: (message) => repairs.push(message) },
         options.settings ?? SETTINGS,
       );
-      return new TestPlane(plane, tables, repairs, lines);
+      return new TestPlane(plane, [tables, socket], repairs, lines);
     } catch (error) {
       tables[Symbol.dispose]();
+      socket[Symbol.dispose]();
       throw error;
     }
   }
@@ -92,6 +105,6 @@ export class TestPlane implements AsyncDisposable {
   /** As a process that ends: the rules stay. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.plane[Symbol.asyncDispose]();
-    this.tables[Symbol.dispose]();
+    for (const each of this.#held) each[Symbol.dispose]();
   }
 }

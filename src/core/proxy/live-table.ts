@@ -57,6 +57,11 @@ export class LiveTable {
     return this.#claims.get(key)?.[0];
   }
 
+  /** Who claims an address and port, the one that has it first. */
+  claims(key: FrontendKey): readonly Frontend[] {
+    return this.#claims.get(key) ?? [];
+  }
+
   part(service: ObjectKey): ServicePart | undefined {
     return this.#parts.get(service);
   }

@@ -6,7 +6,13 @@ import { formatHostPort } from "../../net/host-port.ts";
 import { ipFamilyOf } from "../../net/address.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { DataPlane, FrontendProblem } from "../data-plane.ts";
+import { ElementLedger } from "./element-ledger.ts";
+import type { ElementSink } from "./elements.ts";
+import { ELEMENT_SETS, RANGE_SETS } from "./program.ts";
+import type { SetName } from "./program.ts";
 import { FamilyModel } from "./family-model.ts";
+import { FlowCleaner } from "./flow-cleaner.ts";
+import type { FlowTable } from "./flow-cleaner.ts";
 import { KernelRefusal } from "./kernel-tables.ts";
 import type { KernelTables, Transaction } from "./kernel-tables.ts";
 import {
@@ -26,6 +32,8 @@ const LOOK_MS = 400;
 
 export interface NftablesDeps {
   readonly tables: KernelTables;
+  /** Where flows are remembered; without it UDP clients with one port stay with endpoints that are gone. */
+  readonly flows?: FlowTable | undefined;
   readonly log: Logger;
   /** Somebody else changed our tables, which by now are right again. */
   readonly onRepair?: (message: string) => void;
@@ -44,6 +52,8 @@ export class NodeTakenError extends Error {
 interface Live {
   readonly name: string;
   readonly models: ReadonlyMap<TableFamily, FamilyModel>;
+  /** What the kernel should hold; kept only where others can change it. */
+  readonly ledgers: ReadonlyMap<TableFamily, ElementLedger>;
 }
 
 /**
@@ -87,8 +97,10 @@ export class NftablesDataPlane implements DataPlane {
       for (const frontend of change.removed) this.#wanted.delete(frontendKey(frontend));
       const put = [...change.added, ...change.changed.map(({ after }) => after)];
       for (const frontend of put) this.#wanted.set(frontendKey(frontend), frontend);
-      if (this.#needsRebuild) await this.#rebuild();
+      const isStart = this.#needsRebuild;
+      if (isStart) await this.#rebuild();
       else await this.#change(change.removed, put);
+      this.#cleanFlows(change, isStart);
       return put.flatMap((frontend) => this.#problemOf(frontend) ?? []);
     });
   }
@@ -140,6 +152,22 @@ export class NftablesDataPlane implements DataPlane {
     return result;
   }
 
+  /** After the rules are right: a flow's next packet must find the new ones. */
+  #cleanFlows(change: TableChange, isStart: boolean): void {
+    const { flows, log } = this.#deps;
+    if (flows === undefined) return;
+    const cleaner = new FlowCleaner(flows, this.#settings.serviceRanges);
+    if (!isStart && !cleaner.isNeeded(change)) return;
+    const removed = new Set(change.removed.map(frontendKey));
+    try {
+      const deleted = cleaner.clean((key) => this.#wanted.get(key), removed, isStart);
+      if (deleted > 0) log.debug("flows to endpoints that are gone were ended", { deleted });
+    } catch (error) {
+      // The rules stand; flows expire by themselves.
+      log.warn("flows to endpoints that are gone cannot be ended", { error });
+    }
+  }
+
   async #change(removed: readonly Frontend[], put: readonly Frontend[]): Promise<void> {
     const live = this.#live;
     if (live === undefined) throw new Error("a change before there is a table");
@@ -167,7 +195,13 @@ export class NftablesDataPlane implements DataPlane {
     const hooked = this.#live?.name ?? old.find((table) => table.isHooked)?.name ?? "";
     const name = TABLE_NAMES.find((each) => each !== hooked) ?? TABLE_NAMES[0];
     await this.#drop(old.filter((table) => table.name === name));
-    const live: Live = { name, models: new Map(FAMILIES.map((f) => [f, new FamilyModel()])) };
+    const live: Live = {
+      name,
+      models: new Map(FAMILIES.map((family) => [family, new FamilyModel()])),
+      ledgers: new Map(
+        tables.isOwner ? [] : FAMILIES.map((family) => [family, new ElementLedger()]),
+      ),
+    };
     for (const family of FAMILIES) {
       const transaction = tables.begin();
       buildTable(transaction, { family, name }, this.#settings);
@@ -191,7 +225,11 @@ export class NftablesDataPlane implements DataPlane {
     this.#live = live;
     this.#needsRebuild = false;
     this.#generation = await tables.generation();
-    this.#shapes = tables.isOwner ? [] : await this.#readShapes(name);
+    if (tables.isOwner) return;
+    this.#shapes = await this.#readShapes(name);
+    for (const [family, ledger] of live.ledgers) {
+      for (const set of RANGE_SETS) await this.#note({ family, name }, set, ledger);
+    }
   }
 
   async #load(live: Live): Promise<void> {
@@ -245,7 +283,26 @@ export class NftablesDataPlane implements DataPlane {
         if (now !== digest) return `${name} of table ${table} was changed`;
       }
     }
+    return this.#elementDifference(live);
+  }
+
+  async #elementDifference(live: Live): Promise<string | undefined> {
+    for (const [family, ledger] of live.ledgers) {
+      const table = { family, name: live.name };
+      const there = new ElementLedger();
+      for (const set of [...ELEMENT_SETS, ...RANGE_SETS]) {
+        await this.#note(table, set, there);
+        const difference = ledger.difference(set, there);
+        if (difference !== undefined) return `${difference} in table ${family} ${live.name}`;
+      }
+    }
     return undefined;
+  }
+
+  async #note(table: TableRef, set: SetName, ledger: ElementLedger): Promise<void> {
+    await this.#deps.tables.dump(table, set, ({ key, data }) => {
+      ledger.note(set, key, data);
+    });
   }
 
   #problemOf(frontend: Frontend): FrontendProblem | undefined {
@@ -276,17 +333,20 @@ function fill(
 ): void {
   for (const frontend of removed) {
     const family = familyOf(frontend);
-    const sink = transaction.elements({ family, name: live.name });
-    live.models.get(family)?.remove(frontend, sink);
+    live.models.get(family)?.remove(frontend, sinkOf(live, transaction, family));
   }
   for (const frontend of put) {
     const family = familyOf(frontend);
-    const sink = transaction.elements({ family, name: live.name });
-    live.models.get(family)?.put(frontend, sink);
+    live.models.get(family)?.put(frontend, sinkOf(live, transaction, family));
   }
   for (const [family, model] of live.models) {
-    model.finish(transaction.elements({ family, name: live.name }));
+    model.finish(sinkOf(live, transaction, family));
   }
+}
+
+function sinkOf(live: Live, transaction: Transaction, family: TableFamily): ElementSink {
+  const sink = transaction.elements({ family, name: live.name });
+  return live.ledgers.get(family)?.follow(sink) ?? sink;
 }
 
 function familyOf(frontend: Frontend): TableFamily {
@@ -318,6 +378,20 @@ async function ourTables(tables: KernelTables): Promise<readonly OldTable[]> {
     }
     const shape = await tables.shape(table);
     found.push({ ...table, isHooked: shape.has("chain nat_prerouting") });
+  }
+  return found;
+}
+
+/**
+ * Removes what a proxy left in the kernel; connections that exist go on. @returns the tables removed.
+ * @throws NodeTakenError while a proxy is running.
+ */
+export async function removeTables(tables: KernelTables): Promise<readonly TableRef[]> {
+  const found = await ourTables(tables);
+  if (found.length > 0) {
+    const transaction = tables.begin();
+    for (const table of found) transaction.deleteTable(table);
+    await transaction.commit();
   }
   return found;
 }

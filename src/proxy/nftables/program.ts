@@ -79,6 +79,27 @@ export type SetName =
   | "inside"
   | "service_ranges";
 
+/** Sets that hold what the node's settings say. */
+export const RANGE_SETS: readonly SetName[] = ["pods", "inside", "service_ranges"];
+
+/** Sets and maps that hold Services; the packet path itself fills `affinity`. */
+export const ELEMENT_SETS: readonly SetName[] = [
+  "frontends",
+  "endpoints",
+  "slots_cluster",
+  "slots_local",
+  "picked_cluster",
+  "picked_local",
+  "allowed",
+  "after_ranges",
+  "from_inside",
+  "from_outside",
+  "cluster_ips",
+  "hairpin",
+  "masquerade_all",
+  "masquerade_host",
+];
+
 export function setsOf(family: TableFamily): Readonly<Record<SetName, SetSpec>> {
   const address = family === "ip" ? "ipv4_addr" : "ipv6_addr";
   const frontend = [address, "inet_proto", "inet_service"] as const;

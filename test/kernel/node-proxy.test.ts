@@ -1,0 +1,223 @@
+import assert from "node:assert/strict";
+import { after, before, it } from "node:test";
+import { endpointSliceKind } from "../../src/api/discovery/endpointslice.kind.ts";
+import { eventKind } from "../../src/api/v1/event.kind.ts";
+import { nodeKind } from "../../src/api/v1/node.kind.ts";
+import { serviceKind } from "../../src/api/v1/service.kind.ts";
+import type { Service, ServiceSpec } from "../../src/api/v1/service.ts";
+import { endpoint, ip, port } from "../../src/core/proxy/fixtures.test.ts";
+import { startNodeProxy } from "../../src/programs/node-proxy.ts";
+import type { NodeProxy } from "../../src/programs/node-proxy.ts";
+import { NodeTakenError } from "../../src/proxy/nftables/data-plane.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
+import { SILENT } from "../apiserver/test-server.ts";
+import { startControlPlane } from "../controllers/control-plane.ts";
+import type { ControlPlane } from "../controllers/control-plane.ts";
+import { PODS } from "./cluster.arbitrary.ts";
+import { inNamespace } from "./in-namespace.ts";
+import { Network, NODE4, NODE6 } from "./network.ts";
+import { POD_RANGES } from "./plane.ts";
+
+const WORLD = { from: "world" };
+const NODE_KEY = { name: "here" };
+
+inNamespace(import.meta.url, () => {
+  let network: Network;
+  let control: ControlPlane;
+  let metrics: Metrics;
+  let proxy: NodeProxy;
+
+  before(async () => {
+    network = await Network.open();
+    for (const pod of PODS) {
+      network.addPod(pod.name, pod.v4, pod.v6);
+      await network.serve(pod.name, 8080);
+    }
+    control = await startControlPlane();
+    await control.node("here");
+    await addresses(NODE4, NODE6);
+    metrics = new Metrics();
+    proxy = await start();
+  });
+
+  after(async () => {
+    await proxy[Symbol.asyncDispose]();
+    await control[Symbol.asyncDispose]();
+    await network[Symbol.asyncDispose]();
+  });
+
+  async function start(): Promise<NodeProxy> {
+    const { signal } = new AbortController();
+    const { client } = control;
+    const informers = control.freshInformers();
+    const started = await startNodeProxy(
+      { client, informers, log: SILENT, metrics },
+      {
+        nodeName: "here",
+        clusterCidrs: POD_RANGES,
+        serviceCidrs: [],
+        nodePortAddresses: "primary",
+        localhostNodePorts: true,
+        masqueradeAll: false,
+        healthListen: { address: ip("0.0.0.0"), port: port(10_256) },
+        metricsListen: { address: ip("127.0.0.1"), port: port(10_249) },
+      },
+      signal,
+    );
+    await started.ready(signal);
+    return started;
+  }
+
+  /** The node's InternalIPs. */
+  async function addresses(...all: readonly string[]): Promise<void> {
+    const body = { status: { addresses: all.map((address) => ({ type: "InternalIP", address })) } };
+    await control.client.patch(
+      nodeKind,
+      NODE_KEY,
+      { kind: "merge", body },
+      { subresource: "status" },
+    );
+  }
+
+  async function expose(
+    name: string,
+    spec: Partial<ServiceSpec>,
+    pods: readonly number[],
+  ): Promise<Service> {
+    const made = await control.service(name, {
+      ports: [{ name: "http", protocol: "TCP", port: 80 }],
+      ...spec,
+    });
+    await control.client.create(endpointSliceKind, {
+      metadata: {
+        name,
+        namespace: "default",
+        labels: { "kubernetes.io/service-name": name },
+        annotations: {
+          "endpoints.kubernetes.io/last-change-trigger-time": new Date().toISOString(),
+        },
+      },
+      addressType: "IPv4",
+      endpoints: pods.map((n) =>
+        endpoint(`10.244.0.${String(n)} ready @${n <= 2 ? "here" : "there"}`),
+      ),
+      ports: [{ name: "http", protocol: "TCP", port: 8080 }],
+    });
+    return made;
+  }
+
+  async function answers(address: string, number = 80, client = WORLD): Promise<string> {
+    const outcome = await network.tcp(client, address, number);
+    return outcome.kind === "answered" ? outcome.by : outcome.kind;
+  }
+
+  async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+    // The runner's timeout is the limit.
+    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  function vipOf(service: Service): string {
+    return service.spec.clusterIP ?? "";
+  }
+
+  it("PROXY-011, NP-003: serves what the API says, and node ports on localhost by sockets", async () => {
+    const made = await expose("web", { type: "NodePort" }, [1]);
+    const nodePort = made.spec.ports?.[0]?.nodePort ?? 0;
+    await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
+    assert.equal(await answers(NODE4, nodePort), "10.244.0.1");
+    assert.equal(await answers("127.0.0.1", nodePort, { from: "node" }), "10.244.0.1");
+    // A cluster IP that no Service has, by the API's ServiceCIDR.
+    assert.equal(await answers("10.96.255.1"), "silence");
+  });
+
+  it("PROXY-002: a Service with a proxy name of its own is left alone, and taken back", async () => {
+    const made = await expose("named", {}, [1]);
+    const label = async (value: string | null): Promise<void> => {
+      const labels = { "service.kubernetes.io/service-proxy-name": value };
+      const patch = { kind: "merge", body: { metadata: { labels } } } as const;
+      await control.client.patch(serviceKind, { namespace: "default", name: "named" }, patch);
+    };
+    await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
+    await label("other");
+    await until(async () => (await answers(vipOf(made))) === "silence");
+    await label(null);
+    await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
+  });
+
+  it("HC-008, HC-012, HC-013: tells its health, its mode and its metrics where kube-proxy does", async () => {
+    const get = async (url: string): Promise<readonly [number, string]> => {
+      const response = await network.onNode(() => fetch(url));
+      return [response.status, await response.text()];
+    };
+    const [status, body] = await get(`http://${NODE4}:10256/healthz`);
+    assert.deepEqual([status, (JSON.parse(body) as { healthy: unknown }).healthy], [200, true]);
+    assert.equal((await get("http://127.0.0.1:10256/livez"))[0], 200);
+    assert.deepEqual(await get("http://127.0.0.1:10249/proxyMode"), [200, "nftables"]);
+    const [, text] = await get("http://127.0.0.1:10249/metrics");
+    for (const name of [
+      "kubeproxy_sync_proxy_rules_duration_seconds_count",
+      "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+      "kubeproxy_network_programming_duration_seconds_count",
+      "kubeproxy_sync_proxy_rules_service_changes_total",
+      "kubeproxy_sync_proxy_rules_endpoint_changes_total",
+      'kubeproxy_proxy_healthz_total{code="200"}',
+    ]) {
+      assert.ok(text.includes(`${name} `), name);
+    }
+  });
+
+  it("HC-001, HC-002: a load-balanced Service with policy Local has its health-check port", async () => {
+    const made = await expose("lb", { type: "LoadBalancer", externalTrafficPolicy: "Local" }, [2]);
+    const check = String(made.spec.healthCheckNodePort);
+    const get = (): Promise<Response> =>
+      network.onNode(() => fetch(`http://${NODE4}:${check}/healthz`));
+    await until(() =>
+      get().then(
+        (response) => response.status === 200,
+        () => false,
+      ),
+    );
+    const response = await get();
+    assert.equal(response.headers.get("x-load-balancing-endpoint-weight"), "1");
+  });
+
+  it("PROXY-014: the Service that loses an address to another is told so", async () => {
+    await expose("first", { externalIPs: ["203.0.113.9"] }, [1]);
+    await until(async () => (await answers("203.0.113.9")) === "10.244.0.1");
+    // Creation times have seconds: the name decides between equals.
+    await expose("second", { externalIPs: ["203.0.113.9"] }, [2]);
+    const events = await control.until(eventKind, (all) =>
+      all.some((event) => event.reason === "AddressConflict"),
+    );
+    const told = events.find((event) => event.reason === "AddressConflict");
+    assert.equal(told?.involvedObject?.name, "second");
+    assert.match(told?.message ?? "", /203\.0\.113\.9:80 goes to Service default\/first/);
+    assert.match(metrics.render(), /^portolan_proxy_address_conflicts 1$/m);
+    assert.equal(await answers("203.0.113.9"), "10.244.0.1");
+  });
+
+  it("follows the node's addresses", async () => {
+    const made = await expose("moving", { type: "NodePort" }, [1]);
+    const nodePort = made.spec.ports?.[0]?.nodePort ?? 0;
+    await until(async () => (await answers(NODE4, nodePort)) === "10.244.0.1");
+    await addresses(NODE6);
+    await until(async () => (await answers(NODE4, nodePort)) === "refused");
+    assert.equal(await answers(vipOf(made)), "10.244.0.1");
+    await addresses(NODE4, NODE6);
+    await until(async () => (await answers(NODE4, nodePort)) === "10.244.0.1");
+  });
+
+  it("a second one on the node refuses", async () => {
+    await assert.rejects(start(), NodeTakenError);
+  });
+
+  it("PROXY-016: without API the rules stay; one that starts anew takes them over and removes what is gone", async () => {
+    const made = await expose("staying", {}, [1]);
+    await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
+    await proxy[Symbol.asyncDispose]();
+    assert.equal(await answers(vipOf(made)), "10.244.0.1");
+    await control.remove(serviceKind, "staying");
+    proxy = await network.onNode(start);
+    assert.equal(await answers(vipOf(made)), "silence");
+  });
+});
