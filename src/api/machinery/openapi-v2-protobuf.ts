@@ -1,13 +1,12 @@
 import { isJsonObject } from "./json.ts";
 import type { JsonObject } from "./json.ts";
+import { encodeUtf8 } from "./utf8.ts";
 import { WireWriter } from "./wire.ts";
 
 /** What clients ask for that want nothing else, kubectl among them when it applies a List. */
 export const OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /** As clients of old named it. */
 export const OPENAPI_V2_PROTOBUF_OLD = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-
-const utf8 = new TextEncoder();
 
 /**
  * A document of Swagger 2.0 as gnostic's protobuf message `openapi.v2.Document`: its info and definitions, which is
@@ -119,7 +118,7 @@ function any(to: WireWriter, field: number, value: unknown): void {
 }
 
 function text(to: WireWriter, field: number, value: unknown): void {
-  if (typeof value === "string" && value !== "") to.delimited(field, utf8.encode(value));
+  if (typeof value === "string" && value !== "") to.delimited(field, encodeUtf8(value));
 }
 
 function part(to: WireWriter, field: number, write: (inner: WireWriter) => void): void {
