@@ -16,6 +16,10 @@ export function startStatefulSetController(deps: WorkloadDeps): AsyncDisposable 
   });
   const loop = startPodWorkload(deps, statefulSetKind, {
     needs: [informer],
+    // As upstream's recordPodEvent.
+    eventText: (verb, set, pod, error) =>
+      `${verb} Pod ${pod.metadata.name ?? ""} in StatefulSet ${set.metadata.name} ` +
+      (error === undefined ? "successful" : `failed error: ${error.message}`),
     reconcile: async (set, work) => {
       const { signal, nowMs } = work;
       const pods = await work.pods.claim(set, set.spec.selector, signal);

@@ -66,6 +66,8 @@ export function startPodWorkload<T extends KubernetesObject>(
     /** Further informers that must be filled first. */
     readonly needs?: readonly Pick<Informer<KubernetesObject>, "synced">[];
     reconcile(object: T, work: PodWorkload<T>): Promise<ReconcileResult>;
+    /** What events say of a Pod that was created or deleted, or not for the error; default as most kinds say it. */
+    eventText?(verb: "create" | "delete", owner: T, pod: Draft<Pod>, error?: Error): string;
   },
 ): WorkloadLoop<T> {
   const { client, informers, log, metrics, events, now = Date.now } = deps;
@@ -80,13 +82,14 @@ export function startPodWorkload<T extends KubernetesObject>(
   ): Promise<Pod | undefined> => {
     try {
       const pod = await pods.create(draft, signal);
-      const text = `Created pod: ${pod.metadata.name}`;
+      const text = options.eventText?.("create", owner, pod) ?? `Created pod: ${pod.metadata.name}`;
       events?.record(referenceTo(owner), "Normal", "SuccessfulCreate", text);
       return pod;
     } catch (error) {
       if (isNamespaceGone(error)) return undefined;
       if (!signal.aborted && error instanceof StatusError) {
-        const text = `Error creating: ${error.message}`;
+        const text =
+          options.eventText?.("create", owner, draft, error) ?? `Error creating: ${error.message}`;
         events?.record(referenceTo(owner), "Warning", "FailedCreate", text);
       }
       throw error;
@@ -111,7 +114,8 @@ export function startPodWorkload<T extends KubernetesObject>(
         createPod: (owner, draft) => createPod(owner, draft, signal),
         deletePod: async (owner, pod) => {
           await pods.delete(pod, signal);
-          const text = `Deleted pod: ${pod.metadata.name}`;
+          const text =
+            options.eventText?.("delete", owner, pod) ?? `Deleted pod: ${pod.metadata.name}`;
           events?.record(referenceTo(owner), "Normal", "SuccessfulDelete", text);
         },
         writeStatus: (given, status) => writeStatus(client, kind, given, status, signal),
