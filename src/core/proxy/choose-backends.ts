@@ -51,5 +51,5 @@ function closest(ready: readonly EndpointView[], here: Location): readonly Endpo
 }
 
 function backendOf(endpoint: EndpointView): Backend {
-  return { address: endpoint.address, port: endpoint.port, isLocal: endpoint.isLocal };
+  return endpoint.backend;
 }

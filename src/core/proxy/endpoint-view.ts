@@ -6,6 +6,7 @@ import type { IpAddress, IpFamily } from "../../net/address.ts";
 import { parsePort } from "../../net/host-port.ts";
 import type { Port } from "../../net/host-port.ts";
 import { compareText } from "./frontend.ts";
+import type { Backend } from "./frontend.ts";
 
 /** An endpoint of one Service port, as the proxy reads it (PROXY-006..010). */
 export interface EndpointView {
@@ -17,7 +18,12 @@ export interface EndpointView {
   readonly isLocal: boolean;
   readonly zoneHints: readonly string[];
   readonly nodeHints: readonly string[];
+  /** The same as a backend: one object, so that lists of thousands are compared by identity. */
+  readonly backend: Backend;
 }
+
+/** Endpoints of a slice from which on reading it again costs more than the memory. */
+const WORTH_REMEMBERING = 20;
 
 const SERVICE_NAME = "kubernetes.io/service-name";
 
@@ -51,22 +57,52 @@ export function endpointsOfPort(
   family: IpFamily,
   nodeName: string,
 ): readonly EndpointView[] {
-  const best = new Map<string, EndpointView>();
+  const all: EndpointView[] = [];
   for (const slice of slices) {
     if (slice.addressType !== family || proxiedServiceOf(slice) === undefined) continue;
-    for (const slicePort of slice.ports ?? []) {
-      const number = portOf(slicePort, port);
-      if (number === undefined) continue;
-      for (const endpoint of slice.endpoints ?? []) {
-        const view = endpointView(endpoint, number, family, nodeName);
-        if (view === undefined) continue;
-        const key = `${view.address} ${String(view.port)}`;
-        const other = best.get(key);
-        if (other === undefined || comparePreference(view, other) < 0) best.set(key, view);
-      }
+    all.push(...viewsOf(slice, port, family, nodeName));
+  }
+  // Each slice's views are sorted already, which sorting makes use of.
+  all.sort((a, b) => comparePlace(a, b) || comparePreference(a, b));
+  return all.filter((view, i) => {
+    const before = all[i - 1];
+    return before === undefined || comparePlace(before, view) !== 0;
+  });
+}
+
+/**
+ * What was read of a slice, for as long as the slice object lives: objects are never changed, and of a Service
+ * with fifty slices a change leaves forty-nine as they were. Answers do not depend on it.
+ */
+const READ = new WeakMap<EndpointSlice, Map<string, readonly EndpointView[]>>();
+
+function viewsOf(
+  slice: EndpointSlice,
+  port: { readonly name: string; readonly protocol: Protocol },
+  family: IpFamily,
+  nodeName: string,
+): readonly EndpointView[] {
+  const key = `${port.name} ${port.protocol} ${nodeName}`;
+  const read = READ.get(slice) ?? new Map<string, readonly EndpointView[]>();
+  const known = read.get(key);
+  if (known !== undefined) return known;
+  const views: EndpointView[] = [];
+  for (const slicePort of slice.ports ?? []) {
+    const number = portOf(slicePort, port);
+    if (number === undefined) continue;
+    for (const endpoint of slice.endpoints ?? []) {
+      const view = endpointView(endpoint, number, family, nodeName);
+      if (view !== undefined) views.push(view);
     }
   }
-  return [...best.values()].sort((a, b) => compareText(a.address, b.address) || a.port - b.port);
+  views.sort(comparePlace);
+  // Small Services are read anew faster than they are remembered.
+  if (views.length >= WORTH_REMEMBERING) READ.set(slice, read.set(key, views));
+  return views;
+}
+
+function comparePlace(a: EndpointView, b: EndpointView): number {
+  return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
 }
 
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];
@@ -92,13 +128,15 @@ function endpointView(
   const address = parseIpAddress(endpoint.addresses[0] ?? "");
   if (address === undefined || ipFamilyOf(address) !== family) return undefined;
   const hints = endpoint.hints;
+  const isLocal = endpoint.nodeName !== undefined && endpoint.nodeName === nodeName;
   return {
+    backend: { address, port, isLocal },
     address,
     port,
     isReady: endpoint.conditions?.ready ?? true,
     isServing: endpoint.conditions?.serving ?? true,
     isTerminating: endpoint.conditions?.terminating ?? false,
-    isLocal: endpoint.nodeName !== undefined && endpoint.nodeName === nodeName,
+    isLocal,
     zoneHints: (hints?.forZones ?? []).map((zone) => zone.name),
     nodeHints: (hints?.forNodes ?? []).map((node) => node.name),
   };

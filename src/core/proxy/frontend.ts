@@ -120,7 +120,7 @@ function sameTarget(a: BackendSet, b: BackendSet): boolean {
 }
 
 export function sameBackend(a: Backend, b: Backend): boolean {
-  return a.address === b.address && a.port === b.port && a.isLocal === b.isLocal;
+  return a === b || (a.address === b.address && a.port === b.port && a.isLocal === b.isLocal);
 }
 
 function sameList<T>(a: readonly T[], b: readonly T[], same: (x: T, y: T) => boolean): boolean {

@@ -82,7 +82,8 @@ export function diffBackends(
     const old = before[i];
     const now = after[j];
     if (old === undefined && now === undefined) return { removed, added };
-    const order = old === undefined ? 1 : now === undefined ? -1 : compareBackends(old, now);
+    const order =
+      old === now ? 0 : old === undefined ? 1 : now === undefined ? -1 : compareBackends(old, now);
     if (old !== undefined && order < 0) removed.push(old);
     else if (now !== undefined && order > 0) added.push(now);
     if (order <= 0) i++;
