@@ -59,7 +59,7 @@ inNamespace(import.meta.url, () => {
       );
       assert.deepEqual(differing.slice(0, 10), []);
       assert.equal(lines[0]?.length, lines[1]?.length);
-      assert.ok((listed[0] ?? "").split("\n").length > 500);
+      assert.ok((listed[0] ?? "").split("\n").length > 300);
     });
   }
 });

@@ -603,6 +603,22 @@ inNamespace(import.meta.url, () => {
     });
   });
 
+  it("tells the new connections of each frontend and the open ones of each endpoint, in one reading", async () => {
+    await serve([service()], ["10.244.0.1 ready @here", "10.244.0.2 ready @here"]);
+    const before = await plane.plane.traffic();
+    const held = await Promise.all(
+      Array.from({ length: 20 }, () => network.hold({ from: "p4" }, VIP, 80)),
+    );
+    const [was] = before;
+    const [now] = await plane.plane.traffic();
+    assert.equal(now?.frontend.address, VIP);
+    assert.equal(now.newConnections - (was?.newConnections ?? 0), 20);
+    const total = (open: NonNullable<typeof now>["open"]): number =>
+      open.reduce((sum, each) => sum + each.count, 0);
+    assert.equal(total(now.open) - total(was?.open ?? []), 20);
+    for (const connection of held) connection.end();
+  });
+
   async function sourceSeen(client: Client, address: string, port = 80): Promise<string> {
     const outcome = await network.tcp(client, address, port);
     return outcome.kind === "answered" ? outcome.sawSource : outcome.kind;

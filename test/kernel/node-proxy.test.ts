@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, it } from "node:test";
+import { promisify } from "node:util";
 import { endpointSliceKind } from "../../src/api/discovery/endpointslice.kind.ts";
 import { eventKind } from "../../src/api/v1/event.kind.ts";
 import { nodeKind } from "../../src/api/v1/node.kind.ts";
@@ -209,6 +211,31 @@ inNamespace(import.meta.url, () => {
 
   it("a second one on the node refuses", async () => {
     await assert.rejects(start(), NodeTakenError);
+  });
+
+  it("says what is missing when it may not change the kernel's rules, and touches nothing", async () => {
+    // A user namespace inside of this one: root there, but with no rights over this network.
+    const args = [
+      "-U",
+      process.execPath,
+      "--import",
+      "tsx",
+      "src/cli/main.ts",
+      "proxy",
+      "--cleanup",
+    ];
+    const failed: { code?: unknown; stderr?: unknown } = await promisify(execFile)(
+      "unshare",
+      args,
+    ).then(
+      () => ({}),
+      (error: unknown) => error as object,
+    );
+    assert.equal(failed.code, 1);
+    assert.match(
+      String(failed.stderr),
+      /^portolan: this process may not change nftables \(EPERM\)/,
+    );
   });
 
   it("PROXY-016: without API the rules stay; one that starts anew takes them over and removes what is gone", async () => {

@@ -23,6 +23,8 @@ import {
   TABLE_NAMES,
 } from "./table-builder.ts";
 import type { PlaneSettings } from "./table-builder.ts";
+import { readTraffic } from "./traffic.ts";
+import type { FrontendTraffic } from "./traffic.ts";
 
 const FAMILIES: readonly TableFamily[] = ["ip", "ip6"];
 /** A cold start hands the kernel so much at once, and lets others have the thread in between. */
@@ -132,6 +134,14 @@ export class NftablesDataPlane implements DataPlane {
         this.#deps.log.error("nftables cannot be looked after", { error });
       }
     });
+  }
+
+  /** Counts of every frontend and endpoint, for a map of what goes where. */
+  traffic(): Promise<readonly FrontendTraffic[]> {
+    const { tables, flows } = this.#deps;
+    return this.#inTurn(() =>
+      readTraffic({ tables, flows }, this.#live?.name ?? "", this.#wanted.values()),
+    );
   }
 
   /** Name of the table that packets run through now. */

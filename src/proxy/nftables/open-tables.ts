@@ -66,7 +66,8 @@ export async function openKernelAccess(): Promise<KernelAccess> {
 }
 
 function refusal(error: unknown): unknown {
-  if (error instanceof KernelRefusal && error.errno === EPERM) {
+  const isKnown = error instanceof KernelRefusal || error instanceof NetlinkError;
+  if (isKnown && error.errno === EPERM) {
     return new KernelRefusal(
       "this process may not change nftables (EPERM): run it as root, or give it the capability CAP_NET_ADMIN",
       EPERM,

@@ -17,8 +17,6 @@ export const OP = {
   drop: 0x021,
   sourceRanges: 0x022,
   byOrigin: 0x023,
-  /** Plus the log2 of slots of the list, which is filled by consistent hashing. */
-  hashedList: 0x040,
   /** Plus {@link AFFINITY_CLASS} for each class of time-outs, {@link LOCAL} for policy Local, and log2. */
   affinity: 0x100,
 } as const;
@@ -166,13 +164,6 @@ export function constantPack(family: TableFamily): ChainPack {
     const name = `list_${String(log2)}`;
     chains.push({ name, rules: [...rules, [s.goto("raced")]] });
     ops.push([OP.list + log2, name]);
-    const hashed = `hashed_${String(log2)}`;
-    const key = s.join(s.carrierMasked(LIST_BITS), s.sourceHash(family, 2 ** log2));
-    chains.push({
-      name: hashed,
-      rules: [[s.hasPorts, s.translate(family, key, "endpoints")], [s.goto("raced")]],
-    });
-    ops.push([OP.hashedList + log2, hashed]);
   }
   const [isTcp] = s.PROTOCOL_TESTS;
   if (isTcp === undefined) throw new Error("no protocol");

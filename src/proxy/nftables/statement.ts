@@ -9,7 +9,6 @@ import {
   DYNSET,
   fromMap,
   inSet,
-  jenkinsHash,
   mask,
   masquerade,
   META,
@@ -44,10 +43,6 @@ export interface Statement {
   readonly expressions: readonly Expression[];
 }
 
-/** Registers that no key reaches: the largest is two IPv6 addresses long. */
-const SCRATCH = 12;
-/** The same on every node and after each restart: a client stays with its endpoint. */
-const SEED = 0x706f7274;
 const TCP = Uint8Array.of(6);
 const UDP = Uint8Array.of(17);
 const SCTP = Uint8Array.of(132);
@@ -101,17 +96,6 @@ export function originalDestination(family: TableFamily): Value {
 
 export function randomBelow(modulus: number): Value {
   return value(`numgen random mod ${String(modulus)}`, 1, (at) => [random(modulus, at)]);
-}
-
-/** The same for every packet of one source address. */
-export function sourceHash(family: TableFamily, modulus: number): Value {
-  const address = source(family);
-  // Without a seed the kernel takes a random one for each rule.
-  return value(
-    `jhash ${address.text} mod ${String(modulus)} seed 0x${SEED.toString(16)}`,
-    1,
-    (at) => [...address.load(SCRATCH), jenkinsHash(SCRATCH, 4 * address.width, modulus, SEED, at)],
-  );
 }
 
 export function join(...parts: readonly Value[]): Value {
