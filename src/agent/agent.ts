@@ -15,6 +15,7 @@ import { cidrAddress, cidrContains } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { AccountFiles } from "./account-files.ts";
 import { Drains } from "./drain.ts";
 import { hostEnvironment } from "./host-env.ts";
 import type { Images } from "./launch.ts";
@@ -131,6 +132,10 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         return Promise.resolve();
       },
     });
+    const files = new PodFiles(dataDir);
+    const podDir = (uid: string): string => files.podDir(uid);
+    const accountFiles = new AccountFiles({ client, log, now, podDir });
+    opened.push(accountFiles);
     const set = new PodSet(
       {
         client,
@@ -140,7 +145,8 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         now,
         bootId: bootId(),
         dataDir,
-        files: new PodFiles(dataDir),
+        files,
+        accountFiles,
         // ENV-010: read at each start, and nothing starts before the informer has synced.
         services: () => services.list(),
         record: (object, type, reason, message) => {

@@ -193,6 +193,7 @@ export class PodSet {
         found: { isStarted, isReady },
       });
       worker.adopt(container.name, run);
+      deps.accountFiles.resume(pod, container);
     }
     worker.sync();
   }
@@ -211,6 +212,8 @@ export class PodSet {
           ? deps.hostIps[0]
           : this.#addresses.allocate(pod.metadata.uid ?? ""),
       releaseIp: (pod, ip) => {
+        // Without an address nothing of the Pod runs any more.
+        deps.accountFiles.close(pod.metadata.uid ?? "");
         const address = parseIpAddress(ip);
         if (address !== undefined) this.#addresses.release(address, pod.metadata.uid ?? "");
       },

@@ -3,6 +3,8 @@ import type { Service } from "../api/v1/service.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { ACCOUNT_DIR_VARIABLE } from "./account-files.ts";
+import type { AccountFiles } from "./account-files.ts";
 import { ContainerInput } from "./container-input.ts";
 import { ContainerLog } from "./container-log.ts";
 import { ContainerRun } from "./container-run.ts";
@@ -24,6 +26,7 @@ export interface StarterDeps {
   readonly client: ApiClient;
   readonly services: () => readonly Service[];
   readonly files: PodFiles;
+  readonly accountFiles: AccountFiles;
   readonly log: Logger;
   readonly now: () => number;
   readonly bootId: string;
@@ -87,6 +90,7 @@ async function start(
       message: "no address left in the node's pod range: delete Pods, or give a larger range",
     };
   const podIps = deps.podIpsOf(podIp);
+  const accountDir = await deps.accountFiles.open(pod, container, signal);
   const launch = await prepareLaunch(
     pod,
     container,
@@ -94,7 +98,10 @@ async function start(
       client: deps.client,
       services: deps.services(),
       place: { podIps, hostIps: deps.hostIps, allocatable: deps.allocatable },
-      baseEnv: deps.baseEnv,
+      baseEnv: {
+        ...deps.baseEnv,
+        ...(accountDir === undefined ? {} : { [ACCOUNT_DIR_VARIABLE]: accountDir }),
+      },
       workingDir: deps.workingDir,
       images: deps.images,
     },

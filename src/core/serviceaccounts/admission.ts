@@ -5,7 +5,7 @@ import type { Volume } from "../../api/v1/volume.ts";
 import { secretNamesOf } from "../authorization/pod-references.ts";
 
 /** Where programs look for their account's token. */
-const ACCOUNT_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
+export const ACCOUNT_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** The ConfigMap that every namespace has. */
 const ROOT_CERTIFICATE = "kube-root-ca.crt";
 const VOLUME_PREFIX = "kube-api-access-";

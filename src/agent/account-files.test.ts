@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { ADMIN, SILENT, startTestServer } from "../../test/apiserver/test-server.ts";
+import type { TestServer } from "../../test/apiserver/test-server.ts";
+import { eventually } from "../../test/e2e/tools.ts";
+import { configMapKind } from "../api/v1/configmap.kind.ts";
+import { podKind } from "../api/v1/pod.kind.ts";
+import type { Pod } from "../api/v1/pod.ts";
+import { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
+import type { ApiClient } from "../client/client.ts";
+import { createClient } from "../client/rest.ts";
+import { AccountFiles } from "./account-files.ts";
+
+const namespace = "default";
+const signal = new AbortController().signal;
+
+describe("files of ServiceAccounts", () => {
+  let api: TestServer;
+  let client: ApiClient;
+  let root: string;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "portolan-account-"));
+    api = await startTestServer({ serviceAccountAdmission: true });
+    client = createClient({ transport: (request) => api.server.handle(request, ADMIN) });
+    const data = { "ca.crt": "PEM" };
+    await client.create(configMapKind, { metadata: { namespace, name: "kube-root-ca.crt" }, data });
+    await client.create(serviceAccountKind, { metadata: { namespace, name: "default" } });
+  });
+  afterEach(async () => {
+    await api[Symbol.asyncDispose]();
+    await rm(root, { recursive: true });
+  });
+
+  const newPod = (spec: Partial<Pod["spec"]> = {}) =>
+    client.create(podKind, {
+      metadata: { namespace, name: "web" },
+      spec: { containers: [{ name: "c", image: "x" }], ...spec },
+    });
+  const newFiles = (now = Date.now) =>
+    new AccountFiles({ client, log: SILENT, now, podDir: (uid) => join(root, uid) });
+  const open = (files: AccountFiles, pod: Pod) => {
+    const [first] = pod.spec.containers;
+    assert.ok(first);
+    return files.open(pod, first, signal);
+  };
+  const claimsOf = (token: string): Record<string, unknown> =>
+    JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+
+  it("are token, authority and namespace, for nobody else to read", async () => {
+    await using files = newFiles();
+    const pod = await newPod();
+    const dir = (await open(files, pod)) ?? "";
+    assert.deepEqual((await readdir(dir)).toSorted(), ["ca.crt", "namespace", "token"]);
+    const read = (name: string) => readFile(join(dir, name), "utf8");
+    assert.equal(await read("ca.crt"), "PEM");
+    assert.equal(await read("namespace"), "default");
+    const claims = claimsOf(await read("token"));
+    assert.equal(claims["sub"], "system:serviceaccount:default:default");
+    assert.deepEqual(claims["kubernetes.io"], {
+      namespace,
+      pod: { name: "web", uid: pod.metadata.uid },
+      serviceaccount: {
+        name: "default",
+        uid: (await client.get(serviceAccountKind, { namespace, name: "default" })).metadata.uid,
+      },
+    });
+    assert.equal((await stat(dir)).mode & 0o777, 0o700);
+    assert.equal((await stat(join(dir, "token"))).mode & 0o777, 0o600);
+  });
+
+  it("are none for a Pod that declines its token", async () => {
+    await using files = newFiles();
+    const pod = await newPod({ automountServiceAccountToken: false });
+    assert.equal(await open(files, pod), undefined);
+  });
+
+  it("get a new token when four fifths of its life are over", async () => {
+    // By this clock each token has a tenth of a second to live.
+    const late = () => Date.now() + 3607_000 - 100;
+    await using files = newFiles(late);
+    const dir = (await open(files, await newPod())) ?? "";
+    const token = () => readFile(join(dir, "token"), "utf8");
+    const first = await token();
+    await eventually("there is another token", async () => (await token()) !== first);
+  });
+
+  it("go on after a restart of the agent, with a new token", async () => {
+    const pod = await newPod();
+    const before = newFiles();
+    const dir = (await open(before, pod)) ?? "";
+    await before[Symbol.asyncDispose]();
+    const token = () => readFile(join(dir, "token"), "utf8");
+    const first = await token();
+    await using files = newFiles();
+    for (const one of pod.spec.containers) files.resume(pod, one);
+    await eventually("there is another token", async () => (await token()) !== first);
+  });
+
+  it("are asked for anew after a failure", async () => {
+    await using files = newFiles();
+    const pod = await newPod();
+    await client.delete(serviceAccountKind, { namespace, name: "default" });
+    await assert.rejects(open(files, pod), /serviceaccounts "default" not found/);
+    await client.create(serviceAccountKind, { metadata: { namespace, name: "default" } });
+    assert.notEqual(await open(files, pod), undefined);
+  });
+
+  it("stay within their volume", async () => {
+    await using files = newFiles();
+    const token = { serviceAccountToken: { path: "../token" } };
+    const mount = { name: "v", mountPath: "/var/run/secrets/kubernetes.io/serviceaccount" };
+    const pod = await newPod({
+      volumes: [{ name: "v", projected: { sources: [token] } }],
+      containers: [{ name: "c", image: "x", volumeMounts: [mount] }],
+    });
+    await assert.rejects(open(files, pod), /outside its volume/);
+  });
+});
