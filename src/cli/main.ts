@@ -8,11 +8,12 @@ import { createLogger } from "../telemetry/logger.ts";
 import { helpOf, parseCommandLine, UsageError } from "./command.ts";
 import type { Command, CommandContext, ExitCode } from "./command.ts";
 import { demo } from "./demo.ts";
+import { dns } from "./dns.ts";
 import { LAB_COMMANDS } from "./lab.ts";
 import { proxy } from "./proxy.ts";
 import { up } from "./up.ts";
 
-const COMMANDS: readonly Command[] = [up, demo, proxy, ...LAB_COMMANDS];
+const COMMANDS: readonly Command[] = [up, demo, dns, proxy, ...LAB_COMMANDS];
 
 process.exitCode = await main(process.argv.slice(2));
 

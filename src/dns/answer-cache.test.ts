@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { a, domain } from "../../test/dns/fake-upstream.ts";
+import type { CacheConfig } from "../core/dns/corefile/cache-directive.ts";
+import { HOST_CACHE } from "../core/dns/corefile/cache-directive.ts";
 import { decodeMessage } from "../core/dns/decode.ts";
 import { RCODE } from "../core/dns/message.ts";
 import type { Message, ResourceRecord } from "../core/dns/message.ts";
 import { AnswerCache, cacheKeyOf } from "./answer-cache.ts";
 
+/** As `up` sets it, with nothing given after its time. */
+const config: CacheConfig = { ...HOST_CACHE, serveStale: undefined };
 const blank = decodeMessage(Uint8Array.from({ length: 12 }, (_, i) => (i === 2 ? 0x80 : 0)));
 
 function message(parts: Partial<Message>): Message {
@@ -35,7 +39,7 @@ describe("AnswerCache", () => {
   ];
   for (const [what, parts, seconds] of cases) {
     it(`keeps an answer for ${what}`, () => {
-      const cache = new AnswerCache();
+      const cache = new AnswerCache(config);
       cache.put("k", { message: message(parts), bytes: 100 }, 0);
       const isKept = [seconds * 1000 - 1, seconds * 1000].map(
         (nowMs) => cache.get("k", nowMs) !== undefined,
@@ -45,16 +49,65 @@ describe("AnswerCache", () => {
   }
 
   it("forgets what was not asked for the longest when it is full, and takes no giants", () => {
-    const cache = new AnswerCache();
+    const cache = new AnswerCache(config);
     const answer = { message: message({ answers: [a("x.test", "192.0.2.1")] }), bytes: 100 };
     for (let i = 0; i < 10_000; i++) cache.put(String(i), answer, 0);
     assert.ok(cache.get("0", 0));
     cache.put("one more", answer, 0);
-    assert.equal(cache.size, 10_000);
+    assert.equal(cache.sizeOf("success"), 10_000);
     assert.ok(cache.get("0", 0));
     assert.equal(cache.get("1", 0), undefined);
     cache.put("giant", { ...answer, bytes: 5000 }, 0);
     assert.equal(cache.get("giant", 0), undefined);
+  });
+
+  const ten = { message: message({ answers: [a("x.test", "192.0.2.1", 10)] }), bytes: 100 };
+
+  it("says once that an answer asked for often is to be asked for again near its end", () => {
+    const cache = new AnswerCache({
+      ...config,
+      prefetch: { amount: 2, gapMs: 5000, fraction: 0.2 },
+    });
+    cache.put("k", ten, 0);
+    const due = [1000, 5000, 8500, 9000].map((nowMs) => cache.get("k", nowMs)?.isDue);
+    assert.deepEqual(due, [false, false, true, false]);
+    cache.put("k", ten, 0);
+    assert.deepEqual(
+      [1000, 9000].map((nowMs) => cache.get("k", nowMs)?.isDue),
+      [false, false],
+    );
+  });
+
+  it("RFC 8767: keeps an answer that is over, says so, and lets nobody ask again at once", () => {
+    const serveStale = { maxAgeMs: 60_000, refresh: "immediate" } as const;
+    const cache = new AnswerCache({ ...config, serveStale });
+    cache.put("k", ten, 0);
+    const hit = cache.get("k", 20_000);
+    assert.deepEqual([hit?.isStale, hit?.isDue], [true, true]);
+    assert.deepEqual(
+      hit?.message.answers.map(({ ttlSeconds }) => ttlSeconds),
+      [30],
+    );
+    cache.renewalFailed("k", 20_000);
+    assert.equal(cache.get("k", 21_000)?.isDue, false);
+    assert.equal(cache.get("k", 25_000)?.isDue, true);
+    assert.equal(cache.get("k", 70_000), undefined);
+  });
+
+  it("keeps nothing for zones where that is switched off, and holds times within their bounds", () => {
+    const off = new AnswerCache({ ...config, noSuccess: [domain("test")] });
+    off.put("k", ten, 0);
+    assert.equal(off.get("k", 0), undefined);
+    const other = new AnswerCache({ ...config, zones: [domain("example")] });
+    other.put("k", ten, 0);
+    assert.equal(other.get("k", 0), undefined);
+    const floor = { capacity: 10, maxTtlSeconds: 100, minTtlSeconds: 20 };
+    const longer = new AnswerCache({ ...config, success: floor });
+    longer.put("k", ten, 0);
+    assert.ok(longer.get("k", 19_000));
+    const kept = new AnswerCache({ ...config, keepTtl: true });
+    kept.put("k", ten, 0);
+    assert.equal(kept.get("k", 5000)?.message.answers[0]?.ttlSeconds, 10);
   });
 
   it("cacheKeyOf() tells apart what has different answers, and nothing else", () => {

@@ -1,54 +1,163 @@
-import { formatDomainName, foldName } from "../core/dns/domain-name.ts";
+import type { CacheConfig, CacheShare } from "../core/dns/corefile/cache-directive.ts";
+import { foldName, formatDomainName, isWithin } from "../core/dns/domain-name.ts";
+import type { DomainName } from "../core/dns/domain-name.ts";
 import { RCODE } from "../core/dns/message.ts";
 import type { Message, ResourceRecord } from "../core/dns/message.ts";
 import type { UpstreamAnswer, UpstreamQuestion } from "./upstream.ts";
 
-/** As in the usual Corefile (`cache 30`): no change elsewhere stays hidden for longer. */
-const MAX_TTL_SECONDS = 30;
-/** Of failures (RFC 9520 section 3.2: at least a second), so that a network that comes back is seen soon. */
-const FAILURE_TTL_SECONDS = 1;
-const MAX_ENTRIES = 10_000;
 /** Longer answers are rare, and would let 10,000 entries hold hundreds of megabytes. */
 const MAX_ENTRY_BYTES = 4096;
+/** What a stale answer may be kept for by who gets it (RFC 8767 section 5). */
+const STALE_TTL_SECONDS = 30;
+/** After a server failed to renew a stale answer, it is not asked again for so long (RFC 8767 section 5). */
+const STALE_RETRY_MS = 5000;
 
 interface Entry {
   readonly message: Message;
   readonly storedMs: number;
   readonly expiresMs: number;
+  hits: number;
+  lastHitMs: number;
+  retryMs: number;
+  isRenewing: boolean;
 }
 
+export interface CacheHit {
+  /** With its times to live counted down. */
+  readonly message: Message;
+  /** Its time is over: to be given only if nobody has a newer one. */
+  readonly isStale: boolean;
+  /** Whether to ask for a newer one now, beside giving this one. */
+  readonly isDue: boolean;
+}
+
+/** Answers with records, and all others, are bounded by themselves. */
+type Share = "success" | "denial";
+
+export interface CacheMetrics {
+  requested(): void;
+  hit(kind: Share): void;
+  missed(): void;
+  evicted(kind: Share): void;
+}
+
+const NO_CACHE_METRICS: CacheMetrics = {
+  requested: () => undefined,
+  hit: () => undefined,
+  missed: () => undefined,
+  evicted: () => undefined,
+};
+
 /**
- * Answers from upstream, kept for their time to live and no longer than 30 seconds; negative ones as
- * RFC 2308 says. Holds at most 10,000, and forgets what was not asked for the longest. Names of the cluster
- * never come here: they are always answered from what is true now (DNS-031).
+ * Answers from upstream, kept for their time to live within the configured bounds; negative ones as RFC 2308
+ * says. Of each kind it holds as many as configured, and forgets what was not asked for the longest. Names of
+ * the cluster never come here: they are always answered from what is true now (DNS-031).
  */
 export class AnswerCache {
-  readonly #entries = new Map<string, Entry>();
+  readonly #config: CacheConfig;
+  readonly #metrics: CacheMetrics;
+  readonly #success = new Map<string, Entry>();
+  readonly #denial = new Map<string, Entry>();
 
-  get size(): number {
-    return this.#entries.size;
+  constructor(config: CacheConfig, metrics: CacheMetrics = NO_CACHE_METRICS) {
+    this.#config = config;
+    this.#metrics = metrics;
   }
 
-  /** The answer with its times to live counted down. */
-  get(key: string, nowMs: number): Message | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    this.#entries.delete(key);
-    if (nowMs >= entry.expiresMs) return undefined;
-    this.#entries.set(key, entry);
-    const ageSeconds = Math.floor((nowMs - entry.storedMs) / 1000);
-    return aged(entry.message, ageSeconds);
+  /** How many answers are held. */
+  sizeOf(kind: Share): number {
+    return this.#mapOf(kind).size;
+  }
+
+  get(key: string, nowMs: number): CacheHit | undefined {
+    this.#metrics.requested();
+    const fresh = this.#lookup("success", key, nowMs) ?? this.#lookup("denial", key, nowMs);
+    if (fresh === undefined) this.#metrics.missed();
+    return fresh;
+  }
+
+  /** Whoever was told to renew an answer has tried, and nobody had a newer one. */
+  renewalFailed(key: string, nowMs: number): void {
+    const entry = this.#success.get(key) ?? this.#denial.get(key);
+    if (entry === undefined) return;
+    entry.isRenewing = false;
+    entry.retryMs = nowMs + STALE_RETRY_MS;
   }
 
   put(key: string, { message, bytes }: UpstreamAnswer, nowMs: number): void {
-    const ttlSeconds = Math.min(MAX_TTL_SECONDS, ttlOf(message));
-    if (ttlSeconds <= 0 || bytes > MAX_ENTRY_BYTES) return;
-    this.#entries.delete(key);
-    if (this.#entries.size >= MAX_ENTRIES) {
-      const [oldest] = this.#entries.keys();
-      if (oldest !== undefined) this.#entries.delete(oldest);
+    const name = foldName(message.question?.name ?? []);
+    const kind = isPositive(message) ? "success" : "denial";
+    const ttlSeconds = this.#ttlOf(message, kind);
+    const covers = (zones: readonly DomainName[]): boolean =>
+      zones.some((zone) => isWithin(name, zone));
+    const { zones, noSuccess, noDenial } = this.#config;
+    const isKept = covers(zones) && !covers(kind === "success" ? noSuccess : noDenial);
+    if (!isKept || ttlSeconds <= 0 || bytes > MAX_ENTRY_BYTES) return;
+    // A failure is no news as long as there is something to give in its place.
+    if (isFailure(message) && this.#config.serveStale !== undefined && this.#success.has(key))
+      return;
+    this.#success.delete(key);
+    this.#denial.delete(key);
+    const map = this.#mapOf(kind);
+    if (map.size >= this.#config[kind].capacity) {
+      const [oldest] = map.keys();
+      if (oldest !== undefined) map.delete(oldest);
+      this.#metrics.evicted(kind);
     }
-    this.#entries.set(key, { message, storedMs: nowMs, expiresMs: nowMs + 1000 * ttlSeconds });
+    map.set(key, {
+      message,
+      storedMs: nowMs,
+      expiresMs: nowMs + 1000 * ttlSeconds,
+      hits: 0,
+      lastHitMs: nowMs,
+      retryMs: 0,
+      isRenewing: false,
+    });
+  }
+
+  #mapOf(kind: Share): Map<string, Entry> {
+    return kind === "success" ? this.#success : this.#denial;
+  }
+
+  #lookup(kind: Share, key: string, nowMs: number): CacheHit | undefined {
+    const map = this.#mapOf(kind);
+    const entry = map.get(key);
+    if (entry === undefined) return undefined;
+    map.delete(key);
+    const isStale = nowMs >= entry.expiresMs;
+    const maxAgeMs = this.#config.serveStale?.maxAgeMs ?? 0;
+    if (isStale && nowMs >= entry.expiresMs + maxAgeMs) return undefined;
+    map.set(key, entry);
+    if (isStale) {
+      const isDue = !entry.isRenewing && nowMs >= entry.retryMs;
+      return { message: withTtl(entry.message, STALE_TTL_SECONDS), isStale, isDue };
+    }
+    this.#metrics.hit(kind);
+    const isDue = this.#isDue(entry, nowMs);
+    if (isDue) entry.isRenewing = true;
+    const ageSeconds = this.#config.keepTtl ? 0 : Math.floor((nowMs - entry.storedMs) / 1000);
+    return { message: aged(entry.message, ageSeconds), isStale: false, isDue };
+  }
+
+  /** Whether an answer that is asked for often is near its end. */
+  #isDue(entry: Entry, nowMs: number): boolean {
+    const { prefetch } = this.#config;
+    if (prefetch === undefined) return false;
+    entry.hits = nowMs - entry.lastHitMs > prefetch.gapMs ? 1 : entry.hits + 1;
+    entry.lastHitMs = nowMs;
+    const left = (entry.expiresMs - nowMs) / (entry.expiresMs - entry.storedMs);
+    return !entry.isRenewing && entry.hits > prefetch.amount && left <= prefetch.fraction;
+  }
+
+  #ttlOf(message: Message, kind: Share): number {
+    const { answers, authority } = message;
+    if (isFailure(message)) return this.#config.servfailSeconds;
+    const ttls = [...answers, ...authority].map(({ ttlSeconds }) => ttlSeconds);
+    if (kind === "success") return within(this.#config.success, Math.min(...ttls));
+    // Without an SOA nobody says for how long it is true (RFC 2308 section 5).
+    const soa = authority.find(({ data }) => data.kind === "SOA");
+    if (soa?.data.kind !== "SOA") return 0;
+    return within(this.#config.denial, Math.min(...ttls, soa.data.minimumSeconds));
   }
 }
 
@@ -59,30 +168,38 @@ export function cacheKeyOf(question: UpstreamQuestion): string {
   return `${formatDomainName(foldName(name))} ${flags.join(" ")}`;
 }
 
-function ttlOf(message: Message): number {
-  const { rcode, answers, authority } = message;
-  if (rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN) return FAILURE_TTL_SECONDS;
-  const type = message.question?.type;
-  const ttls = [...answers, ...authority].map(({ ttlSeconds }) => ttlSeconds);
-  const isPositive = rcode === RCODE.NOERROR && (answers.length > 0 || type === undefined);
-  if (isPositive) return Math.min(...ttls);
-  // Without an SOA nobody says for how long it is true (RFC 2308 section 5).
-  const soa = authority.find(({ data }) => data.kind === "SOA");
-  if (soa?.data.kind !== "SOA") return 0;
-  return Math.min(...ttls, soa.data.minimumSeconds);
+/** Whether there is something of the type asked for; an alias alone leads to nothing (RFC 2308 section 2). */
+function isPositive({ rcode, answers, authority }: Message): boolean {
+  if (rcode !== RCODE.NOERROR || answers.length === 0) return false;
+  return answers.some(({ data }) => data.kind !== "CNAME") || authority.length === 0;
+}
+
+function isFailure({ rcode }: Message): boolean {
+  return rcode !== RCODE.NOERROR && rcode !== RCODE.NXDOMAIN;
+}
+
+/** What came with no time to live is not kept, whatever the least time is. */
+function within({ maxTtlSeconds, minTtlSeconds }: CacheShare, ttlSeconds: number): number {
+  return ttlSeconds <= 0 ? 0 : Math.min(maxTtlSeconds, Math.max(minTtlSeconds, ttlSeconds));
 }
 
 function aged(message: Message, seconds: number): Message {
-  if (seconds === 0) return message;
-  const age = (records: readonly ResourceRecord[]): readonly ResourceRecord[] =>
-    records.map((record) => ({
-      ...record,
-      ttlSeconds: Math.max(0, record.ttlSeconds - seconds),
-    }));
+  return seconds === 0
+    ? message
+    : withEach(message, (ttlSeconds) => Math.max(0, ttlSeconds - seconds));
+}
+
+function withTtl(message: Message, seconds: number): Message {
+  return withEach(message, () => seconds);
+}
+
+function withEach(message: Message, change: (ttlSeconds: number) => number): Message {
+  const changed = (records: readonly ResourceRecord[]): readonly ResourceRecord[] =>
+    records.map((record) => ({ ...record, ttlSeconds: change(record.ttlSeconds) }));
   return {
     ...message,
-    answers: age(message.answers),
-    authority: age(message.authority),
-    additional: age(message.additional),
+    answers: changed(message.answers),
+    authority: changed(message.authority),
+    additional: changed(message.additional),
   };
 }

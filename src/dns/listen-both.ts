@@ -1,7 +1,8 @@
 import { formatHostPort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ListenAddress, Listener, Respond } from "./listener.ts";
-import { listenTcp } from "./tcp.ts";
+import { TCP_LIMITS, listenTcp } from "./tcp.ts";
+import type { ServingCertificate } from "./tcp.ts";
 import { listenUdp } from "./udp.ts";
 
 /** A free TCP port is hardly ever taken on UDP; so often it is not by chance. */
@@ -60,6 +61,20 @@ export async function listenBoth(
         throw new DnsListenError({ ...listen, port: tcp.port }, code, error);
     }
   }
+}
+
+/**
+ * Listens for DNS over TLS.
+ * @throws DnsListenError when the address cannot be bound.
+ */
+export async function listenTls(
+  deps: { readonly respond: Respond; readonly log: Logger },
+  listen: ListenAddress,
+  certificate: ServingCertificate,
+): Promise<Listener> {
+  return listenTcp(deps, listen, TCP_LIMITS, certificate).catch((error: unknown) => {
+    throw new DnsListenError(listen, codeOf(error), error);
+  });
 }
 
 function codeOf(error: unknown): string {

@@ -142,7 +142,26 @@ function typeLabel(type: number | undefined): string {
   return text.startsWith("TYPE") ? "other" : text;
 }
 
-function rcodeLabel(rcode: number): string {
+/** The code's name, or its number. */
+export function rcodeLabel(rcode: number): string {
   const known = Object.entries(RCODE).find(([, value]) => value === rcode);
   return known?.[0] ?? String(rcode);
+}
+
+/** Seconds: CoreDNS's, from a millisecond, times 2^n. */
+const PROGRAMMING_BUCKETS = Array.from({ length: 20 }, (_, n) => 0.001 * 2 ** n);
+
+/** Takes how long changes of headless Services' endpoints took until they were in the answers, in milliseconds. */
+export function createProgrammingMetric(metrics: Metrics): (ms: number) => void {
+  const histogram = metrics
+    .histogram(
+      "coredns_kubernetes_dns_programming_duration_seconds",
+      "From a change of a headless Service's Pods to the answers that have it.",
+      ["service_kind"],
+      PROGRAMMING_BUCKETS,
+    )
+    .with({ service_kind: "headless_with_selector" });
+  return (ms) => {
+    histogram.observe(ms / 1000);
+  };
 }

@@ -1,17 +1,27 @@
 import { zoneOf } from "../core/dns/answer.ts";
 import { parseQuery } from "../core/dns/decode.ts";
-import { foldName } from "../core/dns/domain-name.ts";
-import { RCODE } from "../core/dns/message.ts";
+import type { Query } from "../core/dns/decode.ts";
+import { foldName, isWithin } from "../core/dns/domain-name.ts";
+import { RCODE, TYPE } from "../core/dns/message.ts";
 import { encodeReply, maxReplyBytes } from "../core/dns/reply.ts";
+import { zoneTransfer } from "../core/dns/transfer.ts";
+import { parseIpAddress } from "../net/address.ts";
+import { cidrContains } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { LoopGuard } from "./loop-guard.ts";
 import type { Respond } from "./listener.ts";
 import type { DnsMetrics } from "./metrics.ts";
+import type { RateLimiter } from "./rate-limit.ts";
 import { answerInBlock } from "./server-block.ts";
 import type { ServerBlock, Step } from "./server-block.ts";
 
 export interface ResponderDeps {
   readonly metrics: DnsMetrics;
   readonly nowMs: () => number;
+  /** Sees questions of ours that an upstream server sent back. */
+  readonly loopGuard?: LoopGuard | undefined;
+  /** Undefined: everybody gets every answer. */
+  readonly rateLimiter?: RateLimiter | undefined;
 }
 
 /**
@@ -34,10 +44,10 @@ export function guarded(respond: Respond, log: Logger): Respond {
 
 /** Answers each question in the block with the longest zone that it is in; in none, it is refused. */
 export function createResponder(deps: ResponderDeps, blocks: readonly ServerBlock[]): Respond {
-  const { metrics, nowMs } = deps;
+  const { metrics, nowMs, rateLimiter } = deps;
   const zones = blocks.flatMap((block) => block.zones);
   let rotation = 0;
-  return (bytes, protocol) => {
+  return (bytes, protocol, peer) => {
     const startMs = nowMs();
     const parsed = parseQuery(bytes);
     if (parsed.kind === "ignore") {
@@ -45,27 +55,70 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
       return undefined;
     }
     const zone = parsed.question && zoneOf(foldName(parsed.question.name), zones);
-    const finish = (step: Step): Uint8Array => {
-      const answer = encodeReply(parsed, step, protocol);
+    const block = zone && blocks.find((candidate) => candidate.zones.includes(zone));
+    const note = (answer: Uint8Array, { rcode, by, reason }: Step): void => {
+      const ms = nowMs() - startMs;
       metrics.answered({
         protocol,
         zone,
         type: parsed.question?.type,
-        rcode: step.rcode,
-        by: step.by,
-        ms: nowMs() - startMs,
+        rcode,
+        by,
+        ms,
         dnssecOk: parsed.edns?.dnssecOk ?? false,
         requestBytes: bytes.length,
         responseBytes: answer.length,
       });
+      block?.log?.({ query: parsed, queryBytes: bytes.length, answer, rcode, protocol, peer, ms });
+      if (reason !== undefined && rcode === RCODE.SERVFAIL && parsed.question !== undefined) {
+        block?.onFailure?.(parsed.question, reason);
+      }
+    };
+    const finish = (step: Step): Uint8Array | undefined => {
+      const verdict = protocol === "udp" ? (rateLimiter?.judge(peer.address) ?? "send") : "send";
+      if (verdict === "drop") {
+        metrics.dropped(protocol);
+        return undefined;
+      }
+      const sent = verdict === "send" ? step : { rcode: step.rcode, by: step.by, truncated: true };
+      const answer = encodeReply(parsed, sent, protocol);
+      note(answer, step);
       return answer;
     };
     if (parsed.kind === "refuse") return finish({ rcode: parsed.rcode, by: "" });
-    const block = zone && blocks.find((candidate) => candidate.zones.includes(zone));
-    if (block === undefined) return finish({ rcode: RCODE.REFUSED, by: "" });
+    if (deps.loopGuard?.takes(parsed.question) === true || block === undefined) {
+      return finish(REFUSAL);
+    }
+    if (parsed.question.type === TYPE.AXFR || parsed.question.type === TYPE.IXFR) {
+      const messages = protocol === "udp" ? undefined : transferTo(block, parsed, peer.address);
+      if (messages === undefined) return finish(REFUSAL);
+      const [first] = messages;
+      if (first !== undefined) note(first, { rcode: RCODE.NOERROR, by: "transfer" });
+      return messages;
+    }
     // Wraps before numbers stop being exact.
     rotation = (rotation + 1) & 0x7fff_ffff;
     const step = answerInBlock(block, parsed, rotation, maxReplyBytes(parsed.edns, protocol));
     return step instanceof Promise ? step.then(finish) : finish(step);
   };
 }
+
+/** @returns undefined when this peer may not have the zone, or it is none of the cluster's. */
+function transferTo(
+  { cluster, transfers = [] }: ServerBlock,
+  query: Query,
+  peer: string,
+): readonly Uint8Array[] | undefined {
+  const index = cluster?.index();
+  const address = parseIpAddress(peer);
+  if (cluster === undefined || index === undefined || address === undefined) return undefined;
+  const name = foldName(query.question.name);
+  const isAllowed = transfers.some(
+    ({ zones, to }) =>
+      zones.some((zone) => isWithin(name, zone)) &&
+      (to === undefined || to.some((cidr) => cidrContains(cidr, address))),
+  );
+  return isAllowed ? zoneTransfer(query, index, cluster.zone, query.knownSerial) : undefined;
+}
+
+const REFUSAL: Step = { rcode: RCODE.REFUSED, by: "" };

@@ -2,21 +2,38 @@ import { answer, zoneOf } from "../core/dns/answer.ts";
 import type { Decision } from "../core/dns/answer.ts";
 import type { Query } from "../core/dns/decode.ts";
 import type { DnsIndex } from "../core/dns/dns-index.ts";
-import { foldName, isWithin } from "../core/dns/domain-name.ts";
+import type { TransferConfig } from "../core/dns/corefile/small-directives.ts";
+import { foldName, isWithin, sameName } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
 import { RCODE, TYPE } from "../core/dns/message.ts";
-import type { ResourceRecord } from "../core/dns/message.ts";
+import type { Question, ResourceRecord } from "../core/dns/message.ts";
+import type { HostsTable } from "../core/dns/hosts-table.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Reply } from "../core/dns/reply.ts";
+import { restoreNames, rewriteName } from "../core/dns/rewrite.ts";
+import type { RewriteRule } from "../core/dns/rewrite.ts";
 import type { Forwarded, Forwarder } from "./forwarder.ts";
+import type { LoggedAnswer } from "./query-log.ts";
 
 /** How one group of zones is answered: what stands between braces in a Corefile. */
 export interface ServerBlock {
   /** Folded; the empty name serves all. */
   readonly zones: readonly DomainName[];
+  /** What is looked for in place of what was asked for. */
+  readonly rewrites?: readonly RewriteRule[] | undefined;
+  /** Names with addresses of their own, before all others. */
+  readonly hosts?: (() => HostsTable) | undefined;
   readonly cluster: ClusterNames | undefined;
   /** The one whose `from` is the longest is asked. */
   readonly forwards: readonly ForwardRule[];
+  /** Who may have the cluster's zones whole. */
+  readonly transfers?: readonly TransferConfig[] | undefined;
+  /** Default true: one address after the other comes first. */
+  readonly rotates?: boolean | undefined;
+  /** Gets each answer. */
+  readonly log?: ((logged: LoggedAnswer) => void) | undefined;
+  /** Gets each question that failed here or elsewhere. */
+  readonly onFailure?: ((question: Question, reason: string) => void) | undefined;
 }
 
 /** Where the names of the cluster come from. */
@@ -36,10 +53,10 @@ export interface ForwardRule {
 
 /** A reply, and which of CoreDNS's plugins would have made it. */
 export interface Step extends Reply {
-  readonly by: AnsweredBy;
+  readonly by: "kubernetes" | "forward" | "hosts" | "transfer" | "";
+  /** Why, when it failed. */
+  readonly reason?: string | undefined;
 }
-
-export type AnsweredBy = "kubernetes" | "forward" | "";
 
 /**
  * Answers a question in its server block: from the cluster's names at once, all other names when others have
@@ -54,15 +71,35 @@ export function answerInBlock(
   rotation: number,
   maxBytes: number,
 ): Step | Promise<Step> {
+  const rewritten = rewriteName(query.question.name, block.rewrites ?? []);
+  if (rewritten === undefined) return answerNamed(block, query, rotation, maxBytes);
+  const question = { ...query.question, name: rewritten.name };
+  const restored = (step: Step): Step => ({
+    ...step,
+    answers: restoreNames(step.answers ?? [], rewritten),
+  });
+  const step = answerNamed(block, { ...query, question }, rotation, maxBytes);
+  return step instanceof Promise ? step.then(restored) : restored(step);
+}
+
+function answerNamed(
+  block: ServerBlock,
+  query: Query,
+  rotation: number,
+  maxBytes: number,
+): Step | Promise<Step> {
   const { question } = query;
+  const fromHosts = block.hosts?.().answer(question);
+  if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   if (block.cluster === undefined) return resolveElsewhere(block, query, question.name);
   const { index, zone } = block.cluster;
-  const decision = answer(question, index(), zone, rotation, maxBytes);
+  const turn = block.rotates === false ? 0 : rotation;
+  const decision = answer(question, index(), zone, turn, maxBytes);
   switch (decision.kind) {
     case "answer":
       return { ...decision, by: "kubernetes" };
     case "servfail":
-      return { rcode: RCODE.SERVFAIL, by: "kubernetes" };
+      return { rcode: RCODE.SERVFAIL, by: "kubernetes", reason: decision.reason };
     case "forward":
       return resolveElsewhere(block, query, question.name);
     case "chase":
@@ -79,6 +116,8 @@ async function resolveElsewhere(
   name: DomainName,
   type = query.question.type,
 ): Promise<Step> {
+  const fromHosts = block.hosts?.().answer({ ...query.question, name, type });
+  if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   const folded = foldName(name);
   const from = zoneOf(
     folded,
@@ -96,13 +135,20 @@ async function resolveElsewhere(
     authenticData: query.authenticData,
     checkingDisabled: query.checkingDisabled,
   });
-  return { ...replyOf(forwarded), by: "forward" };
+  return stepOf(forwarded, name);
 }
 
-function replyOf(forwarded: Forwarded): Reply {
-  if (forwarded.kind === "failed") return { rcode: forwarded.rcode };
-  const { rcode, authenticData, answers, authority, additional } = forwarded.message;
-  return { rcode, authenticData, answers, authority, additional };
+function stepOf(forwarded: Forwarded, asked: DomainName): Step {
+  if (forwarded.kind === "failed") {
+    return { rcode: forwarded.rcode, by: "forward", reason: forwarded.reason };
+  }
+  const { rcode, authenticData, authority, additional } = forwarded.message;
+  // In the letters of this question: the answer may be one that another client, or chance, spelt differently.
+  const answers = forwarded.message.answers.map((record) =>
+    sameName(record.name, asked) ? { ...record, name: asked } : record,
+  );
+  const reason = rcode === RCODE.SERVFAIL ? "the upstream server said SERVFAIL" : undefined;
+  return { rcode, authenticData, answers, authority, additional, by: "forward", reason };
 }
 
 /**
@@ -141,7 +187,7 @@ async function searchElsewhere(
     // Nobody is there to be asked for this one: it is not in the search list either.
     if (reply.rcode === RCODE.REFUSED && reply.by === "") continue;
     if (reply.rcode !== RCODE.NOERROR && reply.rcode !== RCODE.NXDOMAIN) {
-      return { rcode: RCODE.SERVFAIL, by: "forward" };
+      return { rcode: RCODE.SERVFAIL, by: "forward", reason: reply.reason };
     }
     const isDenied = reply.rcode === RCODE.NXDOMAIN;
     const exists =

@@ -1,18 +1,22 @@
 import type { Informers } from "../client/informer.ts";
+import { HOST_CACHE } from "../core/dns/corefile/cache-directive.ts";
 import { foldName, parseDomainName } from "../core/dns/domain-name.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import { isUnspecified } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
-import { formatHostPort } from "../net/host-port.ts";
+import { formatHostPort, parsePort } from "../net/host-port.ts";
 import type { Port } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { AnswerCache } from "./answer-cache.ts";
 import { startForwarder } from "./forwarder.ts";
+import { listenHttp } from "./http-endpoints.ts";
 import { feedIndex } from "./index-feed.ts";
 import { listenBoth } from "./listen-both.ts";
 import type { ListenAddress, Respond } from "./listener.ts";
-import { NO_METRICS, createDnsMetrics } from "./metrics.ts";
+import { LoopGuard } from "./loop-guard.ts";
+import { NO_METRICS, createDnsMetrics, createProgrammingMetric } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
@@ -27,6 +31,11 @@ export interface DnsDeps {
 export interface DnsOptions {
   /** Where to listen, on UDP and TCP; port 0 takes one that is free on both. */
   readonly listen: ListenAddress;
+  /**
+   * Where to listen as well, for whoever comes through the cluster's Service: the node's address. Another port is
+   * taken when this one is not free. CoreDNS's metrics are served on a free port there.
+   */
+  readonly nodeListen?: ListenAddress | undefined;
   /** Default `cluster.local`. */
   readonly clusterDomain?: string | undefined;
   /** Ranges of Services and Pods, whose reverse names wait for the first sync. */
@@ -44,6 +53,9 @@ export interface DnsOptions {
 export interface DnsServer extends AsyncDisposable {
   readonly address: IpAddress;
   readonly port: Port;
+  /** The ports on the node's address; those of the first address when there is none. */
+  readonly nodePort: number;
+  readonly metricsPort: number;
 }
 
 /**
@@ -62,16 +74,34 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
 
   // Whoever asks before the rest of this function ran is answered by nobody, and asks again.
   let respond: Respond = () => undefined;
-  const listeners = await listenBoth(
-    { respond: guarded((...asked) => respond(...asked), log), log },
-    options.listen,
-  );
+  const listening = { respond: guarded((...asked) => respond(...asked), log), log };
+  const opened: AsyncDisposable[] = [];
+  const close = async (): Promise<void> => {
+    for (const each of opened.toReversed()) await each[Symbol.asyncDispose]();
+  };
+  const listeners = await listenBoth(listening, options.listen);
+  opened.push(listeners);
+  let node: NodePorts = { nodePort: listeners.port, metricsPort: 0 };
+  if (options.nodeListen !== undefined) {
+    try {
+      node = await listenOnNode(listening, options.nodeListen, deps.metrics, opened);
+    } catch (error) {
+      await close();
+      throw error;
+    }
+  }
   const bound: ListenAddress = { address: options.listen.address, port: listeners.port };
-  const feed = feedIndex(deps.informers);
+  const feed = feedIndex(deps.informers, {
+    onProgrammed: deps.metrics === undefined ? undefined : createProgrammingMetric(deps.metrics),
+  });
+  const loopGuard = new LoopGuard(log, nowMs);
   const forwarder = startForwarder({
     upstreams: upstreamsOf(options, bound, log, nowMs),
     log,
     nowMs,
+    cache: new AnswerCache(HOST_CACHE),
+    stale: HOST_CACHE.serveStale,
+    loopGuard,
   });
   const zone: ZoneOptions = {
     zones: [clusterDomain],
@@ -87,7 +117,7 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
     serverAddresses: isUnspecified(bound.address) ? [] : [bound.address],
   };
   const metrics = deps.metrics === undefined ? NO_METRICS : createDnsMetrics(deps.metrics, bound);
-  respond = createResponder({ metrics, nowMs }, [
+  respond = createResponder({ metrics, nowMs, loopGuard }, [
     {
       zones: [[]],
       cluster: { index: () => feed.index, zone },
@@ -97,12 +127,48 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
   log.info("dns listens", { address: formatHostPort(bound.address, bound.port), domain });
   return {
     ...bound,
+    ...node,
     [Symbol.asyncDispose]: async () => {
-      await listeners[Symbol.asyncDispose]();
+      await close();
       await forwarder[Symbol.asyncDispose]();
       feed[Symbol.dispose]();
     },
   };
+}
+
+interface NodePorts {
+  readonly nodePort: number;
+  readonly metricsPort: number;
+}
+
+async function listenOnNode(
+  deps: Parameters<typeof listenBoth>[0],
+  listen: ListenAddress,
+  metrics: Metrics | undefined,
+  opened: AsyncDisposable[],
+): Promise<NodePorts> {
+  const free = parsePort(0);
+  const listeners = await listenBoth(deps, listen).catch((error: unknown) => {
+    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    if (!isTaken || free === undefined) throw error;
+    return listenBoth(deps, { ...listen, port: free });
+  });
+  opened.push(listeners);
+  const paths = new Map([
+    ["/metrics", () => ({ status: 200, text: ownMetrics(metrics?.render() ?? "") })],
+  ]);
+  const http = await listenHttp(deps, { ...listen, port: free ?? listen.port }, () => paths);
+  opened.push(http);
+  return { nodePort: listeners.port, metricsPort: http.port };
+}
+
+/** What a DNS server tells anybody, of all that this process counts. */
+function ownMetrics(text: string): string {
+  return text
+    .split("\n")
+    .filter((line) => /^(?:# (?:HELP|TYPE) )?coredns_/.test(line))
+    .map((line) => `${line}\n`)
+    .join("");
 }
 
 const REVERSE_ZONES = [

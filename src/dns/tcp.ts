@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { parsePort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { MessageFraming } from "./framing.ts";
@@ -18,16 +19,25 @@ export const TCP_LIMITS: TcpLimits = { idleMs: 10_000, maxConnections: 4096 };
 /** Questions of one connection that may be open at once; then it is not read until some are answered. */
 const MAX_PIPELINED = 100;
 
-/** Answers questions over TCP. @throws Error with the socket's code when the address cannot be bound. */
+/** PEM of what a server of DNS over TLS shows (RFC 7858). */
+export interface ServingCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Answers questions over TCP, or over TLS when there is a certificate.
+ * @throws Error with the socket's code when the address cannot be bound.
+ */
 export async function listenTcp(
   deps: { readonly respond: Respond; readonly log: Logger },
   listen: ListenAddress,
   limits: TcpLimits = TCP_LIMITS,
+  certificate?: ServingCertificate,
 ): Promise<Listener> {
   // From the one that was silent longest to the one that spoke last.
   const connections = new Set<Socket>();
-  // A client may close its side when it has asked; it still gets its answers.
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+  const admit = (socket: Socket): void => {
     const [silent] = connections;
     if (silent !== undefined && connections.size >= limits.maxConnections) {
       connections.delete(silent);
@@ -35,11 +45,42 @@ export async function listenTcp(
     }
     connections.add(socket);
     socket.once("close", () => connections.delete(socket));
-    serve(socket, deps.respond, limits.idleMs, () => {
-      connections.delete(socket);
-      connections.add(socket);
+  };
+  const accept = (socket: Socket): void => {
+    admit(socket);
+    serve(
+      socket,
+      (message, peer) => deps.respond(message, certificate === undefined ? "tcp" : "tls", peer),
+      limits.idleMs,
+      () => {
+        connections.delete(socket);
+        connections.add(socket);
+      },
+    );
+  };
+  // A client may close its side when it has asked; it still gets its answers.
+  const server =
+    certificate === undefined
+      ? createServer({ allowHalfOpen: true, noDelay: true }, accept)
+      : createTlsServer(
+          {
+            ...certificate,
+            allowHalfOpen: true,
+            noDelay: true,
+            minVersion: "TLSv1.2",
+            ALPNProtocols: ["dot"],
+            handshakeTimeout: limits.idleMs,
+          },
+          accept,
+        );
+  if (certificate !== undefined) {
+    // Counted from their first byte on: a client that never ends its handshake is one as well.
+    server.on("connection", admit);
+    // What a client does wrong in its handshake is its own trouble: the connection ends.
+    server.on("tlsClientError", (error: Error) => {
+      deps.log.debug("dns handshake failed", { error });
     });
-  });
+  }
   server.listen(listen.port, listen.address);
   await once(server, "listening");
   server.on("error", (error) => {
@@ -60,7 +101,12 @@ export async function listenTcp(
 }
 
 /** Reads questions off a connection and writes the answers, in the order in which they come to be. */
-function serve(socket: Socket, respond: Respond, idleMs: number, onActive: () => void): void {
+function serve(
+  socket: Socket,
+  respond: (message: Uint8Array, peer: Peer) => ReturnType<Respond>,
+  idleMs: number,
+  onActive: () => void,
+): void {
   const framing = new MessageFraming();
   let open = 0;
   let hasEnded = false;
@@ -91,7 +137,7 @@ function serve(socket: Socket, respond: Respond, idleMs: number, onActive: () =>
       open += 1;
       deadline.refresh();
       onActive();
-      const answer = respond(message, "tcp", peer);
+      const answer = respond(message, peer);
       if (answer instanceof Promise) {
         // Respond promises never to reject.
         void answer.then((late) => {

@@ -23,7 +23,7 @@ const RECHECK_MS = 2000;
 export function resolvConfUpstreams(
   deps: { readonly log: Logger; readonly nowMs: () => number },
   path: string,
-  self: ListenAddress,
+  self: ListenAddress | undefined,
 ): UpstreamSource {
   let upstreams: readonly Upstream[] = [];
   let checkedMs = Number.NEGATIVE_INFINITY;
@@ -56,10 +56,10 @@ export function resolvConfUpstreams(
   };
 }
 
-function toUpstreams(text: string, self: ListenAddress): readonly Upstream[] {
+function toUpstreams(text: string, self: ListenAddress | undefined): readonly Upstream[] {
   return parseNameServers(text).flatMap((address) => {
     const upstream = { address, port: DNS_PORT };
-    return isSelf(upstream, self) ? [] : [upstream];
+    return self !== undefined && isSelf(upstream, self) ? [] : [upstream];
   });
 }
 

@@ -31,6 +31,7 @@ import { startControllers } from "./controllers.ts";
 import { AGENT_FOLDER, occupiedRanges, sweepAbandoned } from "./abandoned.ts";
 import { agreedRanges, openDataDir, readRanges, writeRanges } from "./data-dir.ts";
 import { Disposables } from "./disposables.ts";
+import { publishKubeDns } from "./kube-dns.ts";
 import { claimRanges } from "./loopback-ranges.ts";
 import type { LoopbackRanges } from "./loopback-ranges.ts";
 import { applyManifests, readManifests } from "./manifests.ts";
@@ -216,8 +217,19 @@ async function startParts(
       listen: config.dnsListen,
       clusterDomain: config.clusterDomain,
       reverseCidrs: [ranges.serviceCidr, ranges.podCidr],
+      // Through its Service as well, whose endpoint is the node; the port is free there for sure.
+      nodeListen: { address: cidrAddress(ranges.podCidr, 1n), port: config.dnsListen.port },
     }),
   );
+  const published = publishKubeDns(parts, {
+    nodeName: NODE_NAME,
+    address: cidrAddress(ranges.podCidr, 1n),
+    port: dns.nodePort,
+    metricsPort: dns.metricsPort,
+    clusterIp: cidrAddress(ranges.serviceCidr, 10n),
+  });
+  // Awaited below; until then a failure of what comes between is the one to tell.
+  published.catch(() => undefined);
   opened.add(
     await startAgent(parts, {
       nodeName: NODE_NAME,
@@ -233,6 +245,7 @@ async function startParts(
       version: `v1.34.0+portolan.${programVersion()}`,
     }),
   );
+  opened.add(await published);
   await proxy.ready(signal);
   return formatHostPort(dns.address, dns.port);
 }

@@ -115,7 +115,8 @@ export function parseClusterConfig(
   };
 }
 
-function parseListen(text: string, setting: string): ListenAddress {
+/** @throws ConfigError that names the setting. */
+export function parseListen(text: string, setting: string): ListenAddress {
   const parsed = parseHostPort(text);
   if (parsed === undefined) {
     throw new ConfigError(
@@ -163,7 +164,8 @@ function parseRange(text: string | undefined, setting: string): Cidr | undefined
   return cidr;
 }
 
-function parseDomain(text: string, setting: string): string {
+/** @throws ConfigError that names the setting. */
+export function parseDomain(text: string, setting: string): string {
   const domain = text.endsWith(".") ? text.slice(0, -1) : text;
   if (dnsSubdomainProblems(domain).length > 0) {
     throw new ConfigError(

@@ -21,7 +21,7 @@ export interface FakeUpstream extends Upstream, AsyncDisposable {
 }
 
 /** A resolver on 127.0.0.1, over UDP and TCP, that answers as the script says. */
-export async function startUpstream(script: Script): Promise<FakeUpstream> {
+export async function startUpstream(script: Script, on: Port = port(0)): Promise<FakeUpstream> {
   const queries: { query: Message; protocol: Protocol }[] = [];
   const respond = (bytes: Uint8Array, protocol: Protocol): Uint8Array | undefined => {
     const query = decodeMessage(bytes);
@@ -33,7 +33,7 @@ export async function startUpstream(script: Script): Promise<FakeUpstream> {
     return encodeMessage(message, protocol === "tcp" ? 65_535 : (query.edns?.udpBytes ?? 512));
   };
   const address = ip("127.0.0.1");
-  const listener = await listenBoth({ respond, log: silent }, { address, port: port(0) });
+  const listener = await listenBoth({ respond, log: silent }, { address, port: on });
   return {
     address,
     port: listener.port,

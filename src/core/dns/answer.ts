@@ -69,7 +69,7 @@ export function answer(
   rotation: number,
   maxBytes: number,
 ): Decision {
-  // Zone transfers go to nobody (DNS-021), and only the Internet's class is served.
+  // Who may have a zone whole is decided by who sees who asks (DNS-021); only the Internet's class is served.
   const isTransfer = question.type === TYPE.AXFR || question.type === TYPE.IXFR;
   if (question.class !== CLASS_IN || isTransfer) {
     const reason = "neither zone transfers nor classes other than IN are served";

@@ -12,6 +12,8 @@ export interface Query {
   readonly authenticData: boolean;
   readonly checkingDisabled: boolean;
   readonly edns: Edns | undefined;
+  /** The zone's serial number that the asker has, in an IXFR question (RFC 1995 section 3). */
+  readonly knownSerial?: number | undefined;
 }
 
 export type ParsedQuery =
@@ -62,7 +64,13 @@ export function parseQuery(bytes: Uint8Array): ParsedQuery {
     authenticData,
     checkingDisabled,
     edns,
+    ...(question.type === TYPE.IXFR ? { knownSerial: serialIn(records.records) } : {}),
   };
+}
+
+function serialIn(records: readonly ResourceRecord[]): number | undefined {
+  for (const { data } of records) if (data.kind === "SOA") return data.serial;
+  return undefined;
 }
 
 /**

@@ -1,5 +1,7 @@
-import { ipFromBytes } from "../../net/address.ts";
+import { ipFromBytes, ipToBytes } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
+import { cidrAddress, cidrBits, cidrFamily } from "../../net/cidr.ts";
+import type { Cidr } from "../../net/cidr.ts";
 import type { DomainName } from "./domain-name.ts";
 
 /**
@@ -33,4 +35,21 @@ export function isPartOfAddress(name: DomainName): boolean {
   return name.at(-2) === "ip6"
     ? labels.length < 32 && labels.every((label) => /^[0-9a-f]$/.test(label))
     : labels.length < 4 && labels.every((label) => /^(0|[1-9][0-9]{0,2})$/.test(label));
+}
+
+/** The zones of a range's reverse names: several where its bits end within a label. */
+export function reverseZonesOf(cidr: Cidr): readonly DomainName[] {
+  const isIpv4 = cidrFamily(cidr) === "IPv4";
+  const [labelBits, top] = isIpv4 ? [8, ["in-addr", "arpa"]] : [4, ["ip6", "arpa"]];
+  const bits = cidrBits(cidr);
+  const count = Math.ceil(bits / labelBits);
+  const within = count * labelBits - bits;
+  const hostBits = BigInt((isIpv4 ? 32 : 128) - count * labelBits);
+  return Array.from({ length: 2 ** within }, (_, i) => {
+    const bytes = ipToBytes(cidrAddress(cidr, BigInt(i) << hostBits));
+    const labels = isIpv4
+      ? Array.from(bytes, String)
+      : Array.from(bytes, (byte) => [(byte >> 4).toString(16), (byte & 15).toString(16)]).flat();
+    return [...labels.slice(0, count).toReversed(), ...top];
+  });
 }

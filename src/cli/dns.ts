@@ -1,0 +1,122 @@
+import { parseListen, parseDomain } from "../programs/config.ts";
+import type { StandaloneDnsConfig } from "../programs/standalone-dns.ts";
+import { UsageError } from "./command.ts";
+import type { Command, FlagValues } from "./command.ts";
+import { ended } from "./ended.ts";
+
+export const dns: Command = {
+  name: "dns",
+  summary: "Answer a cluster's names: DNS alone, for any Kubernetes API.",
+  description: `Serves cluster DNS from the Services and EndpointSlices of any Kubernetes API, over UDP and TCP, and
+has other servers answer for all other names. It reads CoreDNS's Corefile and counts by CoreDNS's
+names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.`,
+  flags: {
+    kubeconfig: {
+      type: "string",
+      value: "FILE",
+      description:
+        "How to reach the API. Default the Pod's service account, $KUBECONFIG, ~/.kube/config.",
+    },
+    context: { type: "string", value: "NAME", description: "Which of its contexts." },
+    listen: {
+      type: "string",
+      value: "IP:PORT",
+      description:
+        "Where to listen, UDP and TCP. Default 127.0.0.1:10053; port 0 takes a free one.",
+    },
+    corefile: {
+      type: "string",
+      value: "FILE",
+      description: "A Corefile; its blocks without a port or bind listen on --listen.",
+    },
+    "cluster-domain": {
+      type: "string",
+      value: "NAME",
+      description: "Default cluster.local; with a Corefile its kubernetes line says it.",
+    },
+    "http-listen": {
+      type: "string",
+      value: "IP:PORT",
+      description: "Serve /health, /ready and /metrics here; with a Corefile it says where.",
+    },
+    "rate-limit": {
+      type: "string",
+      value: "N",
+      description: "Answers a second over UDP to one source (/24 or /56); default all.",
+    },
+    output: {
+      type: "string",
+      short: "o",
+      value: "json",
+      description: "Print one JSON line on stdout when ready.",
+    },
+  },
+  examples: [
+    ["portolan dns --kubeconfig admin.kubeconfig --listen 127.0.0.1:5353", "names of a cluster"],
+    ["dig +short @127.0.0.1 -p 5353 kubernetes.default.svc.cluster.local", "ask it"],
+    ["portolan dns --corefile Corefile --listen 0.0.0.0:53", "in CoreDNS's place"],
+    ["portolan dns --listen 127.0.0.1:0 -o json", "for a test: a free port"],
+  ],
+  run: async (context, flags) => {
+    const config = configOf(flags);
+    const { startStandaloneDns } = await import("../programs/standalone-dns.ts");
+    const server = await startStandaloneDns(
+      {
+        env: context.env,
+        log: context.log,
+        print: (line) => {
+          context.print(`${line}\n`);
+        },
+      },
+      config,
+    );
+    try {
+      await server.synced(context.signal);
+      const startMs = Math.round(performance.now());
+      if (flags["output"] === "json") {
+        const [first = ""] = server.addresses;
+        const facts = {
+          ready: true,
+          dns: first.replace(/^[a-z]+:\/\//, ""),
+          listens: server.addresses,
+          pid: process.pid,
+          startMs,
+        };
+        context.print(`${JSON.stringify(facts)}\n`);
+      } else {
+        context.note(`DNS is ready after ${String(startMs)} ms: ${server.addresses.join(" ")}\n`);
+      }
+      await ended(context.signal);
+    } catch (error) {
+      if (!context.signal.aborted) throw error;
+    } finally {
+      await server[Symbol.asyncDispose]();
+    }
+    return 0;
+  },
+};
+
+function configOf(flags: FlagValues): StandaloneDnsConfig {
+  const text = (name: string): string | undefined => {
+    const value = flags[name];
+    return typeof value === "string" ? value : undefined;
+  };
+  const output = text("output");
+  if (output !== undefined && output !== "json") {
+    throw new UsageError(`--output: ${JSON.stringify(output)} is not json`);
+  }
+  const http = text("http-listen");
+  const limit = text("rate-limit");
+  if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) {
+    throw new UsageError(`--rate-limit: ${JSON.stringify(limit)} is no number of answers a second`);
+  }
+  return {
+    listen: parseListen(text("listen") ?? "127.0.0.1:10053", "--listen"),
+    corefile: text("corefile"),
+    clusterDomain: parseDomain(text("cluster-domain") ?? "cluster.local", "--cluster-domain"),
+    kubeconfig: text("kubeconfig"),
+    context: text("context"),
+    httpListen: http === undefined ? undefined : parseListen(http, "--http-listen"),
+    rateLimit: limit === undefined ? undefined : Number(limit),
+  };
+}

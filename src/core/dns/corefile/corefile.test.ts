@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseCorefile } from "./corefile.ts";
+import type { BlockConfig } from "./corefile.ts";
+
+/** The one block of a Corefile whose block has these lines. */
+function block(lines: string, env: Readonly<Record<string, string>> = {}): BlockConfig {
+  const [only, ...more] = parseCorefile(`.:53 {\n${lines}\n}\n`, env);
+  assert.ok(only);
+  assert.equal(more.length, 0);
+  return only;
+}
+
+const KUBEADM = `.:53 {
+    errors
+    health {
+       lameduck 5s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus :9153
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success cluster.local
+       disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+`;
+
+describe("parseCorefile()", () => {
+  it("reads the Corefile that kubeadm writes", () => {
+    const [only] = parseCorefile(KUBEADM, {});
+    assert.ok(only);
+    assert.deepEqual(only.keys, [{ scheme: "dns", zones: [[]], port: 53 }]);
+    assert.deepEqual(only.health, { address: "0.0.0.0", port: 8080, lameduckMs: 5000 });
+    assert.deepEqual(only.ready, { address: "0.0.0.0", port: 8181 });
+    assert.deepEqual(only.prometheus, { address: "0.0.0.0", port: 9153 });
+    assert.deepEqual(only.kubernetes?.zones, [
+      ["cluster", "local"],
+      ["in-addr", "arpa"],
+      ["ip6", "arpa"],
+    ]);
+    assert.equal(only.kubernetes.pods, "insecure");
+    assert.equal(only.kubernetes.ttlSeconds, 30);
+    assert.deepEqual(only.kubernetes.fallthrough, [
+      ["in-addr", "arpa"],
+      ["ip6", "arpa"],
+    ]);
+    assert.deepEqual(
+      only.forwards.map(({ from, to, maxConcurrent }) => [from, to, maxConcurrent]),
+      [[[], [{ kind: "file", path: "/etc/resolv.conf" }], 1000]],
+    );
+    assert.equal(only.cache?.success.maxTtlSeconds, 30);
+    assert.deepEqual(only.cache.noSuccess, [["cluster", "local"]]);
+    assert.deepEqual(only.reload, { intervalMs: 30_000, jitterMs: 15_000 });
+    assert.deepEqual(
+      [only.logsErrors, only.detectsLoops, only.rotates, only.autopath],
+      [true, true, true, false],
+    );
+  });
+
+  it("reads several blocks with several zones, ranges and ports", () => {
+    const blocks = parseCorefile(
+      "cluster.local,\n10.96.0.0/12:1053 {\n errors\n}\nexample.org tls://example.org {\n tls a b\n}\n",
+      {},
+    );
+    assert.deepEqual(
+      blocks.map(({ keys }) => keys.map(({ scheme, zones, port }) => [scheme, zones.length, port])),
+      [
+        [
+          ["dns", 1, undefined],
+          ["dns", 16, 1053],
+        ],
+        [
+          ["dns", 1, undefined],
+          ["tls", 1, undefined],
+        ],
+      ],
+    );
+    assert.deepEqual(blocks[0]?.keys[1]?.zones.at(0), ["96", "10", "in-addr", "arpa"]);
+  });
+
+  it("puts in snippets and the environment's variables, and leaves out comments", () => {
+    const text = `(common) { # shared
+  errors
+  forward {$ZONE} {%SERVER%} # behind
+}
+"." {
+  import common
+}`;
+    const [only] = parseCorefile(text, { ZONE: "corp.example", SERVER: "192.0.2.1:5353" });
+    assert.equal(only?.logsErrors, true);
+    assert.deepEqual(only.forwards[0]?.from, ["corp", "example"]);
+    assert.deepEqual(only.forwards[0].to, [
+      { kind: "server", address: "192.0.2.1", port: 5353, isTls: false },
+    ]);
+  });
+
+  it("reads all options of kubernetes, forward and cache", () => {
+    const read = block(`
+kubernetes cluster.local {
+  kubeconfig /k ctx
+  namespaces a b
+  labels app in (x, y)
+  pods verified
+  endpoint_pod_names
+  noendpoints
+  ignore empty_service
+  fallthrough
+}
+forward . tls://9.9.9.9 [2001:db8::1]:5353 {
+  except corp.example
+  force_tcp
+  prefer_udp
+  expire 1m30s
+  max_fails 3
+  tls_servername dns.quad9.net
+  policy round_robin
+  health_check 1s no_rec domain example.org
+  failover SERVFAIL REFUSED
+  random_case
+}
+cache 60 example.org {
+  success 100 300 2
+  denial 50
+  prefetch 3 1m 20%
+  serve_stale 2h verify
+  servfail 1s
+  keepttl
+}`);
+    assert.deepEqual(read.kubernetes, {
+      zones: [["cluster", "local"]],
+      namespaces: ["a", "b"],
+      labels: "app in (x, y)",
+      namespaceLabels: undefined,
+      pods: "verified",
+      endpointPodNames: true,
+      ttlSeconds: 5,
+      noEndpoints: true,
+      ignoreEmptyServices: true,
+      fallthrough: [[]],
+      kubeconfig: { path: "/k", context: "ctx" },
+      endpoint: undefined,
+      tls: undefined,
+    });
+    assert.deepEqual(read.forwards[0], {
+      from: [],
+      except: [["corp", "example"]],
+      to: [
+        { kind: "server", address: "9.9.9.9", port: 853, isTls: true },
+        { kind: "server", address: "2001:db8::1", port: 5353, isTls: false },
+      ],
+      policy: "round_robin",
+      forceTcp: true,
+      preferUdp: true,
+      expireMs: 90_000,
+      maxFails: 3,
+      healthCheckMs: 1000,
+      healthCheckRecursion: false,
+      healthCheckDomain: ["example", "org"],
+      maxConcurrent: undefined,
+      failover: [2, 5],
+      failFast: false,
+      tlsServerName: "dns.quad9.net",
+      tls: undefined,
+      randomCase: true,
+    });
+    assert.deepEqual(read.cache, {
+      zones: [["example", "org"]],
+      success: { capacity: 100, maxTtlSeconds: 300, minTtlSeconds: 2 },
+      denial: { capacity: 50, maxTtlSeconds: 60, minTtlSeconds: 5 },
+      noSuccess: [],
+      noDenial: [],
+      servfailSeconds: 1,
+      prefetch: { amount: 3, gapMs: 60_000, fraction: 0.2 },
+      serveStale: { maxAgeMs: 7_200_000, refresh: "verify" },
+      keepTtl: true,
+    });
+  });
+
+  it("reads hosts, rewrite, transfer, log and bind", () => {
+    const read = block(`
+hosts {
+  192.0.2.9 Printer.corp.example printer
+  ttl 60
+  fallthrough
+}
+rewrite name exact old.example new.example answer auto
+rewrite continue name suffix .corp.example. .svc.cluster.local.
+transfer { 
+  to 192.0.2.0/24 2001:db8::1
+}
+log example.org "{remote} {name}" {
+  class denial error
+}
+bind 127.0.0.1 ::1`);
+    assert.deepEqual(read.hosts?.lines, [
+      { address: "192.0.2.9", names: [["printer", "corp", "example"], ["printer"]] },
+    ]);
+    assert.deepEqual([read.hosts.path, read.hosts.ttlSeconds], [undefined, 60]);
+    assert.deepEqual(read.rewrites, [
+      { match: "exact", from: ["old", "example"], to: ["new", "example"], isLast: true },
+      {
+        match: "suffix",
+        from: ["corp", "example"],
+        to: ["svc", "cluster", "local"],
+        isLast: false,
+      },
+    ]);
+    assert.deepEqual(read.transfers, [{ zones: [[]], to: ["192.0.2.0/24", "2001:db8::1/128"] }]);
+    assert.deepEqual(read.log, [
+      { zones: [["example", "org"]], format: "{remote} {name}", classes: ["denial", "error"] },
+    ]);
+    assert.deepEqual(read.bind, ["127.0.0.1", "::1"]);
+  });
+
+  for (const [what, text, message] of [
+    ["nothing", "# only this\n", /^line 1: there is no server block/],
+    ["an open brace", ". {\n errors\n", /^line 1: \{ is not closed/],
+    ["a brace too many", ". {\n}\n}\n", /^line 3: \} closes nothing/],
+    ["an open quote", '. {\n log "x\n}\n', /^line 2: a quote is not closed/],
+    ["an unknown plugin", ". {\n errors\n dnssec\n}\n", /^line 3: dnssec: is not supported; there/],
+    [
+      "an unknown option",
+      ". {\n kubernetes cluster.local {\n  multicluster cluster.set\n }\n}\n",
+      /^line 3: kubernetes: multicluster: is not supported; there are namespaces,/,
+    ],
+    [
+      "a bad value",
+      ". {\n cache 30 {\n  prefetch x\n }\n}\n",
+      /^line 3: cache: prefetch: "x" is no /,
+    ],
+    ["words too many", ". {\n loop twice\n}\n", /^line 2: loop: "twice" is too much here/],
+    ["a directive twice", ". {\n errors\n errors\n}\n", /^line 3: errors: stands twice/],
+    [
+      "a zone twice",
+      ".:53 {\n}\n.:53 {\n}\n",
+      /^line 3: dns:\/\/\.:53 has a server block on line 1/,
+    ],
+    ["a file's import", "import x.conf\n", /^line 1: import x\.conf: only snippets/],
+    ["a snippet in itself", "(a) {\n import a\n}\n. {\n import a\n}\n", /imports itself/],
+    [
+      "another scheme",
+      "https://. {\n}\n",
+      /^line 1: https:\/\/\.: there are dns:\/\/ and tls:\/\//,
+    ],
+    ["another upstream", ". {\n forward . https://1.1.1.1\n}\n", /not by https:\/\//],
+    ["tls without certificate", "tls://. {\n}\n", /needs tls CERTIFICATE KEY/],
+    [
+      "another rewrite",
+      ". {\n rewrite type ANY HINFO\n}\n",
+      /^line 2: rewrite: type is not supported/,
+    ],
+  ] as const) {
+    it(`says what is wrong with ${what}, and where`, () => {
+      assert.throws(() => parseCorefile(text, {}), { code: "COREFILE", message });
+    });
+  }
+});

@@ -1,0 +1,100 @@
+import type { DomainName } from "../domain-name.ts";
+import type { Directive } from "./directive.ts";
+
+/** The `kubernetes` directive: where the cluster's names come from, and which of them are answered. */
+export interface KubernetesConfig {
+  /** Folded; names below in-addr.arpa and ip6.arpa among them. */
+  readonly zones: readonly DomainName[];
+  /** Only these; undefined: all. */
+  readonly namespaces: readonly string[] | undefined;
+  /** Label selectors as in a list. */
+  readonly labels: string | undefined;
+  readonly namespaceLabels: string | undefined;
+  readonly pods: "disabled" | "insecure" | "verified";
+  readonly endpointPodNames: boolean;
+  readonly ttlSeconds: number;
+  readonly noEndpoints: boolean;
+  readonly ignoreEmptyServices: boolean;
+  /** The empty name stands for all. */
+  readonly fallthrough: readonly DomainName[];
+  /** Which cluster: a file and its context, or a URL with files of certificates; else the command line's. */
+  readonly kubeconfig: { readonly path: string; readonly context: string | undefined } | undefined;
+  readonly endpoint: string | undefined;
+  readonly tls:
+    | { readonly cert: string; readonly key: string; readonly ca: string | undefined }
+    | undefined;
+}
+
+/** @param blockZones the zones of the server block, which it serves when it names none. */
+export function readKubernetes(
+  directive: Directive,
+  zonesOf: (text: string) => readonly DomainName[],
+  blockZones: readonly DomainName[],
+): KubernetesConfig {
+  const named = directive.rest().flatMap(zonesOf);
+  const zones = named.length > 0 ? named : blockZones;
+  const config: { -readonly [K in keyof KubernetesConfig]: KubernetesConfig[K] } = {
+    zones,
+    namespaces: undefined,
+    labels: undefined,
+    namespaceLabels: undefined,
+    pods: "disabled",
+    endpointPodNames: false,
+    ttlSeconds: 5,
+    noEndpoints: false,
+    ignoreEmptyServices: false,
+    fallthrough: [],
+    kubeconfig: undefined,
+    endpoint: undefined,
+    tls: undefined,
+  };
+  directive.options({
+    namespaces: (option) => {
+      const names = option.rest();
+      config.namespaces = names.length === 0 ? undefined : names;
+    },
+    labels: (option) => {
+      config.labels = option.rest().join(" ") || option.fail("a selector is missing");
+    },
+    namespace_labels: (option) => {
+      config.namespaceLabels = option.rest().join(" ") || option.fail("a selector is missing");
+    },
+    pods: (option) => {
+      config.pods = option.oneOf("a mode", ["disabled", "insecure", "verified"]);
+    },
+    endpoint_pod_names: () => {
+      config.endpointPodNames = true;
+    },
+    ttl: (option) => {
+      config.ttlSeconds = option.integer("number of seconds", 0, 3600);
+    },
+    noendpoints: () => {
+      config.noEndpoints = true;
+    },
+    ignore: (option) => {
+      option.oneOf("what to ignore", ["empty_service"]);
+      config.ignoreEmptyServices = true;
+    },
+    fallthrough: (option) => {
+      const into = option.rest().flatMap(zonesOf);
+      config.fallthrough = into.length === 0 ? [[]] : into;
+    },
+    kubeconfig: (option) => {
+      config.kubeconfig = { path: option.required("a file"), context: option.optional() };
+    },
+    endpoint: (option) => {
+      config.endpoint = option.required("a URL");
+    },
+    tls: (option) => {
+      const cert = option.required("the file of a certificate");
+      config.tls = { cert, key: option.required("the file of its key"), ca: option.optional() };
+    },
+  });
+  if (config.namespaces !== undefined && config.namespaceLabels !== undefined) {
+    directive.fail("namespaces and namespace_labels exclude each other");
+  }
+  const isForward = (zone: DomainName): boolean => zone.at(-1) !== "arpa";
+  if (!zones.some(isForward))
+    directive.fail("a zone for Services is missing, such as cluster.local");
+  return config;
+}

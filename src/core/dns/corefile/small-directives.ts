@@ -1,0 +1,153 @@
+import type { Cidr } from "../../../net/cidr.ts";
+import { parseCidr, singleAddress } from "../../../net/cidr.ts";
+import type { HostLine } from "../hosts-table.ts";
+import { parseHostLine } from "../hosts-table.ts";
+import type { RewriteRule } from "../rewrite.ts";
+import type { DomainName } from "../domain-name.ts";
+import { CorefileError } from "./corefile-error.ts";
+import { parseDuration } from "./directive.ts";
+import type { Directive } from "./directive.ts";
+
+/** Which questions are written to the log, and how. */
+export interface LogConfig {
+  readonly zones: readonly DomainName[];
+  /** With CoreDNS's placeholders, `{common}` and `{combined}` among them. */
+  readonly format: string;
+  readonly classes: readonly LogClass[];
+}
+
+const LOG_CLASSES = ["all", "success", "denial", "error"] as const;
+export type LogClass = (typeof LOG_CLASSES)[number];
+
+export function readLog(directive: Directive): LogConfig {
+  const words = directive.rest();
+  const format = words.find((word) => word.includes("{")) ?? "{common}";
+  const names = words.filter((word) => word !== format);
+  const classes: LogClass[] = [];
+  directive.options({
+    class: (option) => {
+      for (const word of option.rest()) {
+        const found = LOG_CLASSES.find((known) => known === word);
+        classes.push(
+          found ?? option.fail(`${JSON.stringify(word)} is none of ${LOG_CLASSES.join(", ")}`),
+        );
+      }
+    },
+  });
+  return {
+    zones: names.length === 0 ? [[]] : names.map((name) => directive.zone(name)),
+    format,
+    classes: classes.length === 0 ? ["all"] : classes,
+  };
+}
+
+/** Addresses of names from a file and from the Corefile itself. */
+export interface HostsConfig {
+  /** Undefined: no file is named, and none is read when there are lines. */
+  readonly path: string | undefined;
+  readonly zones: readonly DomainName[];
+  readonly lines: readonly HostLine[];
+  readonly ttlSeconds: number;
+  readonly hasReverse: boolean;
+  readonly reloadMs: number;
+  /** Names that have no line are others' to answer; the empty name stands for all. */
+  readonly fallthrough: readonly DomainName[] | undefined;
+}
+
+export function readHosts(
+  directive: Directive,
+  zonesOf: (text: string) => readonly DomainName[],
+  blockZones: readonly DomainName[],
+): HostsConfig {
+  const [path, ...names] = directive.rest();
+  const zones = names.flatMap(zonesOf);
+  let ttlSeconds = 3600;
+  let hasReverse = true;
+  let reloadMs = 5000;
+  let fallthrough: readonly DomainName[] | undefined;
+  const lines: HostLine[] = [];
+  for (const { line, words } of directive.lines()) {
+    const [first = "", ...rest] = words;
+    if (first === "ttl") {
+      ttlSeconds = /^\d{1,9}$/.test(rest[0] ?? "")
+        ? Number(rest[0])
+        : directive.fail(`ttl ${rest.join(" ")} is no number of seconds`);
+    } else if (first === "no_reverse") hasReverse = false;
+    else if (first === "reload") {
+      reloadMs = parseDuration(rest[0] ?? "") ?? directive.fail("reload needs a duration");
+    } else if (first === "fallthrough") {
+      const into = rest.flatMap(zonesOf);
+      fallthrough = into.length === 0 ? [[]] : into;
+    } else {
+      const parsed = parseHostLine(words.join(" "));
+      if (parsed === undefined) {
+        throw new CorefileError(
+          line,
+          `hosts: ${first} is not supported; there are ADDRESS NAME..., ttl, no_reverse, reload, fallthrough`,
+        );
+      }
+      lines.push(parsed);
+    }
+  }
+  return {
+    path: path ?? (lines.length > 0 ? undefined : "/etc/hosts"),
+    zones: zones.length === 0 ? blockZones : zones,
+    lines,
+    ttlSeconds,
+    hasReverse,
+    reloadMs,
+    fallthrough,
+  };
+}
+
+/** `rewrite [stop|continue] name [exact|suffix] FROM TO [answer auto]`. */
+export function readRewrite(directive: Directive): RewriteRule {
+  const words = [...directive.rest()];
+  const isLast = words[0] !== "continue";
+  if (words[0] === "stop" || words[0] === "continue") words.shift();
+  const field = words.shift() ?? "";
+  if (field !== "name") directive.fail(`${field} is not supported; names can be rewritten: name`);
+  const match = words.length > 2 ? words.shift() : "exact";
+  if (match !== "exact" && match !== "suffix") {
+    directive.fail(`name ${String(match)} is not supported; there are exact, suffix`);
+  }
+  const [from, to, ...more] = words;
+  if (from === undefined || to === undefined) directive.fail("from and to are missing");
+  // What `answer auto` asks for is always done: a resolver takes no answer for another name.
+  if (more.length > 0 && more.join(" ") !== "answer auto") {
+    directive.fail(`${more.join(" ")} is not supported; there is answer auto`);
+  }
+  const trimmed = (text: string): DomainName => directive.zone(text.replace(/^\.(?=.)/, ""));
+  directive.options({});
+  return { match, from: trimmed(from), to: trimmed(to), isLast };
+}
+
+/** Who may have zones whole. */
+export interface TransferConfig {
+  readonly zones: readonly DomainName[];
+  /** Undefined: anybody. */
+  readonly to: readonly Cidr[] | undefined;
+}
+
+export function readTransfer(
+  directive: Directive,
+  zonesOf: (text: string) => readonly DomainName[],
+  blockZones: readonly DomainName[],
+): TransferConfig {
+  const zones = directive.rest().flatMap(zonesOf);
+  let isOpen = false;
+  const peers: Cidr[] = [];
+  directive.options({
+    to: (option) => {
+      for (const word of option.rest()) {
+        if (word === "*") isOpen = true;
+        else peers.push(parseCidr(word) ?? singleAddress(option.address(word)));
+      }
+    },
+  });
+  if (!isOpen && peers.length === 0) directive.fail("to ADDRESS or to * is missing");
+  return {
+    zones: zones.length === 0 ? blockZones : zones,
+    to: isOpen ? undefined : peers,
+  };
+}

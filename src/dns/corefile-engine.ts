@@ -1,0 +1,282 @@
+import { readFile } from "node:fs/promises";
+import type { Informers } from "../client/informer.ts";
+import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
+import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
+import type { KubernetesConfig } from "../core/dns/corefile/kubernetes-directive.ts";
+import { formatDomainName } from "../core/dns/domain-name.ts";
+import type { ZoneOptions } from "../core/dns/records.ts";
+import { parseSearchDomains } from "../core/dns/resolv-conf.ts";
+import { formatType } from "../core/dns/zone-text.ts";
+import { isUnspecified } from "../net/address.ts";
+import type { IpAddress } from "../net/address.ts";
+import { formatHostPort, parsePort } from "../net/host-port.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { AnswerCache } from "./answer-cache.ts";
+import { createForwardMetrics } from "./forward-metrics.ts";
+import { FORWARDER_DEFAULTS, startForwarder } from "./forwarder.ts";
+import { followHosts } from "./hosts-file.ts";
+import { feedIndex } from "./index-feed.ts";
+import type { IndexFeed } from "./index-feed.ts";
+import type { ListenAddress } from "./listener.ts";
+import { LoopGuard } from "./loop-guard.ts";
+import { createProgrammingMetric } from "./metrics.ts";
+import { createQueryLog } from "./query-log.ts";
+import type { ForwardRule, ServerBlock } from "./server-block.ts";
+import type { ServingCertificate } from "./tcp.ts";
+import type { UpstreamTls } from "./upstream.ts";
+import { resolvConfUpstreams } from "./upstream-source.ts";
+import type { UpstreamSource } from "./upstream-source.ts";
+
+/** What is known of the cluster of a `kubernetes` directive. Disposing stops its watches. */
+export interface ClusterAccess extends AsyncDisposable {
+  readonly informers: Pick<Informers, "of">;
+}
+
+export interface EngineDeps {
+  /** @throws Error when there is no way to that cluster. */
+  readonly openCluster: (config: KubernetesConfig) => Promise<ClusterAccess>;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Takes the lines of the query log. */
+  readonly print: (line: string) => void;
+  readonly nowMs: () => number;
+}
+
+/** A socket, and what is answered on it. */
+export interface SocketPlan {
+  /** The same for the same socket in another engine. */
+  readonly id: string;
+  readonly scheme: "dns" | "tls";
+  readonly listen: ListenAddress;
+  readonly blocks: readonly ServerBlock[];
+  readonly certificate: ServingCertificate | undefined;
+}
+
+/** All that one version of a Corefile describes, but for the sockets. */
+export interface Engine extends AsyncDisposable {
+  readonly sockets: readonly SocketPlan[];
+  readonly loopGuard: LoopGuard | undefined;
+  /** The plugins that are not ready: `kubernetes` until its cluster is known. */
+  notReady(): readonly string[];
+  synced(signal: AbortSignal): Promise<void>;
+}
+
+const HOST_RESOLV_CONF = "/etc/resolv.conf";
+const TLS_PORT = parsePort(853);
+
+/**
+ * Builds what the server blocks describe.
+ * @param listen where blocks listen that do not say it themselves.
+ * @throws Error that names the file or cluster that cannot be read.
+ */
+export async function buildEngine(
+  deps: EngineDeps,
+  configs: readonly BlockConfig[],
+  listen: ListenAddress,
+): Promise<Engine> {
+  const opened: (AsyncDisposable | Disposable)[] = [];
+  const close = async (): Promise<void> => {
+    for (const each of opened.toReversed()) {
+      if (Symbol.asyncDispose in each) await each[Symbol.asyncDispose]();
+      else each[Symbol.dispose]();
+    }
+  };
+  try {
+    const guard = configs.some(({ detectsLoops }) => detectsLoops)
+      ? new LoopGuard(deps.log, deps.nowMs)
+      : undefined;
+    const feeds: IndexFeed[] = [];
+    const sockets = new Map<string, SocketPlan>();
+    for (const config of configs) {
+      const listens = listensOf(config, listen);
+      const built = await buildBlock(deps, config, listens, guard, opened, feeds);
+      const certificate =
+        config.tls === undefined
+          ? undefined
+          : {
+              cert: await readPem(config.tls.cert),
+              key: await readPem(config.tls.key),
+            };
+      for (const { scheme, zones, on } of listens) {
+        const id = `${scheme}://${formatHostPort(on.address, on.port)}`;
+        const block: ServerBlock = { ...built, zones };
+        const known = sockets.get(id);
+        sockets.set(id, {
+          id,
+          scheme,
+          listen: on,
+          blocks: [...(known?.blocks ?? []), block],
+          certificate: scheme === "tls" ? (known?.certificate ?? certificate) : undefined,
+        });
+      }
+    }
+    return {
+      sockets: [...sockets.values()],
+      loopGuard: guard,
+      notReady: () => (feeds.every(({ index }) => index !== undefined) ? [] : ["kubernetes"]),
+      synced: async (signal) => {
+        await Promise.all(feeds.map((feed) => feed.synced(signal)));
+      },
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface BlockListen {
+  readonly scheme: "dns" | "tls";
+  readonly zones: ServerBlock["zones"];
+  readonly on: ListenAddress;
+}
+
+function listensOf({ keys, bind }: BlockConfig, listen: ListenAddress): readonly BlockListen[] {
+  const addresses: readonly IpAddress[] = bind.length > 0 ? bind : [listen.address];
+  return keys.flatMap(({ scheme, zones, port }) =>
+    addresses.map((address) => ({
+      scheme,
+      zones,
+      on: { address, port: port ?? (scheme === "tls" ? (TLS_PORT ?? listen.port) : listen.port) },
+    })),
+  );
+}
+
+async function buildBlock(
+  deps: EngineDeps,
+  config: BlockConfig,
+  listens: readonly BlockListen[],
+  guard: LoopGuard | undefined,
+  opened: (AsyncDisposable | Disposable)[],
+  feeds: IndexFeed[],
+): Promise<Omit<ServerBlock, "zones">> {
+  const { log } = deps;
+  const hosts = config.hosts === undefined ? undefined : await followHosts(log, config.hosts);
+  if (hosts !== undefined) opened.push(hosts);
+  const [first] = listens;
+  const server = first === undefined ? "" : serverLabel(first);
+  const forwardMetrics = createForwardMetrics(deps.metrics, server);
+  const cache =
+    config.cache === undefined ? undefined : new AnswerCache(config.cache, forwardMetrics.cache);
+  if (cache !== undefined) opened.push(forwardMetrics.watch(cache));
+  const forwards: ForwardRule[] = [];
+  for (const forward of config.forwards) {
+    const forwarder = startForwarder(
+      {
+        upstreams: await upstreamsOf(deps, forward, first?.on),
+        log,
+        nowMs: deps.nowMs,
+        cache,
+        stale: config.cache?.serveStale,
+        loopGuard: config.detectsLoops ? guard : undefined,
+        metrics: forwardMetrics,
+      },
+      {
+        ...FORWARDER_DEFAULTS,
+        ...forward,
+        maxInFlight: forward.maxConcurrent ?? MAX_IN_FLIGHT,
+      },
+    );
+    opened.push(forwarder);
+    forwards.push({ from: forward.from, except: forward.except, forwarder });
+  }
+  const cluster =
+    config.kubernetes === undefined
+      ? undefined
+      : await followCluster(deps, config, config.kubernetes, listens, opened, feeds);
+  return {
+    rewrites: config.rewrites,
+    hosts: hosts === undefined ? undefined : () => hosts.table,
+    cluster,
+    forwards,
+    transfers: config.transfers,
+    rotates: config.rotates,
+    log: config.log.length === 0 ? undefined : createQueryLog(config.log, deps.print),
+    onFailure: config.logsErrors
+      ? ({ name, type }, reason) => {
+          log.error("dns question failed", {
+            name: formatDomainName(name),
+            type: formatType(type),
+            reason,
+          });
+        }
+      : undefined,
+  };
+}
+
+/** Different questions that may wait for upstream servers when the Corefile does not bound them. */
+const MAX_IN_FLIGHT = 10_000;
+
+async function followCluster(
+  deps: EngineDeps,
+  block: BlockConfig,
+  config: KubernetesConfig,
+  listens: readonly BlockListen[],
+  opened: (AsyncDisposable | Disposable)[],
+  feeds: IndexFeed[],
+): Promise<ServerBlock["cluster"]> {
+  const access = await deps.openCluster(config);
+  opened.push(access);
+  const feed = feedIndex(access.informers, {
+    namespaces: config.namespaces,
+    labels: config.labels,
+    namespaceLabels: config.namespaceLabels,
+    usesPodNames: config.endpointPodNames,
+    withoutEndpoints: config.noEndpoints,
+    withPods: config.pods === "verified",
+    onProgrammed: createProgrammingMetric(deps.metrics),
+  });
+  opened.push(feed);
+  feeds.push(feed);
+  const isReverse = (zone: readonly string[]): boolean => zone.at(-1) === "arpa";
+  const addresses = listens.map(({ on }) => on.address).filter((each) => !isUnspecified(each));
+  const zone: ZoneOptions = {
+    zones: config.zones.filter((each) => !isReverse(each)),
+    reverseZones: config.zones.filter(isReverse),
+    fallthrough: config.fallthrough,
+    reverseCidrs: undefined,
+    autopath: block.autopath
+      ? { search: parseSearchDomains(await readFile(HOST_RESOLV_CONF, "utf8").catch(() => "")) }
+      : undefined,
+    ttlSeconds: config.ttlSeconds,
+    firstSerial: Math.floor(Date.now() / 1000),
+    podRecords: config.pods,
+    ignoresEmptyServices: config.ignoreEmptyServices,
+    serverAddresses: [...new Set(addresses)],
+  };
+  return { index: () => feed.index, zone };
+}
+
+/** The servers that are named, and those of files, which are followed. */
+async function upstreamsOf(
+  { log, nowMs }: EngineDeps,
+  { to, tls, tlsServerName }: ForwardConfig,
+  self: ListenAddress | undefined,
+): Promise<UpstreamSource> {
+  const upstreamTls: UpstreamTls = {
+    serverName: tlsServerName,
+    ca: tls?.ca === undefined ? undefined : await readPem(tls.ca),
+    cert: tls?.cert === undefined ? undefined : await readPem(tls.cert),
+    key: tls?.key === undefined ? undefined : await readPem(tls.key),
+  };
+  const sources = to.map((target): UpstreamSource => {
+    if (target.kind === "file") return resolvConfUpstreams({ log, nowMs }, target.path, self);
+    const { address, port, isTls } = target;
+    const upstream = { address, port, ...(isTls ? { tls: upstreamTls } : {}) };
+    return () => Promise.resolve([upstream]);
+  });
+  return async () => (await Promise.all(sources.map((source) => source()))).flat();
+}
+
+function serverLabel({ scheme, on }: BlockListen): string {
+  return `${scheme}://${formatHostPort(on.address, on.port)}`;
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new Error(`${path} cannot be read`, { cause: error });
+  }
+}

@@ -1,0 +1,197 @@
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { reasonOf } from "../async/sleep.ts";
+import { formatHostPort } from "../net/host-port.ts";
+import { MessageFraming } from "./framing.ts";
+import type { Upstream } from "./upstream.ts";
+
+/** Messages of one upstream that may wait on one connection; more open another one. */
+const MAX_PIPELINED = 100;
+
+interface Waiting {
+  readonly accept: (bytes: Uint8Array) => boolean;
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Connections to upstream servers over TCP and TLS, kept for reuse (RFC 7766 section 6.2.1) until they were idle
+ * for `expireMs`. Messages are sent one behind the other and answered in any order. Disposing closes all.
+ */
+export class StreamPool implements Disposable {
+  readonly #expireMs: number;
+  readonly #open = new Map<string, Connection[]>();
+  readonly #onReuse: (isReused: boolean, upstream: Upstream) => void;
+
+  constructor(
+    expireMs: number,
+    onReuse: (isReused: boolean, upstream: Upstream) => void = () => undefined,
+  ) {
+    this.#expireMs = expireMs;
+    this.#onReuse = onReuse;
+  }
+
+  /**
+   * Sends a message and gives the first one that `accept` takes for its answer. A kept connection that the
+   * server closes at that moment is replaced once.
+   * @throws the signal's reason, or an Error with the socket's code.
+   */
+  async exchange(
+    upstream: Upstream,
+    query: Uint8Array,
+    accept: (bytes: Uint8Array) => boolean,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const kept = this.#idle(upstream);
+    this.#onReuse(kept !== undefined, upstream);
+    if (kept !== undefined) {
+      try {
+        return await kept.exchange(query, accept, signal);
+      } catch (error) {
+        if (signal.aborted || !kept.isClosed) throw error;
+      }
+    }
+    return this.#connect(upstream).exchange(query, accept, signal);
+  }
+
+  [Symbol.dispose](): void {
+    for (const connections of this.#open.values()) {
+      for (const connection of connections) connection.close();
+    }
+    this.#open.clear();
+  }
+
+  #idle(upstream: Upstream): Connection | undefined {
+    const connections = this.#open.get(idOf(upstream)) ?? [];
+    return connections.find((connection) => !connection.isClosed && connection.hasRoom);
+  }
+
+  #connect(upstream: Upstream): Connection {
+    const id = idOf(upstream);
+    const connection = new Connection(upstream, this.#expireMs, () => {
+      const rest = (this.#open.get(id) ?? []).filter((other) => other !== connection);
+      if (rest.length === 0) this.#open.delete(id);
+      else this.#open.set(id, rest);
+    });
+    this.#open.set(id, [...(this.#open.get(id) ?? []), connection]);
+    return connection;
+  }
+}
+
+function idOf({ address, port, tls }: Upstream): string {
+  return `${tls === undefined ? "tcp" : "tls"} ${formatHostPort(address, port)}`;
+}
+
+class Connection {
+  readonly #socket: Socket;
+  readonly #name: string;
+  readonly #framing = new MessageFraming();
+  readonly #waiting = new Set<Waiting>();
+  readonly #idleTimer: NodeJS.Timeout;
+  isClosed = false;
+
+  constructor(upstream: Upstream, expireMs: number, onClose: () => void) {
+    const { address, port, tls } = upstream;
+    this.#name = formatHostPort(address, port);
+    this.#socket =
+      tls === undefined
+        ? connect({ host: address, port, noDelay: true })
+        : connectTls({
+            host: address,
+            port,
+            ALPNProtocols: ["dot"],
+            ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+            ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+            ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+            ...(tls.key === undefined ? {} : { key: tls.key }),
+          });
+    this.#idleTimer = setTimeout(() => {
+      if (this.#waiting.size === 0) this.close();
+      else this.#idleTimer.refresh();
+    }, expireMs);
+    // A kept connection is no reason for a program to stay.
+    this.#idleTimer.unref();
+    let failure: Error | undefined;
+    this.#socket.on("error", (error) => {
+      failure = error;
+    });
+    this.#socket.once("close", () => {
+      this.isClosed = true;
+      clearTimeout(this.#idleTimer);
+      onClose();
+      const error = failure ?? new Error(`${this.#name} closed the connection without an answer`);
+      for (const { reject } of this.#waiting) reject(error);
+      this.#waiting.clear();
+    });
+    this.#socket.on("data", (chunk) => {
+      this.#framing.push(chunk);
+      for (let next = this.#framing.next(); next !== undefined; next = this.#framing.next()) {
+        this.#take(next);
+      }
+    });
+  }
+
+  get hasRoom(): boolean {
+    return this.#waiting.size < MAX_PIPELINED;
+  }
+
+  exchange(
+    query: Uint8Array,
+    accept: (bytes: Uint8Array) => boolean,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        signal.removeEventListener("abort", onAbort);
+        this.#waiting.delete(waiting);
+        settle();
+      };
+      const onAbort = (): void => {
+        end(() => {
+          reject(reasonOf(signal));
+        });
+      };
+      const waiting: Waiting = {
+        accept,
+        resolve: (bytes) => {
+          end(() => {
+            resolve(bytes);
+          });
+        },
+        reject: (error) => {
+          end(() => {
+            reject(error);
+          });
+        },
+      };
+      if (signal.aborted) {
+        onAbort();
+        return;
+      }
+      if (this.isClosed) {
+        reject(new Error(`${this.#name} closed the connection`));
+        return;
+      }
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.add(waiting);
+      this.#idleTimer.refresh();
+      this.#socket.write(MessageFraming.frame(query));
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  /** What nobody waits for, such as an answer that came too late, is dropped. */
+  #take(bytes: Uint8Array): void {
+    this.#idleTimer.refresh();
+    const message = bytes.slice();
+    for (const waiting of this.#waiting) {
+      if (!waiting.accept(message)) continue;
+      waiting.resolve(message);
+      return;
+    }
+  }
+}

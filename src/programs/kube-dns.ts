@@ -1,0 +1,179 @@
+import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
+import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
+import { deepEqual } from "../api/machinery/json.ts";
+import type { Draft } from "../api/machinery/metadata.ts";
+import { objectKey } from "../api/machinery/object-key.ts";
+import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { hasReason } from "../api/machinery/status.ts";
+import { serviceKind } from "../api/v1/service.kind.ts";
+import type { Service } from "../api/v1/service.ts";
+import type { ApiClient } from "../client/client.ts";
+import type { Informers } from "../client/informer.ts";
+import { startReconciler } from "../client/reconcile.ts";
+import type { IpAddress } from "../net/address.ts";
+import type { Logger } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+
+/** The names that clients, dashboards and conformance tests look for (DNS-061). */
+const REF = { namespace: "kube-system", name: "kube-dns" };
+const LABELS = { "k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS" };
+const KEY = objectKey(REF);
+
+export interface KubeDnsDeps {
+  readonly client: ApiClient;
+  readonly informers: Informers;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Where the cluster's DNS server listens on this node. */
+export interface KubeDnsEndpoint {
+  readonly nodeName: string;
+  readonly address: IpAddress;
+  readonly port: number;
+  readonly metricsPort: number;
+  /** The cluster IP that the Service should have. */
+  readonly clusterIp: IpAddress;
+}
+
+/**
+ * Makes the cluster's DNS server a Service of the cluster, `kube-system/kube-dns`, and keeps it one: it has no
+ * selector, for no Pod stands behind it, and an EndpointSlice that names this node. A Service of that name
+ * that is there already is left as it is. Resolves when both are there.
+ */
+export async function publishKubeDns(
+  deps: KubeDnsDeps,
+  endpoint: KubeDnsEndpoint,
+): Promise<AsyncDisposable> {
+  const services = deps.informers.of(serviceKind);
+  const slices = deps.informers.of(endpointSliceKind);
+  const slice = wantedSlice(endpoint);
+  const sliceKey = objectKey(slice.metadata);
+  const write = async (signal?: AbortSignal): Promise<void> => {
+    if (services.get(KEY) === undefined) {
+      await createService(deps.client, wantedService(endpoint.clusterIp), signal);
+    }
+    await putSlice(deps.client, slice, slices.get(sliceKey), signal);
+  };
+  await write();
+  const reconciler = startReconciler<ObjectKey>({
+    name: "kube-dns",
+    log: deps.log,
+    metrics: deps.metrics,
+    reconcile: async (_key, signal) => {
+      await write(signal);
+      return { kind: "done" };
+    },
+  });
+  const followed = [
+    services.onChange(({ key, after }) => {
+      if (key === KEY && after === undefined) reconciler.enqueue(KEY);
+    }),
+    slices.onChange(({ key, after }) => {
+      if (key === sliceKey && !isSame(slice, after)) reconciler.enqueue(KEY);
+    }),
+  ];
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const subscription of followed) subscription[Symbol.dispose]();
+      await reconciler[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function wantedService(clusterIp: IpAddress | undefined): Draft<Service> {
+  const port = (name: string, protocol: "UDP" | "TCP", number: number) => ({
+    name,
+    protocol,
+    port: number,
+  });
+  return {
+    metadata: { ...REF, labels: LABELS },
+    spec: {
+      type: "ClusterIP",
+      ...(clusterIp === undefined ? {} : { clusterIP: clusterIp }),
+      ports: [port("dns", "UDP", 53), port("dns-tcp", "TCP", 53), port("metrics", "TCP", 9153)],
+    },
+  };
+}
+
+type WantedSlice = Pick<EndpointSlice, "addressType" | "endpoints" | "ports"> & {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+  };
+};
+
+function wantedSlice(endpoint: KubeDnsEndpoint): WantedSlice {
+  const { address, port, metricsPort, nodeName } = endpoint;
+  return {
+    metadata: {
+      namespace: REF.namespace,
+      name: `${REF.name}-${nodeName}`,
+      labels: {
+        ...LABELS,
+        "kubernetes.io/service-name": REF.name,
+        "endpointslice.kubernetes.io/managed-by": "portolan-dns",
+      },
+    },
+    addressType: address.includes(":") ? "IPv6" : "IPv4",
+    endpoints: [
+      {
+        addresses: [address],
+        conditions: { ready: true, serving: true, terminating: false },
+        nodeName,
+      },
+    ],
+    ports: [
+      { name: "dns", protocol: "UDP", port },
+      { name: "dns-tcp", protocol: "TCP", port },
+      { name: "metrics", protocol: "TCP", port: metricsPort },
+    ],
+  };
+}
+
+/** With the usual cluster IP, or with any when that is somebody else's or outside the range. */
+async function createService(
+  client: ApiClient,
+  service: Draft<Service>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  try {
+    await client.create(serviceKind, service, { signal });
+  } catch (error) {
+    if (hasReason(error, "AlreadyExists")) return;
+    if (!hasReason(error, "Invalid")) throw error;
+    await client.create(serviceKind, wantedService(undefined), { signal });
+  }
+}
+
+async function putSlice(
+  client: ApiClient,
+  slice: WantedSlice,
+  known: EndpointSlice | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (isSame(slice, known)) return;
+  if (known !== undefined) {
+    // What stands in it is replaced whole: another server, or an earlier run, listened elsewhere.
+    await client.update(endpointSliceKind, { ...known, ...contentOf(slice) }, { signal });
+    return;
+  }
+  try {
+    await client.create(endpointSliceKind, slice, { signal });
+  } catch (error) {
+    if (!hasReason(error, "AlreadyExists")) throw error;
+    const ref = { namespace: REF.namespace, name: slice.metadata.name };
+    const current = await client.get(endpointSliceKind, ref, { signal });
+    await client.update(endpointSliceKind, { ...current, ...contentOf(slice) }, { signal });
+  }
+}
+
+function contentOf({ endpoints, ports }: Pick<EndpointSlice, "endpoints" | "ports">) {
+  return { endpoints, ports };
+}
+
+function isSame(wanted: WantedSlice, known: EndpointSlice | undefined): boolean {
+  return known !== undefined && deepEqual(contentOf(wanted), contentOf(known));
+}
