@@ -46,23 +46,34 @@ export function writeHooks(deps: WriteHooksDeps): Map<string, WriteHook> {
     refuseDeletion: ({ metadata }) =>
       IMMORTAL_NAMESPACES.includes(metadata.name) ? "this namespace may not be deleted" : undefined,
   });
-  hooks.set("pods", {
-    admit: (object, old) => ({
-      // Registered for Pods alone, whose schema decoded it.
-      object: old === undefined ? withDefaultTolerations(object as Pod) : object,
-      companions: NO_COMPANIONS,
-      release: () => undefined,
-    }),
-  });
   hooks.set("customresourcedefinitions.apiextensions.k8s.io", definitionHook(deps.now));
   const kinds = new Map(deps.kinds.map((kind) => [resourceNameOf(kind), kind]));
   const services = kinds.get("services");
   const [pods, accounts] = [kinds.get("pods"), kinds.get("serviceaccounts")];
-  if (deps.serviceAccountAdmission === true && pods && accounts) {
-    hooks.set("pods", podAccountHook(pods, deps.cache.of(accounts), deps.random, deps.stopping));
-  }
+  const accountHook =
+    deps.serviceAccountAdmission === true && pods && accounts
+      ? podAccountHook(pods, deps.cache.of(accounts), deps.random, deps.stopping)
+      : {};
+  hooks.set("pods", withTolerations(accountHook));
   if (services !== undefined) hooks.set("services", serviceHook(deps, kinds, services));
   return hooks;
+}
+
+/** Admission plug-in DefaultTolerationSeconds, after what `before` does. */
+function withTolerations(before: WriteHook): WriteHook {
+  return {
+    ...before,
+    admit(object, old, dryRun) {
+      const admitted = before.admit?.(object, old, dryRun) ?? {
+        object,
+        companions: NO_COMPANIONS,
+        release: () => undefined,
+      };
+      if (old !== undefined) return admitted;
+      // Registered for Pods alone, whose schema decoded it.
+      return { ...admitted, object: withDefaultTolerations(admitted.object as Pod) };
+    },
+  };
 }
 
 function serviceHook(
