@@ -1,0 +1,11 @@
+import { startResponding } from "./fuzz-target.ts";
+
+// The server under fuzz, in a process of its own: a crash, a hang and a leak of it can be seen from outside.
+const target = await startResponding();
+process.stdout.write(`${String(target.port)}\n`);
+process.on("message", () => {
+  process.send?.({ rss: process.memoryUsage().rss });
+});
+process.on("disconnect", () => {
+  process.exit(0);
+});
