@@ -114,6 +114,48 @@ describe("OpenAPI", () => {
     );
   });
 
+  it("names operations as upstream does, each once, for generators of clients", async () => {
+    const pods = "/api/v1/namespaces/{namespace}/pods";
+    const nameOf: Readonly<Record<string, string>> = {
+      "get /api/v1/pods": "listCoreV1PodForAllNamespaces",
+      [`get ${pods}`]: "listCoreV1NamespacedPod",
+      [`post ${pods}`]: "createCoreV1NamespacedPod",
+      [`delete ${pods}`]: "deleteCoreV1CollectionNamespacedPod",
+      [`get ${pods}/{name}`]: "readCoreV1NamespacedPod",
+      [`put ${pods}/{name}`]: "replaceCoreV1NamespacedPod",
+      [`delete ${pods}/{name}`]: "deleteCoreV1NamespacedPod",
+      [`patch ${pods}/{name}/status`]: "patchCoreV1NamespacedPodStatus",
+      [`get ${pods}/{name}/log`]: "readCoreV1NamespacedPodLog",
+      [`post ${pods}/{name}/exec`]: "connectCoreV1PostNamespacedPodExec",
+      [`post ${pods}/{name}/binding`]: "createCoreV1NamespacedPodBinding",
+      [`get ${pods}/{name}/proxy/{path}`]: "connectCoreV1GetNamespacedPodProxyWithPath",
+      "get /api/v1/watch/pods": "watchCoreV1PodListForAllNamespaces",
+      "get /api/v1/watch/namespaces/{namespace}/pods": "watchCoreV1NamespacedPodList",
+      "get /api/v1/watch/namespaces/{namespace}/pods/{name}": "watchCoreV1NamespacedPod",
+      "get /api/v1/nodes": "listCoreV1Node",
+      "get /api/v1/watch/nodes": "watchCoreV1NodeList",
+      "put /api/v1/namespaces/{name}/finalize": "replaceCoreV1NamespaceFinalize",
+      "post /apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+        "createAuthorizationV1SelfSubjectAccessReview",
+      "get /apis/rbac.authorization.k8s.io/v1/clusterroles": "listRbacAuthorizationV1ClusterRole",
+    };
+    const found = new Map<string, Json>();
+    for (const document of (await documents()).values()) {
+      for (const [path, item] of Object.entries(document["paths"] ?? {})) {
+        for (const [method, operation] of Object.entries(item)) {
+          if (method !== "parameters") found.set(`${method} ${path}`, operation);
+        }
+      }
+    }
+    for (const [operation, name] of Object.entries(nameOf)) {
+      assert.equal(textAt(found.get(operation) ?? {}, "operationId"), name, operation);
+    }
+    const names = [...found.values()].map((operation) => textAt(operation, "operationId"));
+    assert.equal(new Set(names).size, found.size);
+    const roles = found.get("get /apis/rbac.authorization.k8s.io/v1/clusterroles");
+    assert.deepEqual(roles?.["tags"], ["rbacAuthorization_v1"]);
+  });
+
   it("is there as one document of version 2, in JSON and in the protobuf that kubectl wants", async () => {
     const all = await api.call("GET", "/openapi/v2", undefined, {
       headers: { accept: `application/json,${PROTOBUF}` },

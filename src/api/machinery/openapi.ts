@@ -13,6 +13,7 @@ import {
   patchOperation,
   withBody,
 } from "./openapi-operations.ts";
+import { withOperationIds } from "./openapi-operation-ids.ts";
 import { WATCH_EVENT_SCHEMA, componentSchemas, listSchemaName, refTo } from "./openapi-schemas.ts";
 import { subresourcePaths } from "./openapi-subresources.ts";
 import type { SubresourceSchemas } from "./openapi-subresources.ts";
@@ -91,7 +92,7 @@ export function openApiV3(
   return {
     openapi: "3.0.0",
     info,
-    paths: Object.fromEntries(paths),
+    paths: Object.fromEntries(withOperationIds(paths, kinds)),
     components: { schemas: componentSchemas(kinds, messages) },
   };
 }
