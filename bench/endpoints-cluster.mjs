@@ -37,7 +37,8 @@ const server = await createApiServer({
   nodePortRange: { first: 30_000, last: 32_767 },
   version: "bench",
 });
-const client = createClient({ transport: (request) => server.handle(request, PARTS) });
+const transport = (request) => server.handle({ ...request, takesObjects: true }, PARTS);
+const client = createClient({ transport, pageSize: 0 });
 if (mode === "load") await load();
 else await run();
 process.exit(0);
@@ -105,7 +106,7 @@ async function load() {
 async function run() {
   const cpuBefore = process.cpuUsage();
   const began = performance.now();
-  const informers = createInformers({ client, log });
+  const informers = createInformers({ client, log, isShared: true });
   const slices = informers.of(endpointSliceKind);
   const endpoints = informers.of(endpointsKind);
   // By counting what changes, so that looking costs nothing.

@@ -104,7 +104,7 @@ async function parseBody(request: ApiRequest, type: BodyType): Promise<ParsedBod
   if (encoding !== "identity") throw unsupportedMediaType(BODY_TYPES);
   switch (mediaType) {
     case JSON_TYPE:
-      return parseJsonText(textOf(body), type);
+      return parseJsonText(textOf(body), type, request.takesObjects === true);
     case YAML_TYPE:
     case "application/x-yaml":
       return { value: await parseYamlText(textOf(body)), duplicates: [] };
@@ -117,14 +117,15 @@ async function parseBody(request: ApiRequest, type: BodyType): Promise<ParsedBod
   }
 }
 
-function parseJsonText(text: string, type: BodyType): ParsedBody {
+/** @param isOwn made by JSON.stringify in this process, which writes no key twice. */
+function parseJsonText(text: string, type: BodyType, isOwn: boolean): ParsedBody {
   const parsed = parseJsonBody(text);
   if (parsed.kind === "malformed") {
     throw badRequest(
       `the object provided is unrecognized (must be of type ${type.kind}): couldn't get version/kind; json parse error: ${parsed.message}`,
     );
   }
-  return { value: parsed.value, duplicates: findDuplicateKeys(text) };
+  return { value: parsed.value, duplicates: isOwn ? [] : findDuplicateKeys(text) };
 }
 
 /** As {@link parseJson}. @throws StatusError 413 for one with too many values. */

@@ -13,6 +13,11 @@ export interface ApiRequest {
   readonly body?: Uint8Array | undefined;
   /** The body as it comes, if there is one, for paths that `streamsBody` names; those have no `body`. */
   readonly stream?: Readable | undefined;
+  /**
+   * The caller is in this process and takes the server's own objects, in `value` and `events` of the answer, in
+   * place of JSON. It must not change them. A JSON body of its own is of JSON.stringify.
+   */
+  readonly takesObjects?: boolean | undefined;
   /** Set when the caller asks to speak another protocol on its connection. */
   readonly upgrade?: UpgradeOffer | undefined;
   /** Aborts when the caller is gone. */
@@ -33,8 +38,18 @@ export interface ApiResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** Chunks as they come; a watch ends when the request's signal aborts or the server ends it. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** What the body would say, for a caller that takes objects; then the body is empty. */
+  readonly value?: unknown;
+  /** The events of a watch as they come, for a caller that takes objects; then the body is empty. */
+  readonly events?: AsyncIterable<readonly ObjectEvent[]> | undefined;
   /** Values of set-cookie, the one header that may not be joined into one line. */
   readonly cookies?: readonly string[] | undefined;
+}
+
+/** An event of a watch; the object of ERROR is a Status. */
+export interface ObjectEvent {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
+  readonly object: unknown;
 }
 
 /** The connection speaks another protocol from now on; whoever listens leaves it alone. */
@@ -70,9 +85,9 @@ export class WholeBody implements AsyncIterable<Uint8Array> {
 }
 
 /** What gives the chunks of a stream without a promise for each. */
-export interface ChunkSource {
+export interface ChunkSource<C = Uint8Array> {
   /** "wait": there is none for now; "end": there is none any more. Holds nothing before it is first called. */
-  next(): Uint8Array | "wait" | "end";
+  next(): C | "wait" | "end";
   /** Calls `ready`, in place of the one before, whenever there may be another chunk or the end. */
   onReady(ready: () => void): void;
   /** Lets go of what the source holds; whoever reads calls it when there will be no next call. */
@@ -83,14 +98,14 @@ export interface ChunkSource {
  * A stream whose chunks can be taken as they come, as the listener does: a change goes to thousands of watches,
  * and through iterators the promises cost more than the sending. Any other reader iterates.
  */
-export class SourceBody implements AsyncIterable<Uint8Array> {
-  readonly source: ChunkSource;
+export class SourceBody<C = Uint8Array> implements AsyncIterable<C> {
+  readonly source: ChunkSource<C>;
 
-  constructor(source: ChunkSource) {
+  constructor(source: ChunkSource<C>) {
     this.source = source;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<C, void> {
     const { source } = this;
     try {
       for (;;) {
@@ -126,6 +141,18 @@ export function bytesResponse(
     body: new WholeBody(bytes),
   };
 }
+
+/** The answer to a caller that takes objects. */
+export function valueResponse(
+  status: number,
+  value: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): ApiResponse {
+  return { status, headers, body: NOTHING, value };
+}
+
+/** The body of an answer that hands objects over. */
+export const NOTHING = new WholeBody(new Uint8Array());
 
 export function textResponse(status: number, text: string, type = "text/plain; charset=utf-8") {
   return bytesResponse(status, Buffer.from(text), { "content-type": type });

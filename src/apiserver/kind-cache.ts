@@ -222,5 +222,5 @@ export class KindCache {
 }
 
 function sizeOf(event: CacheEvent | undefined): number {
-  return (event?.after?.bytes.length ?? 0) + (event?.before?.bytes.length ?? 0) + 256;
+  return (event?.after?.size ?? 0) + (event?.before?.size ?? 0) + 256;
 }

@@ -92,7 +92,8 @@ export function untilOver(
   over: () => void,
   signal: AbortSignal,
 ): ApiResponse {
-  if (response.headers["content-length"] !== undefined || signal.aborted) {
+  const isWhole = response.headers["content-length"] !== undefined || response.value !== undefined;
+  if (isWhole || signal.aborted) {
     over();
     return response;
   }
@@ -103,7 +104,8 @@ export function untilOver(
     signal.removeEventListener("abort", over);
     over();
   };
-  const { body } = response;
+  const { body, events } = response;
+  if (events !== undefined) return { ...response, events: counted(events, ended) };
   return {
     ...response,
     body:
@@ -126,7 +128,7 @@ function closing(source: ChunkSource, over: () => void): ChunkSource {
 }
 
 /** The same chunks; a generator would cost each event of each watch a step more. */
-function counted(body: AsyncIterable<Uint8Array>, over: () => void): AsyncIterable<Uint8Array> {
+function counted<T>(body: AsyncIterable<T>, over: () => void): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
       const iterator = body[Symbol.asyncIterator]();

@@ -5,7 +5,7 @@ import type { ObjectRef } from "../api/machinery/object-key.ts";
 import { failure } from "../api/machinery/status.ts";
 import { StoreUnavailableError } from "../store/store.ts";
 import type { Compare, CommitResult, Store, Write } from "../store/store.ts";
-import { encodeStored, served, storageKey, storedText } from "./stored.ts";
+import { encodeStored, served, storageKey, storedText, unstored } from "./stored.ts";
 import type { Served } from "./stored.ts";
 import type { WatchCache } from "./watch-cache.ts";
 
@@ -125,9 +125,10 @@ export function unsaved(
   object: KubernetesObject,
   current: Served | undefined,
 ): Served {
-  const text = encodeStored(object);
   const key = objectKey(object.metadata);
-  if (current !== undefined) return served(kind, key, object, text, current.revision);
+  if (current !== undefined) {
+    return served(kind, key, object, encodeStored(object), current.revision);
+  }
   const { resourceVersion: _, ...metadata } = object.metadata;
-  return { key, object: { ...object, metadata }, revision: 0, bytes: Buffer.from(text) };
+  return unstored(key, { ...object, metadata });
 }

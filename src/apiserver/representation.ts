@@ -1,10 +1,13 @@
 import { apiVersionOf } from "../api/machinery/kind.ts";
+import type { KindDefinition } from "../api/machinery/kind.ts";
+import { bytesResponse, valueResponse } from "./exchange.ts";
+import type { ApiRequest, ApiResponse } from "./exchange.ts";
 import type { Page } from "./list.ts";
 import { partialMetadata } from "./partial-metadata.ts";
 import type { Served } from "./stored.ts";
 import { renderTable } from "./table.ts";
 import type { View } from "./view.ts";
-import type { EventRenderer } from "./watch.ts";
+import type { EventRenderer } from "./watch-frames.ts";
 
 interface ListMeta {
   readonly resourceVersion: string;
@@ -16,7 +19,7 @@ const COMMA = Buffer.from(",");
 const LIST_END = Buffer.from("]}");
 
 /** One object, as JSON. */
-export function renderItem(view: View, item: Served): Uint8Array {
+function renderItem(view: View, item: Served): Uint8Array {
   const { form } = view;
   switch (form.kind) {
     case "object":
@@ -31,16 +34,12 @@ export function renderItem(view: View, item: Served): Uint8Array {
 }
 
 /** A page of objects, as JSON. Whole objects are joined from what is already serialized. */
-export function renderList(view: View, page: Page): Uint8Array {
+function renderList(view: View, page: Page): Uint8Array {
   const { form, kind } = view;
-  const meta: ListMeta = {
-    resourceVersion: String(page.revision),
-    ...(page.continueToken === "" ? {} : { continue: page.continueToken }),
-    ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
-  };
+  const meta = listMetaOf(page);
   switch (form.kind) {
     case "object": {
-      const head = `{"kind":"${kind.custom?.listKind ?? `${kind.kind}List`}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)},"items":[`;
+      const head = `{"kind":"${listKindOf(kind)}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)},"items":[`;
       const parts: Uint8Array[] = [Buffer.from(head)];
       for (const [i, item] of page.items.entries()) {
         if (i > 0) parts.push(COMMA);
@@ -87,11 +86,7 @@ export function eventRenderer(view: View, now: () => number): EventRenderer {
       return toBytes({ ...table, columnDefinitions: null });
     },
     bookmark: (revision, isInitialEnd) => {
-      const metadata = {
-        resourceVersion: String(revision),
-        creationTimestamp: null,
-        ...(isInitialEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {}),
-      };
+      const metadata = bookmarkMetadata(revision, isInitialEnd);
       switch (form.kind) {
         case "object":
           return toBytes({ kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
@@ -111,6 +106,56 @@ export function eventRenderer(view: View, now: () => number): EventRenderer {
           });
       }
     },
+  };
+}
+
+/** The answer with one object: as JSON, or the object itself for a caller that takes it. */
+export function itemResponse(
+  { takesObjects = false }: Pick<ApiRequest, "takesObjects">,
+  view: View,
+  status: number,
+  item: Served,
+  headers: Readonly<Record<string, string>> = {},
+): ApiResponse {
+  return takesObjects && view.form.kind === "object"
+    ? valueResponse(status, item.object, headers)
+    : bytesResponse(status, renderItem(view, item), headers);
+}
+
+/** The answer with a page of objects, likewise. */
+export function listResponse(
+  { takesObjects = false }: Pick<ApiRequest, "takesObjects">,
+  view: View,
+  page: Page,
+): ApiResponse {
+  if (!takesObjects || view.form.kind !== "object") {
+    return bytesResponse(200, renderList(view, page));
+  }
+  return valueResponse(200, {
+    kind: listKindOf(view.kind),
+    apiVersion: apiVersionOf(view.kind),
+    metadata: listMetaOf(page),
+    items: page.items.map(({ object }) => object),
+  });
+}
+
+function listKindOf(kind: KindDefinition): string {
+  return kind.custom?.listKind ?? `${kind.kind}List`;
+}
+
+function listMetaOf(page: Page): ListMeta {
+  return {
+    resourceVersion: String(page.revision),
+    ...(page.continueToken === "" ? {} : { continue: page.continueToken }),
+    ...(page.remaining === undefined ? {} : { remainingItemCount: page.remaining }),
+  };
+}
+
+export function bookmarkMetadata(revision: number, isInitialEnd: boolean): object {
+  return {
+    resourceVersion: String(revision),
+    creationTimestamp: null,
+    ...(isInitialEnd ? { annotations: { "k8s.io/initial-events-end": "true" } } : {}),
   };
 }
 

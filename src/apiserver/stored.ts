@@ -32,8 +32,10 @@ export interface Served {
   readonly object: KubernetesObject;
   /** Revision of the commit that wrote it: its resourceVersion. */
   readonly revision: number;
-  /** The object's JSON, serialized once. */
+  /** The object's JSON, serialized once, when a reader first asks for it. */
   readonly bytes: Uint8Array;
+  /** About the length of that JSON. */
+  readonly size: number;
 }
 
 /** The text to store of an object of a kind, in the version in which the kind is stored. */
@@ -73,25 +75,38 @@ export function decodeStored(kind: KindDefinition, key: ObjectKey, entry: Entry)
   // Only this server writes below REGISTRY, and only validated objects.
   const parsed = sharing(JSON.parse(entry.value) as KubernetesObject);
   const object = kind.custom?.fromStored(parsed) ?? completed(kind, parsed);
-  return new Loaded(key, atRevision(object, entry.modRevision), entry.modRevision);
+  const versioned = atRevision(object, entry.modRevision);
+  return new Item(key, versioned, entry.modRevision, entry.value.length, undefined);
 }
 
-/** An object as it was read from the store. It is serialized when a reader first asks for it, not at the start. */
-class Loaded implements Served {
+/** Serialized when a reader first asks for it: parts of this process take objects, and many are never listed. */
+class Item implements Served {
   readonly key: ObjectKey;
   readonly object: KubernetesObject;
   readonly revision: number;
-  #bytes: Uint8Array | undefined;
+  readonly size: number;
+  /** The JSON as text, where it is at hand, or what has become of it. */
+  #json: string | Uint8Array | undefined;
 
-  constructor(key: ObjectKey, object: KubernetesObject, revision: number) {
+  constructor(
+    key: ObjectKey,
+    object: KubernetesObject,
+    revision: number,
+    size: number,
+    json: string | undefined,
+  ) {
     this.key = key;
     this.object = object;
     this.revision = revision;
+    this.size = size;
+    this.#json = json;
   }
 
   get bytes(): Uint8Array {
-    this.#bytes ??= Buffer.from(JSON.stringify(this.object));
-    return this.#bytes;
+    if (typeof this.#json !== "object") {
+      this.#json = Buffer.from(this.#json ?? JSON.stringify(this.object));
+    }
+    return this.#json;
   }
 }
 
@@ -118,11 +133,16 @@ export function served(
   const text = stored.startsWith(head)
     ? `${head}"resourceVersion":"${String(revision)}",${stored.slice(head.length)}`
     : JSON.stringify(versioned);
-  return { key, object: versioned, revision, bytes: Buffer.from(text) };
+  return new Item(key, versioned, revision, text.length, text);
+}
+
+/** An object that is in no store, and has the version that it says. */
+export function unstored(key: ObjectKey, object: KubernetesObject): Served {
+  const text = encodeStored(object);
+  return new Item(key, object, 0, text.length, text);
 }
 
 /** The last state of an object with the revision of its deletion, as DELETED events carry it. */
 export function deletedAt(last: Served, revision: number): Served {
-  const object = atRevision(last.object, revision);
-  return { key: last.key, object, revision, bytes: Buffer.from(JSON.stringify(object)) };
+  return new Item(last.key, atRevision(last.object, revision), revision, last.size, undefined);
 }

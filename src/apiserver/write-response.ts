@@ -1,8 +1,7 @@
 import type { ResourceCall } from "./context.ts";
-import { bytesResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { negotiateForm } from "./negotiate.ts";
-import { renderItem } from "./representation.ts";
+import { itemResponse } from "./representation.ts";
 import type { Written } from "./writer.ts";
 
 /** The answer to a create or an update: the object as it is now. */
@@ -15,9 +14,11 @@ export function writtenResponse(
   const form = negotiateForm(request.headers["accept"]);
   const view = { form, kind: route.definition, nowMs: context.now(), query };
   const warnings = [...bodyWarnings, ...written.warnings];
-  return bytesResponse(
+  return itemResponse(
+    request,
+    view,
     written.created ? 201 : 200,
-    renderItem(view, written.item),
+    written.item,
     warnings.length === 0 ? {} : { warning: warnings.map(warningValue).join(", ") },
   );
 }

@@ -7,7 +7,7 @@ import type { ResourceCall } from "./context.ts";
 import { deleteOptions } from "../api/machinery/delete-options.ts";
 import type { DeleteOptions } from "../api/machinery/delete-options.ts";
 import type { Deletion } from "./deleter.ts";
-import { bytesResponse, jsonResponse } from "./exchange.ts";
+import { jsonResponse } from "./exchange.ts";
 import type { ApiResponse } from "./exchange.ts";
 import { badRequest } from "./failures.ts";
 import { managerOf } from "./field-owners.ts";
@@ -16,7 +16,7 @@ import { negotiateForm } from "./negotiate.ts";
 import { placeObject } from "./object-identity.ts";
 import { isApply, parsePatch } from "./patch.ts";
 import { parseDryRun, parseListQuery, parsePatchQuery, parseWriteQuery } from "./query.ts";
-import { renderItem, renderList } from "./representation.ts";
+import { itemResponse, listResponse } from "./representation.ts";
 import { selectionOf } from "./selection.ts";
 import type { WriteQuery } from "./query.ts";
 import type { Served } from "./stored.ts";
@@ -133,7 +133,7 @@ export async function deleteCollection(call: ResourceCall): Promise<ApiResponse>
   }
   const form = negotiateForm(request.headers["accept"]);
   const view = { form, kind, nowMs: context.now(), query };
-  return bytesResponse(200, renderList(view, { ...page, revision: context.cache.revision }));
+  return listResponse(request, view, { ...page, revision: context.cache.revision });
 }
 
 /** Options come in the body, in the query, or both; the body wins. */
@@ -173,7 +173,7 @@ function deletionResponse(call: ResourceCall, { kind: outcome, item }: Deletion)
   if (outcome === "marked" || ANSWERED_WHOLE.includes(kind.plural)) {
     const form = negotiateForm(request.headers["accept"]);
     const view = { form, kind, nowMs: context.now(), query };
-    return bytesResponse(200, renderItem(view, item));
+    return itemResponse(request, view, 200, item);
   }
   const { name, uid } = item.object.metadata;
   return jsonResponse(200, {

@@ -17,11 +17,13 @@ export interface ClientDeps {
   readonly userAgent?: string | undefined;
   /** Gets the server's `Warning` headers, each text once. */
   readonly log?: Logger | undefined;
+  /** Objects a page of a list; 0: all at once, for a server in this process. Default 500, as client-go. */
+  readonly pageSize?: number | undefined;
 }
 
 /** Time for one exchange, from its start to the end of the answer's body. */
 const EXCHANGE_TIMEOUT_MS = 30_000;
-/** Objects a page, as client-go: it bounds what the server must hold for one answer. */
+/** It bounds what the server must hold for one answer. */
 const PAGE_SIZE = 500;
 /** Distinct warning texts remembered; then the memory starts anew. */
 const MAX_WARNINGS = 256;
@@ -68,6 +70,7 @@ export function createClient(deps: ClientDeps): ApiClient {
         signal,
       });
       noteWarnings(response);
+      if (response.value !== undefined) return response.value;
       const text = await readText(response);
       if (response.status >= 300) throw errorOf(response, text);
       return parseJson(text);
@@ -102,11 +105,14 @@ export function createClient(deps: ClientDeps): ApiClient {
       kind: KindDefinition<T>,
       options: ListOptions = {},
     ) => {
-      const pages = await listPages(kind, options, PAGE_SIZE).catch((error: unknown) => {
-        // The pages' version was compacted between two pages: one large answer has no such moment.
-        if (hasReason(error, "Expired", "Gone")) return listPages(kind, options, undefined);
-        throw error;
-      });
+      const pageSize = deps.pageSize ?? PAGE_SIZE;
+      const pages = await listPages(kind, options, pageSize || undefined).catch(
+        (error: unknown) => {
+          // The pages' version was compacted between two pages: one large answer has no such moment.
+          if (hasReason(error, "Expired", "Gone")) return listPages(kind, options, undefined);
+          throw error;
+        },
+      );
       // The server answers objects of the kind that was asked for.
       return pages as { items: T[]; resourceVersion: string };
     },

@@ -15,17 +15,16 @@ export interface InformersDeps {
   /** In [0, 1), for jitter; default `Math.random`. */
   readonly random?: (() => number) | undefined;
   /**
-   * Drops what no reader in this program needs of an object, to save memory; metadata must stay. Managed
-   * fields are dropped before it: they are often half of an object, and no part of ours reads them.
+   * The client hands over the server's own objects: they are held as they are, since any other form would be a
+   * second copy. Else managed fields are dropped: they are often half of an object, and no part of ours reads
+   * them. Default false.
    */
-  readonly transform?:
-    | (<T extends KubernetesObject>(kind: KindDefinition<T>, object: T) => T)
-    | undefined;
+  readonly isShared?: boolean | undefined;
 }
 
 /** Informers that share one copy a kind and scope. Each starts when it is first asked for. */
 export function createInformers(deps: InformersDeps): Informers {
-  const { client, log, random = Math.random, transform } = deps;
+  const { client, log, random = Math.random, isShared = false } = deps;
   const metrics = createInformerMetrics(deps.metrics ?? new Metrics());
   const started = new Map<string, Informer<KubernetesObject> & AsyncDisposable>();
   let isDisposed = false;
@@ -39,10 +38,7 @@ export function createInformers(deps: InformersDeps): Informers {
       log,
       metrics,
       random,
-      transform: (object) => {
-        const trimmed = withoutManagedFields(object);
-        return transform === undefined ? trimmed : transform(kind, trimmed);
-      },
+      transform: isShared ? (object) => object : withoutManagedFields,
     });
 
   return {

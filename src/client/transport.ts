@@ -18,6 +18,10 @@ export interface TransportResponse {
   readonly headers: Readonly<Record<string, string>>;
   /** Chunks as they come; a watch ends only when the request's signal aborts or the server ends it. */
   readonly body: AsyncIterable<Uint8Array>;
+  /** What the body would say, from a server in this process; nobody may change it. */
+  readonly value?: unknown;
+  /** The events of a watch, from a server in this process; nobody may change their objects. */
+  readonly events?: AsyncIterable<readonly unknown[]> | undefined;
 }
 
 /** @throws the signal's reason, or an Error with the socket's code when the server cannot be reached. */

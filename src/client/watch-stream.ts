@@ -47,7 +47,13 @@ export async function* watchStream<T extends KubernetesObject>(
     if (response.status !== 200) throw errorOf(response, await readText(response));
     clearTimeout(timer);
     request.opened?.();
-    for await (const line of readLines(response.body)) yield eventOf<T>(line);
+    if (response.events === undefined) {
+      for await (const line of readLines(response.body)) yield eventOf<T>(parseJson(line));
+      return;
+    }
+    for await (const events of response.events) {
+      for (const event of events) yield eventOf<T>(event);
+    }
   } catch (error) {
     // Whatever a transport throws when it is aborted, the caller gets the reason.
     throw controller.signal.aborted ? reasonOf(controller.signal) : error;
@@ -58,17 +64,20 @@ export async function* watchStream<T extends KubernetesObject>(
   }
 }
 
-function eventOf<T>(line: string): WatchEvent<T> {
-  const event = parseJson(line);
+function eventOf<T>(event: unknown): WatchEvent<T> {
   if (typeof event !== "object" || event === null || !("type" in event) || !("object" in event)) {
-    throw new Error(`not a watch event: ${line.slice(0, 200)}`);
+    throw new Error(`not a watch event: ${quote(event)}`);
   }
   if (event.type === "ERROR") {
     if (isStatus(event.object)) throw new StatusError(event.object);
-    throw new Error(`the watch failed: ${line.slice(0, 200)}`);
+    throw new Error(`the watch failed: ${quote(event)}`);
   }
   const type = WATCH_EVENT_TYPES.find((known) => known === event.type);
-  if (type === undefined) throw new Error(`unknown watch event: ${line.slice(0, 200)}`);
+  if (type === undefined) throw new Error(`unknown watch event: ${quote(event)}`);
   // The server answers objects of the kind that was asked for.
   return { type, object: event.object as T };
+}
+
+function quote(event: unknown): string {
+  return JSON.stringify(event).slice(0, 200);
 }

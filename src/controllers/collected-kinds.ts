@@ -20,7 +20,7 @@ export interface CollectedObject {
 
 export interface CollectedKindsDeps {
   readonly kinds: readonly KindDefinition[];
-  /** Gives the informer of a kind; metadata is all that is read, but of definitions, whose schemas may lack. */
+  /** Gives the informer of a kind; metadata is all that is read, but of definitions. */
   readonly informerOf: (kind: KindDefinition) => Informer<KubernetesObject>;
   /** Informers for one custom resource, disposed of with it. */
   readonly openInformers: () => Informers;

@@ -23,7 +23,7 @@ import type { CollectedObject } from "./collected-kinds.ts";
 
 export interface GarbageCollectorDeps {
   readonly client: Pick<ApiClient, "get" | "patch" | "delete">;
-  /** Gives the informer of a kind; metadata is all that is read, but of definitions, whose schemas may lack. */
+  /** Gives the informer of a kind; metadata is all that is read, but of definitions. */
   readonly informerOf: (kind: KindDefinition) => Informer<KubernetesObject>;
   /** Informers for one custom resource, disposed of with it. */
   readonly openInformers: () => Informers;

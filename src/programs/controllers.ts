@@ -1,13 +1,9 @@
 import { serviceKind } from "../api/v1/service.kind.ts";
 import type { ApiClient } from "../client/client.ts";
-import { customResourceDefinitionKind } from "../api/apiextensions/customresourcedefinition.kind.ts";
-import type { CustomResourceDefinition } from "../api/apiextensions/customresourcedefinition.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
-import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { createInformers } from "../client/shared-informers.ts";
 import { createEventRecorder } from "../client/events.ts";
 import type { EventRecorder } from "../client/events.ts";
-import type { Informer, Informers } from "../client/informer.ts";
+import type { Informers } from "../client/informer.ts";
 import { startAllocationRepair } from "../controllers/allocation-repair.ts";
 import { startAggregationController } from "../controllers/clusterrole-aggregation.ts";
 import { startDaemonSetController } from "../controllers/daemonset.ts";
@@ -37,58 +33,11 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { Disposables } from "./disposables.ts";
 
 export interface ControllersDeps {
+  /** Hands over the server's own objects. */
   readonly client: ApiClient;
   readonly informers: Informers;
   readonly log: Logger;
   readonly metrics: Metrics;
-}
-
-/** Kinds that no other loop holds whole. */
-const ONLY_COLLECTED = new Set([
-  "ConfigMap",
-  "ClusterRoleBinding",
-  "Lease",
-  "Role",
-  "RoleBinding",
-  "Secret",
-  "ServiceAccount",
-]);
-
-/** Of what only the garbage collector reads nothing but the metadata is kept in memory. */
-function garbage({ client, informers, log }: ControllersDeps) {
-  const openInformers = (): Informers =>
-    createInformers({
-      client,
-      log,
-      transform: (_kind, { apiVersion, kind, metadata }) =>
-        // A reader of metadata sees no difference.
-        ({ apiVersion, kind, metadata }) as never,
-    });
-  const definitions = createInformers({
-    client,
-    log,
-    // The informer of definitions holds definitions.
-    transform: (_kind, object) =>
-      withoutSchemas(object as unknown as CustomResourceDefinition) as never,
-  });
-  const lean = openInformers();
-  return {
-    openInformers,
-    informerOf: (kind: KindDefinition): Informer<KubernetesObject> => {
-      if (kind === customResourceDefinitionKind) return definitions.of(kind);
-      return ONLY_COLLECTED.has(kind.kind) ? lean.of(kind) : informers.of(kind);
-    },
-    [Symbol.asyncDispose]: async () => {
-      await lean[Symbol.asyncDispose]();
-      await definitions[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** Schemas are by far the largest part of definitions, and say nothing of who owns whom. */
-function withoutSchemas(crd: CustomResourceDefinition): CustomResourceDefinition {
-  const versions = crd.spec.versions.map((version) => ({ ...version, schema: undefined }));
-  return { ...crd, spec: { ...crd.spec, versions } };
 }
 
 export interface ControllersOptions {
@@ -160,9 +109,12 @@ function startLoops(deps: ControllersDeps, options: ControllersOptions): AsyncDi
   opened.add(startStatefulSetController(as("statefulset-controller")));
   opened.add(startDaemonSetController(as("daemonset-controller")));
   opened.add(startJobController(as("job-controller")));
-  const { informerOf, openInformers } = opened.add(garbage(deps));
   opened.add(
-    startGarbageCollector({ ...as("generic-garbage-collector"), informerOf, openInformers }),
+    startGarbageCollector({
+      ...as("generic-garbage-collector"),
+      informerOf: (kind) => informers.of(kind),
+      openInformers: () => createInformers({ client, log: deps.log, isShared: true }),
+    }),
   );
   const provider = createPoolProvider(
     { services: informers.of(serviceKind) },

@@ -19,6 +19,7 @@ import type { HttpTransport } from "../../src/client/http-transport.ts";
 import { createClient } from "../../src/client/rest.ts";
 import { createInformers } from "../../src/client/shared-informers.ts";
 import { EmbeddedStore } from "../../src/store/embedded/embedded.ts";
+import { handsOver } from "../apiserver/hands-over.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 
 const never = new AbortController().signal;
@@ -37,6 +38,7 @@ let listener: HttpListener;
 let http: HttpTransport;
 let overSocket: ApiClient;
 let inProcess: ApiClient;
+let byObjects: ApiClient;
 
 before(async () => {
   directory = await mkdtemp(join(tmpdir(), "real-api-"));
@@ -68,6 +70,7 @@ before(async () => {
   http = createHttpTransport({ server, ca: authority, cert: admin.certificate, key: admin.key });
   overSocket = createClient({ transport: http.transport });
   inProcess = createClient({ transport: (request) => api.handle(request, ADMIN) });
+  byObjects = createClient({ transport: handsOver(api, ADMIN), pageSize: 0 });
 });
 
 after(async () => {
@@ -81,6 +84,7 @@ after(async () => {
 for (const [name, clientOf] of [
   ["over TLS with a client certificate", () => overSocket],
   ["within the process", () => inProcess],
+  ["by the server's own objects", () => byObjects],
 ] as const) {
   describe(`the client on the real API server, ${name}`, () => {
     it("writes, reads and refuses", async () => {

@@ -14,6 +14,7 @@ import type { EventRecorder } from "../../src/client/events.ts";
 import type { Informers } from "../../src/client/informer.ts";
 import { createClient } from "../../src/client/rest.ts";
 import { createInformers } from "../../src/client/shared-informers.ts";
+import { handsOver } from "../apiserver/hands-over.ts";
 import { ADMIN, SILENT, startTestServer } from "../apiserver/test-server.ts";
 
 export interface ControlPlane extends AsyncDisposable {
@@ -51,8 +52,10 @@ const NOW = "2025-01-01T00:00:00Z";
 /** A real API server in this process with a client and informers, and no controller yet. */
 export async function startControlPlane(): Promise<ControlPlane> {
   const api = await startTestServer();
-  const client = createClient({ transport: (request) => api.server.handle(request, ADMIN) });
-  const informers = createInformers({ client, log: SILENT });
+  // As in `portolan up`: controllers get the server's own objects.
+  const transport = handsOver(api.server, ADMIN);
+  const client = createClient({ transport, pageSize: 0 });
+  const informers = createInformers({ client, log: SILENT, isShared: true });
   const others: Informers[] = [];
   const events = createEventRecorder({
     client,
@@ -81,7 +84,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     handle: (request, user) => api.server.handle(request, user),
     deps: { client, informers, log: SILENT, events },
     freshInformers() {
-      const fresh = createInformers({ client, log: SILENT });
+      const fresh = createInformers({ client, log: SILENT, isShared: true });
       others.push(fresh);
       return fresh;
     },
