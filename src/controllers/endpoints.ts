@@ -19,6 +19,7 @@ import { planTriggerTime, triggersByEndpoints } from "../core/endpoints/trigger-
 import type { TriggerState } from "../core/endpoints/trigger-time.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { KnownEndpoints } from "./known-endpoints.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
 import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
 import { isServiceGone } from "./service-gone.ts";
@@ -40,6 +41,11 @@ const CONCURRENCY = 4;
  * on the way of a packet waits for it: it must not be in the way of the slices, which are.
  */
 const POD_BATCH_MS = 50;
+/** More for each Pod, up to a bound: a thousand addresses are long to work out and to write. */
+const POD_BATCH_MS_EACH = 0.5;
+const MAX_POD_BATCH_MS = 5_000;
+/** From here on working out all addresses anew costs more than remembering them is worth. */
+const MANY_PODS = 500;
 
 /** Keeps the Endpoints object of every Service that has a selector, for clients that know no slices (EP-001..017). */
 export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDisposable {
@@ -51,6 +57,9 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
   // An Endpoints object has its Service's name, so its key is its group.
   const own = new OwnWrites<Endpoints>(endpoints, keyOf);
   const triggers = new Map<ObjectKey, TriggerState>();
+  const known = new KnownEndpoints();
+  /** How many Pods each Service had at the last look. */
+  const sizes = new Map<ObjectKey, number>();
 
   const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
     for (const informer of [services, pods, endpoints]) await informer.synced(signal);
@@ -59,15 +68,18 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
     const [existing] = own.view(key, cached === undefined ? [] : [cached]);
     if (service === undefined) {
       triggers.delete(key);
+      sizes.delete(key);
       return existing === undefined ? { kind: "done" } : removeOrphan(key, existing, signal);
     }
     if (!hasManagedEndpoints(service)) return { kind: "done" };
     const selected = servicePods.podsOf(service);
     const last = triggers.get(key) ?? triggersByEndpoints(service, selected, existing);
     const { state, triggerTime } = planTriggerTime(service, selected, last);
+    sizes.set(key, selected.length);
+    const endpointOf = selected.length < MANY_PODS ? undefined : known.of;
     await carryOut(
       service,
-      planEndpoints({ service, pods: selected, existing, triggerTime }),
+      planEndpoints({ service, pods: selected, existing, triggerTime, endpointOf }),
       signal,
     );
     triggers.set(key, state);
@@ -145,7 +157,8 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
     }),
     pods.onChange((change) => {
       for (const key of servicePods.servicesChangedBy(change)) {
-        reconciler.enqueueAfter(key, POD_BATCH_MS);
+        const batchMs = Math.max(POD_BATCH_MS, (sizes.get(key) ?? 0) * POD_BATCH_MS_EACH);
+        reconciler.enqueueAfter(key, Math.min(batchMs, MAX_POD_BATCH_MS));
       }
     }),
     endpoints.onChange((change) => {

@@ -13,13 +13,14 @@ import type { EventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
 import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
+import { planChangedPods, resettled, settledSlices } from "../core/endpoints/changed-pods.ts";
 import { hasManagedEndpoints } from "../core/endpoints/selection.ts";
 import { ZONE_LABEL } from "../core/endpoints/slice-endpoint.ts";
 import { isManagedSlice } from "../core/endpoints/slice-metadata.ts";
 import { hintedZonesOf, planSlices } from "../core/endpoints/slices.ts";
 import type { SlicePlan } from "../core/endpoints/slices.ts";
 import { topologyNews, wantsTopology } from "../core/endpoints/topology.ts";
-import { planTriggerTime, triggersBySlices } from "../core/endpoints/trigger-time.ts";
+import { noteTriggers, planTriggerTime, triggersBySlices } from "../core/endpoints/trigger-time.ts";
 import type { TriggerState } from "../core/endpoints/trigger-time.ts";
 import { isSameCapacity, zoneCapacityOf } from "../core/endpoints/zone-capacity.ts";
 import type { ZoneCapacity } from "../core/endpoints/zone-capacity.ts";
@@ -30,6 +31,7 @@ import { isNamespaceGone } from "./namespace-gone.ts";
 import { OWN_WRITE_TTL_MS } from "./own-writes.ts";
 import { isServiceGone } from "./service-gone.ts";
 import { ServicePods } from "./service-pods.ts";
+import { SettledServices, areSettled } from "./settled-services.ts";
 import { SliceWriter } from "./slice-writer.ts";
 
 export interface EndpointSliceControllerDeps {
@@ -50,6 +52,8 @@ export interface EndpointSliceControllerOptions {
 
 /** From here on working out all endpoints anew costs more than remembering them is worth. */
 const MANY_PODS = 500;
+/** From here on looking at all Pods costs no more than looking at the changed ones. */
+const MANY_CHANGED = 200;
 const WITH_TOPOLOGY = "topology-mode";
 const OFF = { kind: "off" } as const;
 /** Services worked on at once: each waits for the API most of the time. */
@@ -81,6 +85,7 @@ export function startEndpointSliceController(
   services.addIndex(WITH_TOPOLOGY, (service) => (wantsTopology(service) ? [""] : []));
   const writer = new SliceWriter(client, slices, isManagedSlice);
   const known = new KnownEndpoints();
+  const settled = new SettledServices();
   const triggers = new Map<ObjectKey, TriggerState>();
   /** Of the Services that want hints by topology, or did when last looked at. */
   const topologies = new Map<ObjectKey, SlicePlan["topology"]>();
@@ -93,52 +98,92 @@ export function startEndpointSliceController(
     if (service === undefined) {
       triggers.delete(key);
       topologies.delete(key);
+      settled.forget(key);
       return removeAll(key, held, signal);
     }
     if (!hasManagedEndpoints(service)) return { kind: "done" };
+    if (await reconcileChanged(key, service, held, signal)) return resultOf(key);
 
     const selected = servicePods.podsOf(service);
+    const isLarge = selected.length >= MANY_PODS;
+    if (isLarge) settled.track(key);
     const last = triggers.get(key) ?? triggersBySlices(service, selected, held);
     const trigger = planTriggerTime(service, selected, last);
     const plan = planSlices({
       service,
       pods: selected,
-      nodeOf: (name) => nodes.get(objectKey({ name })),
+      nodeOf,
       slices: held,
-      ...(selected.length < MANY_PODS ? {} : { endpointOf: known.of }),
+      ...(isLarge ? { endpointOf: known.of } : {}),
       maxEndpointsPerSlice: options.maxEndpointsPerSlice,
       zoneCapacity: () => (zoneCapacity ??= zoneCapacityOf(nodes.list())),
       triggerTime: trigger.triggerTime,
     });
-    await carryOut(service, plan, signal);
+    const written = await carryOut(service, plan, signal);
     // Only now: a write that failed is tried again with the same trigger.
     triggers.set(key, trigger.state);
     noteTopology(service, plan, held);
+    const isSettled = isLarge && written !== undefined && plan.missingNodes.length === 0;
+    settled.settle(
+      key,
+      isSettled ? settledSlices(service, afterwards(held, plan, written)) : undefined,
+    );
     if (plan.missingNodes.length > 0) return { kind: "again", afterMs: MISSING_NODE_RETRY_MS };
-    return writer.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
+    return resultOf(key);
   };
 
+  /** Gives false for a Service of which more may have changed than some Pods; then nothing was done. */
+  const reconcileChanged = async (
+    key: ObjectKey,
+    service: Service,
+    held: readonly EndpointSlice[],
+    signal: AbortSignal,
+  ): Promise<boolean> => {
+    const { settled: before, changed = new Set<ObjectKey>() } = settled.take(key) ?? {};
+    const last = triggers.get(key);
+    const isKnown = before?.service === service && areSettled(before, held);
+    if (!isKnown || last === undefined || changed.size > MANY_CHANGED) return false;
+    const now = [...changed].flatMap((pod) => pods.get(pod) ?? []);
+    if (now.length < changed.size) return false;
+    const trigger = planTriggerTime(service, now, last);
+    const update = planChangedPods(before, now, nodeOf, trigger.triggerTime);
+    if (update === undefined) return false;
+    const written = await carryOut(service, { create: [], update, delete: [] }, signal);
+    noteTriggers(last, trigger.state);
+    settled.settle(key, written && resettled(before, written));
+    return true;
+  };
+
+  const nodeOf = (name: string) => nodes.get(objectKey({ name }));
+
+  /** A write that the watch never shows is forgotten after a time. */
+  const resultOf = (key: ObjectKey): ReconcileResult =>
+    writer.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
+
+  /** Gives the slices that were written, or undefined where that is no use. */
   const carryOut = async (
     service: Service,
-    plan: SlicePlan,
+    plan: Pick<SlicePlan, "create" | "update" | "delete">,
     signal: AbortSignal,
-  ): Promise<void> => {
+  ): Promise<readonly EndpointSlice[] | undefined> => {
+    let written;
     try {
-      await writer.apply(plan, signal);
+      written = await writer.apply(plan, signal);
     } catch (error) {
       // The namespace is going, and its content with it (EPS-016).
-      if (isNamespaceGone(error)) return;
+      if (isNamespaceGone(error)) return undefined;
       if (!signal.aborted && !hasReason(error, "Conflict", "NotFound")) noteFailure(service, error);
       throw error;
     }
     const { create, update: updated, delete: deleted } = plan;
-    if (create.length + updated.length + deleted.length === 0) return;
+    if (create.length + updated.length + deleted.length === 0) return written;
     log.debug("slices written", {
       service: keyOf(service),
       created: create.length,
       updated: updated.length,
       deleted: deleted.length,
     });
+    return written;
   };
 
   /** TOPO-012, TOPO-013: tells the user once, when it changes. */
@@ -198,6 +243,11 @@ export function startEndpointSliceController(
       reconciler.enqueue(key);
     }),
     pods.onChange((change) => {
+      if (!settled.isEmpty) {
+        for (const pod of [change.before, change.after]) {
+          if (pod !== undefined) settled.noteChange(servicePods.servicesOf(pod), change.key);
+        }
+      }
       for (const key of servicePods.servicesChangedBy(change)) {
         reconciler.enqueueAfter(key, options.podBatchMs ?? 0);
       }
@@ -207,7 +257,10 @@ export function startEndpointSliceController(
       const zones = [before, after].map((one) => one?.metadata.labels?.[ZONE_LABEL]);
       const isSame = before !== undefined && after !== undefined && zones[0] === zones[1];
       // NODE-003, EPS-054
-      if (node !== undefined && !isSame) enqueueAll(servicePods.servicesOnNode(node.metadata.name));
+      if (node !== undefined && !isSame) {
+        settled.forgetAll();
+        enqueueAll(servicePods.servicesOnNode(node.metadata.name));
+      }
       if (isSameCapacity(before, after)) return;
       zoneCapacity = undefined;
       // TOPO-014
@@ -224,4 +277,14 @@ export function startEndpointSliceController(
       await reconciler[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The slices after the plan was carried out, which wrote some of them. */
+function afterwards(
+  held: readonly EndpointSlice[],
+  plan: SlicePlan,
+  written: readonly EndpointSlice[],
+): readonly EndpointSlice[] {
+  const others = new Set([...plan.update, ...plan.delete].map(({ metadata }) => metadata.name));
+  return [...held.filter(({ metadata }) => !others.has(metadata.name)), ...written];
 }

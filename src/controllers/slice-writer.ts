@@ -57,7 +57,10 @@ export class SliceWriter {
     return keys;
   }
 
-  /** Updates go first: they may make room for what the others depend on. Rejects with the first refusal. */
+  /**
+   * Updates go first: they may make room for what the others depend on. Gives the updated and created slices;
+   * rejects with the first refusal.
+   */
   async apply(
     plan: {
       readonly create: readonly NewSlice[];
@@ -65,17 +68,23 @@ export class SliceWriter {
       readonly delete: readonly EndpointSlice[];
     },
     signal: AbortSignal,
-  ): Promise<void> {
-    for (const slice of plan.update) await this.#update(slice, signal);
+  ): Promise<readonly EndpointSlice[]> {
+    const written: EndpointSlice[] = [];
+    for (const slice of plan.update) written.push(await this.#update(slice, signal));
     for (const draft of plan.create) {
-      this.#own.wrote(await this.#client.create(endpointSliceKind, draft, { signal }));
+      const made = await this.#client.create(endpointSliceKind, draft, { signal });
+      this.#own.wrote(made);
+      written.push(made);
     }
     for (const slice of plan.delete) await this.#remove(slice, signal);
+    return written;
   }
 
-  async #update(slice: EndpointSlice, signal: AbortSignal): Promise<void> {
+  async #update(slice: EndpointSlice, signal: AbortSignal): Promise<EndpointSlice> {
     try {
-      this.#own.wrote(await this.#client.update(endpointSliceKind, slice, { signal }));
+      const written = await this.#client.update(endpointSliceKind, slice, { signal });
+      this.#own.wrote(written);
+      return written;
     } catch (error) {
       // Somebody else wrote or deleted it: the cache will say what there is now.
       if (hasReason(error, "Conflict", "NotFound")) this.#own.forget(slice);

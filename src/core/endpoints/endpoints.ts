@@ -5,6 +5,7 @@ import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
 import type { Service } from "../../api/v1/service.ts";
 import { isSameMap } from "./pod-address.ts";
 import { HEADLESS_LABEL, TRIGGER_TIME_ANNOTATION } from "./slice-metadata.ts";
+import type { podEndpointOf } from "./pod-endpoint.ts";
 import { endpointSubsetsOf } from "./subsets.ts";
 
 const ENDPOINTS_MANAGED_BY_LABEL = "endpoints.kubernetes.io/managed-by";
@@ -19,6 +20,8 @@ export interface EndpointsObserved {
   /** The Endpoints object of the Service's name. */
   readonly existing?: Endpoints | undefined;
   readonly triggerTime?: string | undefined;
+  /** {@link podEndpointOf}, or what remembers its results. */
+  readonly endpointOf?: typeof podEndpointOf | undefined;
 }
 
 export type EndpointsPlan =
@@ -28,8 +31,8 @@ export type EndpointsPlan =
 
 /** What to write so that the Service's Endpoints object says where its Pods are (EP-001..017). */
 export function planEndpoints(observed: EndpointsObserved): EndpointsPlan {
-  const { service, pods, existing, triggerTime } = observed;
-  const { subsets, isTruncated } = endpointSubsetsOf(service, pods);
+  const { service, pods, existing, triggerTime, endpointOf } = observed;
+  const { subsets, isTruncated } = endpointSubsetsOf(service, pods, endpointOf);
   const labels = endpointsLabelsOf(service);
   const others = Object.entries(existing?.metadata.annotations ?? {}).filter(
     ([key]) => key !== TRIGGER_TIME_ANNOTATION && key !== OVER_CAPACITY_ANNOTATION,

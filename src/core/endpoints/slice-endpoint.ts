@@ -34,7 +34,7 @@ export function sliceEndpointOf(
 }
 
 /** A Pod that names this Service as its subdomain is found in DNS by its host name (EPS-027). */
-export function endpointHostnameOf(pod: Pod, service: Service): string | undefined {
+function endpointHostnameOf(pod: Pod, service: Service): string | undefined {
   const { hostname = "", subdomain } = pod.spec;
   const isNamed = hostname !== "" && subdomain === service.metadata.name;
   return isNamed && pod.metadata.namespace === service.metadata.namespace ? hostname : undefined;

@@ -186,7 +186,7 @@ function planFamily(
   groups: ReadonlyMap<string, PortGroup>,
   existing: readonly EndpointSlice[],
 ): Pick<SlicePlan, "create" | "update" | "delete"> {
-  const { service, maxEndpointsPerSlice = DEFAULT_MAX_ENDPOINTS_PER_SLICE } = observed;
+  const { service, triggerTime, maxEndpointsPerSlice = DEFAULT_MAX_ENDPOINTS_PER_SLICE } = observed;
   const labels = sliceLabelsOf(service);
   const byPorts = new Map<string, EndpointSlice[]>();
   for (const slice of existing) {
@@ -205,12 +205,12 @@ function planFamily(
       create.push(newSlice(observed, family, group.ports, endpoints));
     }
     for (const { slice, endpoints } of packing.update) {
-      update.push(rewrite(slice, observed, labels, { endpoints }));
+      update.push(rewriteSlice(slice, labels, triggerTime, { endpoints }));
     }
     for (const { slice } of packing.unchanged) {
       kept++;
       if (isSameMap(slice.metadata.labels, labels)) continue;
-      update.push(rewrite(slice, observed, labels, {}));
+      update.push(rewriteSlice(slice, labels, triggerTime, {}));
     }
     unneeded.push(...packing.empty);
   }
@@ -231,7 +231,7 @@ function planFamily(
       portsKey(slicePortsOf(slice)) === portsKey([]) &&
       ports.length === 0 &&
       isSameMap(slice.metadata.labels, labels);
-    if (!isSame) update.push(rewrite(slice, observed, labels, { endpoints, ports }));
+    if (!isSame) update.push(rewriteSlice(slice, labels, triggerTime, { endpoints, ports }));
   }
   return { create, update, delete: unneeded };
 }
@@ -260,10 +260,11 @@ function newSlice(
   };
 }
 
-function rewrite(
+/** The slice with a change, the labels that it should have, and the trigger time of this write. */
+export function rewriteSlice(
   slice: EndpointSlice,
-  { triggerTime }: SlicesObserved,
   labels: Readonly<Record<string, string>>,
+  triggerTime: string | undefined,
   change: Partial<Pick<EndpointSlice, "endpoints" | "ports">>,
 ): EndpointSlice {
   const annotations = Object.entries(slice.metadata.annotations ?? {}).filter(

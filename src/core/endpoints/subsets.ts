@@ -2,10 +2,10 @@ import type { EndpointAddress, EndpointsPort, EndpointSubset } from "../../api/v
 import type { Pod } from "../../api/v1/pod.ts";
 import { CLUSTER_IP_NONE } from "../../api/v1/service.ts";
 import type { Service } from "../../api/v1/service.ts";
-import { isPodReady, isTerminal, isTerminating, podAddressOf } from "./pod-address.ts";
-import { portsKey, resolvePorts } from "./pod-ports.ts";
+import type { Endpoint } from "../../api/discovery/endpointslice.ts";
+import { isPodReady, isTerminal, isTerminating } from "./pod-address.ts";
+import { podEndpointOf } from "./pod-endpoint.ts";
 import type { ResolvedPort } from "./pod-ports.ts";
-import { endpointHostnameOf } from "./slice-endpoint.ts";
 import { familiesOf } from "./slices.ts";
 
 /** EP-012: an Endpoints object names no more addresses than this. */
@@ -24,6 +24,7 @@ interface Subset {
 export function endpointSubsetsOf(
   service: Service,
   pods: readonly Pod[],
+  endpointOf: typeof podEndpointOf = podEndpointOf,
 ): { readonly subsets: readonly EndpointSubset[]; readonly isTruncated: boolean } {
   const publishesAll = service.spec.publishNotReadyAddresses === true;
   const [family = "IPv4"] = familiesOf(service);
@@ -32,14 +33,13 @@ export function endpointSubsetsOf(
   const byPorts = new Map<string, Subset>();
   for (const pod of pods) {
     if (isTerminal(pod) || (isTerminating(pod) && !publishesAll)) continue;
-    const ip = podAddressOf(pod, family);
-    const ports = resolvePorts(service, pod);
-    if (ip === undefined || (ports.length === 0 && !isPortless)) continue;
-    const key = portsKey(ports);
+    const found = endpointOf(service, pod, family, undefined);
+    if (found === undefined || (found.ports.length === 0 && !isPortless)) continue;
+    const { ports, portsKey: key, endpoint } = found;
     const subset = byPorts.get(key) ?? { ports, addresses: [], notReadyAddresses: [] };
     byPorts.set(key, subset);
     const list = publishesAll || isPodReady(pod) ? subset.addresses : subset.notReadyAddresses;
-    list.push(addressOf(pod, ip, service));
+    list.push(addressOf(endpoint));
   }
   const subsets = [...byPorts].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, subset]) => subset);
   for (const subset of subsets) {
@@ -50,19 +50,13 @@ export function endpointSubsetsOf(
   return { subsets: subsets.map((subset) => render(subset)), isTruncated };
 }
 
-function addressOf(pod: Pod, ip: string, service: Service): EndpointAddress {
-  const hostname = endpointHostnameOf(pod, service);
-  const { nodeName = "" } = pod.spec;
+function addressOf({ addresses, hostname, nodeName, targetRef }: Endpoint): EndpointAddress {
+  const [ip = ""] = addresses;
   return {
     ip,
     ...(hostname === undefined ? {} : { hostname }),
-    ...(nodeName === "" ? {} : { nodeName }),
-    targetRef: {
-      kind: "Pod",
-      namespace: pod.metadata.namespace,
-      name: pod.metadata.name,
-      uid: pod.metadata.uid,
-    },
+    ...(nodeName === undefined ? {} : { nodeName }),
+    targetRef,
   };
 }
 

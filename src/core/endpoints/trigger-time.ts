@@ -9,7 +9,7 @@ import { isOwnedBy } from "./slice-metadata.ts";
 export interface TriggerState {
   readonly service: string;
   /** By the Pod's name. */
-  readonly pods: ReadonlyMap<string, string>;
+  readonly pods: Map<string, string>;
 }
 
 /**
@@ -36,6 +36,11 @@ export function planTriggerTime(
   const created = service.metadata.creationTimestamp ?? "";
   if (created > (last?.service ?? "")) times.push(created);
   return { state: { service: created, pods: seen }, triggerTime: times.toSorted()[0] };
+}
+
+/** Takes a look at some of a Service's Pods into what the looks before it saw. */
+export function noteTriggers(state: TriggerState, seen: TriggerState): void {
+  for (const [name, time] of seen.pods) state.pods.set(name, time);
 }
 
 /**
