@@ -20,11 +20,15 @@ export interface InformersDeps {
    * them. Default false.
    */
   readonly isShared?: boolean | undefined;
+  /** Drops what else no reader in this program needs of an object, to save memory; metadata must stay. */
+  readonly transform?:
+    | (<T extends KubernetesObject>(kind: KindDefinition<T>, object: T) => T)
+    | undefined;
 }
 
 /** Informers that share one copy a kind and scope. Each starts when it is first asked for. */
 export function createInformers(deps: InformersDeps): Informers {
-  const { client, log, random = Math.random, isShared = false } = deps;
+  const { client, log, random = Math.random, isShared = false, transform } = deps;
   const metrics = createInformerMetrics(deps.metrics ?? new Metrics());
   const started = new Map<string, Informer<KubernetesObject> & AsyncDisposable>();
   let isDisposed = false;
@@ -38,7 +42,11 @@ export function createInformers(deps: InformersDeps): Informers {
       log,
       metrics,
       random,
-      transform: isShared ? (object) => object : withoutManagedFields,
+      transform: (object) => {
+        if (isShared) return object;
+        const trimmed = withoutManagedFields(object);
+        return transform === undefined ? trimmed : transform(kind, trimmed);
+      },
     });
 
   return {

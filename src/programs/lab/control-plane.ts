@@ -99,8 +99,12 @@ async function start(
   opened.add(await startForwarder({ path: config.socket }, toApi));
   await server.publish({ address, port });
 
-  const client = createClient({ transport: (request) => server.handle(request, PARTS) });
-  const informers = opened.add(createInformers({ client, log, metrics }));
+  // The loops take the server's own objects, so that each is in memory once.
+  const client = createClient({
+    transport: (request) => server.handle({ ...request, takesObjects: true }, PARTS),
+    pageSize: 0,
+  });
+  const informers = opened.add(createInformers({ client, log, metrics, isShared: true }));
   opened.add(
     startControllers(
       { client, informers, log, metrics },
@@ -110,7 +114,9 @@ async function start(
   await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);
   await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
   await writeAdmin(config, certificates);
-  const applied = await applyManifests(client, await manifests, deps.signal);
+  // Manifests come from a user: they go the way of all others' objects.
+  const user = createClient({ transport: (request) => server.handle(request, PARTS) });
+  const applied = await applyManifests(user, await manifests, deps.signal);
   return { applied, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
 }
 
