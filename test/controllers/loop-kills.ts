@@ -82,7 +82,7 @@ export async function runKills(
       },
       MAX_PER_SLICE,
     );
-  /** Resolves when `holds` after a change of what the loops write. */
+  /** Resolves when `holds`, looked at after each change: one informer may hear of its kind later than another. */
   const until = (holds: () => boolean): Promise<void> =>
     new Promise((resolve) => {
       const subscriptions: Disposable[] = [];
@@ -95,7 +95,8 @@ export async function runKills(
           for (const one of subscriptions) one[Symbol.dispose]();
         });
       };
-      for (const informer of [slices, endpoints]) subscriptions.push(informer.onChange(look));
+      for (const informer of [services, pods, nodes, slices, endpoints])
+        subscriptions.push(informer.onChange(look));
       look();
     });
   let churnWrites = 0;
