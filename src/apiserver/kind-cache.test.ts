@@ -10,8 +10,8 @@ import type { Served } from "./stored.ts";
 function item(name: string, revision: number): Served {
   const metadata = { name, resourceVersion: String(revision) };
   const object: KubernetesObject = { apiVersion: "v1", kind: "Namespace", metadata };
-  const bytes = Buffer.from(JSON.stringify(object));
-  return { key: objectKey({ name }), object, revision, bytes, size: bytes.length };
+  const json = JSON.stringify(object);
+  return { key: objectKey({ name }), object, revision, json, size: json.length };
 }
 
 /** Puts or deletes one object as the commit of the given revision. */

@@ -15,20 +15,17 @@ interface ListMeta {
   readonly remainingItemCount?: number;
 }
 
-const COMMA = Buffer.from(",");
-const LIST_END = Buffer.from("]}");
-
 /** One object, as JSON. */
-function renderItem(view: View, item: Served): Uint8Array {
+function renderItem(view: View, item: Served): string {
   const { form } = view;
   switch (form.kind) {
     case "object":
-      return item.bytes;
+      return item.json;
     case "metadata":
-      return toBytes(partialMetadata(item.object, form.version));
+      return JSON.stringify(partialMetadata(item.object, form.version));
     case "table": {
       const { resourceVersion = "" } = item.object.metadata;
-      return toBytes(renderTable(view, form.version, [item.object], { resourceVersion }));
+      return JSON.stringify(renderTable(view, form.version, [item.object], { resourceVersion }));
     }
   }
 }
@@ -40,13 +37,7 @@ function renderList(view: View, page: Page): Uint8Array {
   switch (form.kind) {
     case "object": {
       const head = `{"kind":"${listKindOf(kind)}","apiVersion":"${apiVersionOf(kind)}","metadata":${JSON.stringify(meta)},"items":[`;
-      const parts: Uint8Array[] = [Buffer.from(head)];
-      for (const [i, item] of page.items.entries()) {
-        if (i > 0) parts.push(COMMA);
-        parts.push(item.bytes);
-      }
-      parts.push(LIST_END);
-      return Buffer.concat(parts);
+      return Buffer.from(`${head}${page.items.map(({ json }) => json).join()}]}`);
     }
     case "metadata":
       return toBytes({
@@ -81,23 +72,23 @@ export function eventRenderer(view: View, now: () => number): EventRenderer {
       });
       if (isFirst) {
         isFirst = false;
-        return toBytes(table);
+        return JSON.stringify(table);
       }
-      return toBytes({ ...table, columnDefinitions: null });
+      return JSON.stringify({ ...table, columnDefinitions: null });
     },
     bookmark: (revision, isInitialEnd) => {
       const metadata = bookmarkMetadata(revision, isInitialEnd);
       switch (form.kind) {
         case "object":
-          return toBytes({ kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
+          return JSON.stringify({ kind: kind.kind, apiVersion: apiVersionOf(kind), metadata });
         case "metadata":
-          return toBytes({
+          return JSON.stringify({
             kind: "PartialObjectMetadata",
             apiVersion: `meta.k8s.io/${form.version}`,
             metadata,
           });
         case "table":
-          return toBytes({
+          return JSON.stringify({
             kind: "Table",
             apiVersion: `meta.k8s.io/${form.version}`,
             metadata,
@@ -119,7 +110,7 @@ export function itemResponse(
 ): ApiResponse {
   return takesObjects && view.form.kind === "object"
     ? valueResponse(status, item.object, headers)
-    : bytesResponse(status, renderItem(view, item), headers);
+    : bytesResponse(status, Buffer.from(renderItem(view, item)), headers);
 }
 
 /** The answer with a page of objects, likewise. */

@@ -32,8 +32,11 @@ export interface Served {
   readonly object: KubernetesObject;
   /** Revision of the commit that wrote it: its resourceVersion. */
   readonly revision: number;
-  /** The object's JSON, serialized once, when a reader first asks for it. */
-  readonly bytes: Uint8Array;
+  /**
+   * The object's JSON, serialized once, when a reader first asks for it. A text, since small buffers share slabs of
+   * memory and each keeps its whole slab.
+   */
+  readonly json: string;
   /** About the length of that JSON. */
   readonly size: number;
 }
@@ -85,8 +88,7 @@ class Item implements Served {
   readonly object: KubernetesObject;
   readonly revision: number;
   readonly size: number;
-  /** The JSON as text, where it is at hand, or what has become of it. */
-  #json: string | Uint8Array | undefined;
+  #json: string | undefined;
 
   constructor(
     key: ObjectKey,
@@ -102,10 +104,8 @@ class Item implements Served {
     this.#json = json;
   }
 
-  get bytes(): Uint8Array {
-    if (typeof this.#json !== "object") {
-      this.#json = Buffer.from(this.#json ?? JSON.stringify(this.object));
-    }
+  get json(): string {
+    this.#json ??= JSON.stringify(this.object);
     return this.#json;
   }
 }

@@ -8,14 +8,13 @@ import type { EventWriter } from "./watch.ts";
 export interface EventRenderer {
   /** The frame depends on nothing but the object and may be shared between watchers. */
   readonly shared: boolean;
-  object(item: Served): Uint8Array;
-  bookmark(revision: number, isInitialEnd: boolean): Uint8Array;
+  object(item: Served): string;
+  bookmark(revision: number, isInitialEnd: boolean): string;
 }
 
 type FrameType = "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK" | "ERROR";
 
 const BATCH_BYTES = 64 * 1024;
-const FRAME_END = Buffer.from("}\n");
 
 /** Events as lines of JSON. */
 export function frameWriter(
@@ -34,7 +33,7 @@ export function frameWriter(
     },
     bookmark: (revision, isInitialEnd) =>
       frame("BOOKMARK", renderer.bookmark(revision, isInitialEnd)),
-    error: (status) => frame("ERROR", Buffer.from(JSON.stringify(status))),
+    error: (status) => frame("ERROR", JSON.stringify(status)),
   };
 }
 
@@ -92,6 +91,6 @@ function joined(batch: readonly Uint8Array[]): Uint8Array | undefined {
   return bytes;
 }
 
-function frame(type: FrameType, object: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), object, FRAME_END]);
+function frame(type: FrameType, object: string): Uint8Array {
+  return Buffer.from(`{"type":"${type}","object":${object}}\n`);
 }
