@@ -80,6 +80,7 @@ async function start(
         key: certificates.agentClient.key,
       },
       keysDir: certificatesDir,
+      serviceAccountAdmission: true,
       tokenIssuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
       version: programVersion(),
       metrics,
