@@ -3,7 +3,11 @@ import { readdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 const { metafile } = await build({
-  entryPoints: { portolan: "src/cli/main.ts", index: "src/programs/start-cluster.ts" },
+  entryPoints: {
+    portolan: "src/cli/main.ts",
+    index: "src/programs/start-cluster.ts",
+    "udp-worker": "src/dns/udp-worker.ts",
+  },
   outdir: "dist",
   bundle: true,
   splitting: true,

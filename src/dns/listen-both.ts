@@ -38,15 +38,21 @@ function whyNot({ address, port }: ListenAddress, code: string, cause: unknown):
  * @throws DnsListenError when the address cannot be bound.
  */
 export async function listenBoth(
-  deps: { readonly respond: Respond; readonly log: Logger },
+  deps: {
+    readonly respond: Respond;
+    readonly log: Logger;
+    /** Default {@link listenUdp}. */
+    readonly udp?: typeof listenUdp | undefined;
+  },
   listen: ListenAddress,
 ): Promise<Listener> {
+  const listenOnUdp = deps.udp ?? listenUdp;
   for (let attempt = 1; ; attempt++) {
     const tcp = await listenTcp(deps, listen).catch((error: unknown) => {
       throw new DnsListenError(listen, codeOf(error), error);
     });
     try {
-      const udp = await listenUdp(deps, { address: listen.address, port: tcp.port });
+      const udp = await listenOnUdp(deps, { address: listen.address, port: tcp.port });
       return {
         port: tcp.port,
         [Symbol.asyncDispose]: async () => {

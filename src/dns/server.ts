@@ -10,6 +10,8 @@ import type { Port } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { AnswerCache } from "./answer-cache.ts";
+import { CompiledAnswers } from "./compiled-answers.ts";
+import type { FastPathOptions } from "./compiled-answers.ts";
 import { startForwarder } from "./forwarder.ts";
 import { listenHttp } from "./http-endpoints.ts";
 import { feedIndex } from "./index-feed.ts";
@@ -18,6 +20,7 @@ import type { ListenAddress, Respond } from "./listener.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { NO_METRICS, createDnsMetrics, createProgrammingMetric } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
+import { threadsFor } from "./udp-threads.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
 import type { Upstream } from "./upstream.ts";
@@ -48,6 +51,8 @@ export interface DnsOptions {
   readonly ttlSeconds?: number | undefined;
   /** Default `insecure`, as in kubeadm's Corefile (DNS-027). */
   readonly podRecords?: ZoneOptions["podRecords"] | undefined;
+  /** Whether threads of their own answer over UDP, some hundred thousand questions a second. */
+  readonly fastPath?: FastPathOptions | undefined;
 }
 
 export interface DnsServer extends AsyncDisposable {
@@ -74,12 +79,14 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
 
   // Whoever asks before the rest of this function ran is answered by nobody, and asks again.
   let respond: Respond = () => undefined;
+  const compiled = options.fastPath && new CompiledAnswers(options.fastPath, deps.metrics);
   const listening = { respond: guarded((...asked) => respond(...asked), log), log };
   const opened: AsyncDisposable[] = [];
   const close = async (): Promise<void> => {
     for (const each of opened.toReversed()) await each[Symbol.asyncDispose]();
   };
-  const listeners = await listenBoth(listening, options.listen);
+  const udp = compiled && threadsFor(compiled);
+  const listeners = await listenBoth({ ...listening, udp }, options.listen);
   opened.push(listeners);
   let node: NodePorts = { nodePort: listeners.port, metricsPort: 0 };
   if (options.nodeListen !== undefined) {
@@ -117,19 +124,22 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
     serverAddresses: isUnspecified(bound.address) ? [] : [bound.address],
   };
   const metrics = deps.metrics === undefined ? NO_METRICS : createDnsMetrics(deps.metrics, bound);
-  respond = createResponder({ metrics, nowMs, loopGuard }, [
+  const blocks = [
     {
       zones: [[]],
       cluster: { index: () => feed.index, zone },
       forwards: [{ from: [], except: [], forwarder }],
     },
-  ]);
+  ];
+  compiled?.use(blocks, metrics);
+  respond = createResponder({ metrics, nowMs, loopGuard }, blocks);
   log.info("dns listens", { address: formatHostPort(bound.address, bound.port), domain });
   return {
     ...bound,
     ...node,
     [Symbol.asyncDispose]: async () => {
       await close();
+      compiled?.[Symbol.dispose]();
       await forwarder[Symbol.asyncDispose]();
       feed[Symbol.dispose]();
     },

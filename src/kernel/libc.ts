@@ -6,6 +6,14 @@ export interface Libc {
   func(declaration: string): ReturnType<LibraryHandle["func"]>;
   /** `errno` after the last call. */
   errno(): number;
+  /** Memory that the C library and JavaScript both see, zeroed; it stays until the process ends. */
+  allocate(bytes: number): NativeMemory;
+}
+
+export interface NativeMemory {
+  readonly buffer: ArrayBuffer;
+  /** Where it starts: what C calls a pointer. */
+  readonly address: bigint;
 }
 
 export type LibcLoad =
@@ -27,7 +35,17 @@ export async function loadLibc(): Promise<LibcLoad> {
     const lib = open(koffi.load);
     return {
       kind: "loaded",
-      libc: { func: (declaration) => lib.func(declaration), errno: () => koffi.errno() },
+      libc: {
+        func: (declaration) => lib.func(declaration),
+        errno: () => koffi.errno(),
+        allocate: (bytes) => {
+          // koffi's values for pointers have no type of their own.
+          const pointer: unknown = koffi.alloc("uint8_t", bytes);
+          const buffer = koffi.view(pointer, bytes);
+          new Uint8Array(buffer).fill(0);
+          return { buffer, address: koffi.address(pointer) };
+        },
+      },
     };
   } catch (error) {
     return missing(error instanceof Error ? error.message : String(error));

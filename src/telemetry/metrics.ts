@@ -15,6 +15,8 @@ export interface Gauge {
 
 export interface Histogram {
   observe(value: number): void;
+  /** Adds what was observed elsewhere: how often in each bucket by itself, the one for the rest last. */
+  merge(counts: ArrayLike<number>, sum: number): void;
 }
 
 type Labels<L extends string> = Readonly<Record<L, string>>;
@@ -56,6 +58,7 @@ interface Registered {
  */
 export class Metrics {
   readonly #families = new Map<string, Registered>();
+  readonly #beforeRender = new Set<() => void>();
 
   counter<const L extends string = never>(
     name: string,
@@ -100,6 +103,16 @@ export class Metrics {
     };
   }
 
+  /** Calls whoever counts elsewhere, before values are read. Dispose to stop. */
+  beforeRender(collect: () => void): Disposable {
+    this.#beforeRender.add(collect);
+    return {
+      [Symbol.dispose]: () => {
+        this.#beforeRender.delete(collect);
+      },
+    };
+  }
+
   /** Names, types and help texts of all that is declared, sorted by name: the list in docs/metrics.md. */
   describe(): readonly {
     name: string;
@@ -117,6 +130,7 @@ export class Metrics {
 
   /** Prometheus text format 0.0.4, sorted by name; `Content-Type: text/plain; version=0.0.4`. */
   render(): string {
+    for (const collect of this.#beforeRender) collect();
     const out: string[] = [];
     for (const family of this.#sorted()) {
       const lines: string[] = [];

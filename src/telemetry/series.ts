@@ -9,6 +9,7 @@ interface AnyMetric {
   set(value: number): void;
   add(by: number): void;
   observe(value: number): void;
+  merge(counts: ArrayLike<number>, sum: number): void;
 }
 
 /** A counter or gauge. `labels` is what {@link labelText} gives. */
@@ -28,6 +29,9 @@ export function scalarSeries(labels: string): Series {
         value = to;
       },
       observe: add,
+      merge: (_counts, sum) => {
+        add(sum);
+      },
     },
     render: (name, out) => {
       out.push(sampleLine(name, labels, value));
@@ -45,8 +49,12 @@ export function histogramSeries(labels: string, buckets: readonly number[]): Ser
     counts[slot] = (counts[slot] ?? 0) + 1;
     sum += value;
   };
+  const merge = (added: ArrayLike<number>, addedSum: number): void => {
+    for (const [i, count] of counts.entries()) counts[i] = count + (added[i] ?? 0);
+    sum += addedSum;
+  };
   return {
-    metric: { observe, inc: observe, set: observe, add: observe },
+    metric: { observe, merge, inc: observe, set: observe, add: observe },
     render: (name, out) => {
       let total = 0;
       for (const [i, count] of counts.entries()) {

@@ -18,8 +18,17 @@ export type Dirty =
 export interface IndexOptions {
   /** Only Services whose namespace is known count: namespaces are then chosen by their labels. */
   readonly onlyKnownNamespaces?: boolean | undefined;
+}
+
+/** Whoever keeps what was made from an index. */
+export interface IndexObserver {
   /** Hears of each change when it is in. What was made from the index before may be out of date then. */
-  readonly onDirty?: ((dirty: Dirty) => void) | undefined;
+  onDirty(dirty: Dirty): void;
+  /**
+   * Hears what an answer is made from while it is made: as long as `onDirty` says none of it, the same
+   * question has the same answer, but for the order of addresses and the zone's serial number.
+   */
+  onRead(read: Dirty): void;
 }
 
 interface Slice {
@@ -46,6 +55,7 @@ export class DnsIndex {
   readonly #pods = new Map<ObjectKey, PodView>();
   readonly #podsAt = new Map<string, readonly PodView[]>();
   readonly #options: IndexOptions;
+  readonly #observers = new Set<IndexObserver>();
   #changes = 0;
 
   constructor(options: IndexOptions = {}) {
@@ -58,6 +68,16 @@ export class DnsIndex {
    */
   get changes(): number {
     return this.#changes;
+  }
+
+  /** Dispose to stop. */
+  observe(observer: IndexObserver): Disposable {
+    this.#observers.add(observer);
+    return {
+      [Symbol.dispose]: () => {
+        this.#observers.delete(observer);
+      },
+    };
   }
 
   setNamespace(name: string, exists: boolean): void {
@@ -83,7 +103,7 @@ export class DnsIndex {
     this.#changed({ kind: "service", key });
     for (const side of [before, view]) {
       for (const address of side === undefined ? [] : allOf(side.clusterIps)) {
-        this.#options.onDirty?.({ kind: "address", address });
+        this.#dirty({ kind: "address", address });
       }
     }
   }
@@ -118,19 +138,22 @@ export class DnsIndex {
     }
     this.#changes += 1;
     for (const address of [...(before?.addresses ?? []), ...(view?.addresses ?? [])]) {
-      this.#options.onDirty?.({ kind: "address", address });
+      this.#dirty({ kind: "address", address });
     }
   }
 
   hasNamespace(name: string): boolean {
+    this.#read({ kind: "namespace", name });
     return this.#namespaces.has(name);
   }
 
   hasPod(namespace: string, address: IpAddress): boolean {
+    this.#read({ kind: "address", address });
     return this.#podsAt.has(podKey(namespace, address));
   }
 
   service(key: ObjectKey): ServiceView | undefined {
+    this.#read({ kind: "service", key });
     return this.#isExposed(key) ? this.#services.get(key) : undefined;
   }
 
@@ -145,11 +168,13 @@ export class DnsIndex {
 
   /** The ready endpoints of a Service; none when it has no slices. */
   endpoints(service: ObjectKey): EndpointSet {
+    this.#read({ kind: "service", key: service });
     return this.#sets.get(service) ?? NO_ENDPOINTS;
   }
 
   /** The Service that has this cluster IP. */
   serviceAt(clusterIp: IpAddress): ServiceView | undefined {
+    this.#read({ kind: "address", address: clusterIp });
     return this.#byClusterIp.get(clusterIp)?.find(({ key }) => this.#isExposed(key));
   }
 
@@ -157,6 +182,7 @@ export class DnsIndex {
   endpointsAt(
     address: IpAddress,
   ): readonly { readonly service: ObjectKey; readonly name: string }[] {
+    this.#read({ kind: "address", address });
     const found = new Map<ObjectKey, { service: ObjectKey; name: string }>();
     for (const { service, name } of this.#byAddress.get(address) ?? []) {
       // One name a Service is enough, although two slices may hold the address for a moment (DNS-010).
@@ -169,7 +195,9 @@ export class DnsIndex {
 
   #isExposed(service: ObjectKey): boolean {
     if (this.#options.onlyKnownNamespaces !== true) return true;
-    return this.#namespaces.has(refOf(service).namespace ?? "");
+    const name = refOf(service).namespace ?? "";
+    this.#read({ kind: "namespace", name });
+    return this.#namespaces.has(name);
   }
 
   /** Makes the slice's part of its Service's endpoints equal to `view`, at the cost of what differs. */
@@ -209,13 +237,20 @@ export class DnsIndex {
     if (set.size === 0) this.#sets.delete(service);
     if (dirty.length === 0) return;
     this.#changed({ kind: "service", key: service });
-    if (this.#options.onDirty === undefined) return;
-    for (const address of dirty) this.#options.onDirty({ kind: "address", address });
+    for (const address of dirty) this.#dirty({ kind: "address", address });
   }
 
   #changed(dirty: Dirty): void {
     this.#changes += 1;
-    this.#options.onDirty?.(dirty);
+    this.#dirty(dirty);
+  }
+
+  #dirty(dirty: Dirty): void {
+    for (const observer of this.#observers) observer.onDirty(dirty);
+  }
+
+  #read(read: Dirty): void {
+    for (const observer of this.#observers) observer.onRead(read);
   }
 }
 

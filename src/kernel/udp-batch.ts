@@ -1,0 +1,127 @@
+import type { Libc } from "./libc.ts";
+import { IOVEC_WORDS, MMSGHDR_WORDS, MessageHeaders } from "./message-headers.ts";
+import { SOCKET_ADDRESS_BYTES } from "./socket-address.ts";
+import { SystemCallError } from "./udp-socket.ts";
+
+const MSG_DONTWAIT = 0x40;
+/** Waits for the first message only, and takes what else is there. */
+const MSG_WAITFORONE = 0x1_0000;
+const EINTR = 4;
+const EAGAIN = 11;
+/** Room for a socket address, so that each starts at a multiple of eight. */
+const NAME_STRIDE = 32;
+
+/** How many messages are taken and sent with one call: more did not make it faster. */
+export const BATCH_SLOTS = 64;
+/** Room for one message. Longer ones, which no resolver sends as a question, lose their end. */
+export const SLOT_BYTES = 4096;
+
+/**
+ * Takes many messages from a UDP socket with one system call, and sends many with another (Linux `recvmmsg`,
+ * `sendmmsg`). All memory is taken once; messages stay where they are, so that an answer may be written over its
+ * question. For a thread that has nothing else to do: {@link receive} blocks it.
+ */
+export class UdpBatch {
+  /** All slots, {@link SLOT_BYTES} each. */
+  readonly packets: ArrayBuffer;
+  readonly #fd: number;
+  readonly #errno: () => number;
+  readonly #recvmmsg: Call;
+  readonly #sendmmsg: Call;
+  readonly #names: Uint8Array;
+  readonly #received: MessageHeaders;
+  readonly #receivedAt: bigint;
+  readonly #queue: MessageHeaders;
+  readonly #queueAt: bigint;
+  #count = 0;
+  #queued = 0;
+
+  constructor(libc: Libc, fd: number) {
+    this.#fd = fd;
+    this.#errno = () => libc.errno();
+    this.#recvmmsg = call(
+      libc,
+      "int recvmmsg(int fd, uintptr_t messages, uint count, int flags, uintptr_t timeout)",
+    );
+    this.#sendmmsg = call(libc, "int sendmmsg(int fd, uintptr_t messages, uint count, int flags)");
+    const packets = libc.allocate(BATCH_SLOTS * SLOT_BYTES);
+    const names = libc.allocate(BATCH_SLOTS * NAME_STRIDE);
+    const iovecs = libc.allocate(4 * IOVEC_WORDS * BATCH_SLOTS);
+    const received = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
+    const queue = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
+    this.packets = packets.buffer;
+    this.#names = new Uint8Array(names.buffer);
+    this.#receivedAt = received.address;
+    this.#queueAt = queue.address;
+    const iovecWords = new Uint32Array(iovecs.buffer);
+    this.#received = new MessageHeaders(new Uint32Array(received.buffer), iovecWords);
+    this.#queue = new MessageHeaders(new Uint32Array(queue.buffer), iovecWords);
+    for (let slot = 0; slot < BATCH_SLOTS; slot++) {
+      const place = {
+        name: names.address + BigInt(slot * NAME_STRIDE),
+        nameBytes: SOCKET_ADDRESS_BYTES,
+        base: packets.address + BigInt(slot * SLOT_BYTES),
+        baseBytes: SLOT_BYTES,
+      };
+      this.#received.write(slot, place, iovecs.address);
+    }
+  }
+
+  /**
+   * Waits for messages, which fill the first slots.
+   * @returns how many; 0 when the socket's time-out passed or it was woken.
+   * @throws SystemCallError when the socket cannot be read.
+   */
+  receive(): number {
+    for (let slot = 0; slot < this.#count; slot++) {
+      this.#received.setNameBytes(slot, SOCKET_ADDRESS_BYTES);
+      this.#received.setBytes(slot, SLOT_BYTES);
+    }
+    this.#count = 0;
+    const count = this.#recvmmsg(this.#fd, this.#receivedAt, BATCH_SLOTS, MSG_WAITFORONE, 0);
+    if (count >= 0) {
+      this.#count = count;
+      return count;
+    }
+    const errno = this.#errno();
+    if (errno === EAGAIN || errno === EINTR) return 0;
+    throw new SystemCallError("recvmmsg", errno);
+  }
+
+  /** How many bytes of the message in a slot came. */
+  length(slot: number): number {
+    return Math.min(SLOT_BYTES, this.#received.receivedBytes(slot));
+  }
+
+  /** A copy of the socket address of who sent it. */
+  peer(slot: number): Uint8Array {
+    const start = slot * NAME_STRIDE;
+    return this.#names.slice(start, start + this.#received.nameBytes(slot));
+  }
+
+  /** Has the first bytes of a slot sent to who sent what was in it, by the next {@link send}. */
+  queue(slot: number, bytes: number): void {
+    this.#received.setBytes(slot, bytes);
+    this.#received.copyHeader(slot, this.#queue, this.#queued);
+    this.#queued += 1;
+  }
+
+  /** Sends what was queued. What the kernel does not take is dropped, as a full network does. */
+  send(): void {
+    let sent = 0;
+    while (sent < this.#queued) {
+      const at = this.#queueAt + BigInt(4 * MMSGHDR_WORDS * sent);
+      const count = this.#sendmmsg(this.#fd, at, this.#queued - sent, MSG_DONTWAIT);
+      // The first of them failed, and the others may not.
+      sent += Math.max(1, count);
+    }
+    this.#queued = 0;
+  }
+}
+
+type Call = (...values: (number | bigint)[]) => number;
+
+function call(libc: Libc, declaration: string): Call {
+  // The declarations say what comes back: an int, which is a number.
+  return libc.func(declaration) as Call;
+}
