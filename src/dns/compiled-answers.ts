@@ -51,7 +51,7 @@ export class CompiledAnswers implements Disposable {
   readonly #series: CountedSeries[] = [];
   readonly #seriesByKey = new Map<string, number>();
   #source: Source | undefined;
-  #observed: { readonly index: DnsIndex; readonly end: Disposable } | undefined;
+  #observed: { readonly index: DnsIndex; readonly end: () => void } | undefined;
   /** What the answer that is being compiled was made from. */
   #reads: Dirty[] | undefined;
   #turn = 0;
@@ -81,7 +81,7 @@ export class CompiledAnswers implements Disposable {
    */
   use(blocks: readonly ServerBlock[], metrics: DnsMetrics): void {
     this.#mergeTallies();
-    this.#observed?.end[Symbol.dispose]();
+    this.#observed?.end();
     this.#observed = undefined;
     this.#series.length = 0;
     this.#seriesByKey.clear();
@@ -119,7 +119,7 @@ export class CompiledAnswers implements Disposable {
   [Symbol.dispose](): void {
     this.#mergeTallies();
     this.#scrapes?.[Symbol.dispose]();
-    this.#observed?.end[Symbol.dispose]();
+    this.#observed?.end();
     this.#source = undefined;
   }
 
@@ -133,7 +133,7 @@ export class CompiledAnswers implements Disposable {
   /** Nothing is made from an index that is not observed, so that none of its changes is missed. */
   #observe(index: DnsIndex): void {
     if (this.#observed?.index === index) return;
-    this.#observed?.end[Symbol.dispose]();
+    this.#observed?.end();
     const setSerial = (): void => {
       this.#table.serial = (this.#source?.cluster.zone.firstSerial ?? 0) + index.changes;
     };

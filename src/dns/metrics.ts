@@ -5,6 +5,7 @@ import { formatType } from "../core/dns/zone-text.ts";
 import { formatHostPort } from "../net/host-port.ts";
 import { ipFamilyOf } from "../net/address.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { DURATION_BUCKETS, SIZE_BUCKETS } from "./buckets.ts";
 import type { ListenAddress, Protocol } from "./listener.ts";
 import type { Tally } from "./question-tally.ts";
 
@@ -34,14 +35,6 @@ export interface DnsMetrics {
   /** A message that gets no answer. */
   dropped(protocol: Protocol): void;
 }
-
-/** Seconds; from CoreDNS (`plugin.TimeBuckets`), so that dashboards made for it fit: 0.25 ms times 2^n. */
-export const DURATION_BUCKETS = Array.from({ length: 16 }, (_, n) => 0.00025 * 2 ** n);
-
-/** Bytes; likewise (`plugin/metrics/vars`). */
-export const SIZE_BUCKETS = [
-  0, 100, 200, 300, 400, 511, 1023, 2047, 4095, 8291, 16_000, 32_000, 48_000, 64_000,
-];
 
 /** CoreDNS's metrics, by its names and labels. */
 export function createDnsMetrics(

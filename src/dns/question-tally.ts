@@ -1,4 +1,4 @@
-import { DURATION_BUCKETS, SIZE_BUCKETS } from "./metrics.ts";
+import { DURATION_BUCKETS, SIZE_BUCKETS } from "./buckets.ts";
 
 /** Kinds of questions that are counted apart: by zone, type and code. */
 export const MAX_SERIES = 512;

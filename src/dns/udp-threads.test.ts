@@ -194,6 +194,8 @@ describe("DNS over UDP in threads", () => {
       }
     }
     assert.equal(answeredBy(cluster.metrics, "A"), 50);
+    // All but the name that others answer, and the first time of each other, whose letters make no difference.
+    assert.equal(valueOf(cluster.metrics, "portolan_dns_compiled_answers_total"), 46);
     assert.equal(answeredBy(cluster.metrics, "AAAA"), 10);
     assert.match(cluster.metrics.render(), /coredns_dns_request_duration_seconds_count\{.*\} 60\n/);
   });

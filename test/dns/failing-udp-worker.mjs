@@ -1,7 +1,7 @@
 // Takes the place of src/dns/udp-worker.ts, and fails at the first message, as a defect would make it.
 import { workerData } from "node:worker_threads";
-import { register } from "tsx/esm/api";
 
+const { register } = await import(import.meta.resolve("tsx/esm/api"));
 register();
 const { loadLibc } = await import("../../src/kernel/libc.ts");
 const { UdpBatch } = await import("../../src/kernel/udp-batch.ts");

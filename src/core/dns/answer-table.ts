@@ -47,7 +47,7 @@ export class AnswerTable {
   /** Where the next record goes. Offset 0 stands for no record. */
   #end = 1;
   /** How far each segment was written. */
-  readonly #ends: number[] = new Array<number>(SEGMENTS).fill(0);
+  readonly #ends: number[] = Array.from({ length: SEGMENTS }, () => 0);
   /** The readers' counters when the next segment was unlinked. */
   #seenAtUnlink: readonly number[] = [];
   #hasWrapped = false;

@@ -178,7 +178,9 @@ const mixedCase = (text: string): fc.Arbitrary<string> =>
   fc
     .array(fc.boolean(), { minLength: text.length, maxLength: text.length })
     .map((capitals) =>
-      [...text].map((letter, i) => (capitals[i] === true ? letter.toUpperCase() : letter)).join(""),
+      Array.from(text, (letter, i) => (capitals[i] === true ? letter.toUpperCase() : letter)).join(
+        "",
+      ),
     );
 const nameText = fc
   .oneof(

@@ -70,13 +70,11 @@ export class DnsIndex {
     return this.#changes;
   }
 
-  /** Dispose to stop. */
-  observe(observer: IndexObserver): Disposable {
+  /** @returns what ends it. */
+  observe(observer: IndexObserver): () => void {
     this.#observers.add(observer);
-    return {
-      [Symbol.dispose]: () => {
-        this.#observers.delete(observer);
-      },
+    return () => {
+      this.#observers.delete(observer);
     };
   }
 
