@@ -44,6 +44,11 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
       value: "N",
       description: "Answers a second over UDP to one source (/24 or /56); default all.",
     },
+    workers: {
+      type: "string",
+      value: "N",
+      description: "Threads that answer over UDP, 0..64; 0 leaves it to the main one. Default 1.",
+    },
     output: {
       type: "string",
       short: "o",
@@ -110,7 +115,12 @@ function configOf(flags: FlagValues): StandaloneDnsConfig {
   if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) {
     throw new UsageError(`--rate-limit: ${JSON.stringify(limit)} is no number of answers a second`);
   }
+  const workers = text("workers") ?? "1";
+  if (!/^(?:\d|[1-5]\d|6[0-4])$/.test(workers)) {
+    throw new UsageError(`--workers: ${JSON.stringify(workers)} is no number of threads, 0..64`);
+  }
   return {
+    workers: Number(workers),
     listen: parseListen(text("listen") ?? "127.0.0.1:10053", "--listen"),
     corefile: text("corefile"),
     clusterDomain: parseDomain(text("cluster-domain") ?? "cluster.local", "--cluster-domain"),

@@ -77,7 +77,7 @@ export class CompiledAnswers implements Disposable {
 
   /**
    * Answers are made from these server blocks from now on, and those that were made before are void: from the
-   * names of one cluster. Other blocks' answers are not compiled.
+   * names of one cluster, where nothing else has a say in them. Other blocks' answers are not compiled.
    */
   use(blocks: readonly ServerBlock[], metrics: DnsMetrics): void {
     this.#mergeTallies();
@@ -87,7 +87,7 @@ export class CompiledAnswers implements Disposable {
     this.#seriesByKey.clear();
     this.#table.clear();
     const zones = blocks.flatMap((block) => block.zones);
-    const chosen = blocks.find((block) => block.cluster !== undefined);
+    const chosen = blocks.find(isPlain);
     this.#source = chosen?.cluster && { zones, chosen, cluster: chosen.cluster, metrics };
   }
 
@@ -176,6 +176,18 @@ interface Source {
   readonly chosen: ServerBlock;
   readonly cluster: ClusterNames;
   readonly metrics: DnsMetrics;
+}
+
+/** Whether answers for the cluster's names come from its index alone, and nobody has to hear of each. */
+function isPlain(block: ServerBlock): boolean {
+  const { cluster, hosts, log, rewrites, rotates } = block;
+  return (
+    cluster !== undefined &&
+    hosts === undefined &&
+    log === undefined &&
+    (rewrites ?? []).length === 0 &&
+    rotates !== false
+  );
 }
 
 /** Whether the answer is the same whoever asks: a zone is transferred to some only. */

@@ -10,6 +10,9 @@ import { listenHttp } from "./http-endpoints.ts";
 import type { HttpAnswer } from "./http-endpoints.ts";
 import { listenBoth, listenTls } from "./listen-both.ts";
 import type { ListenAddress, Listener, Respond } from "./listener.ts";
+import { CompiledAnswers } from "./compiled-answers.ts";
+import type { FastPathOptions } from "./compiled-answers.ts";
+import { threadsFor } from "./udp-threads.ts";
 import { createDnsMetrics } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
 
@@ -17,6 +20,8 @@ export interface CorefileServerDeps extends EngineDeps {
   /** Reads the configuration as it is now. @throws CorefileError, or an Error of the file system. */
   readonly load: () => Promise<LoadedCorefile>;
   readonly rateLimiter?: RateLimiter | undefined;
+  /** Whether threads answer over UDP; not together with a rate limiter, which has to see each answer. */
+  readonly fastPath?: FastPathOptions | undefined;
 }
 
 export interface LoadedCorefile {
@@ -40,6 +45,7 @@ const RETIRE_MS = 6000;
 
 interface OpenSocket {
   readonly listener: Listener;
+  readonly compiled: CompiledAnswers | undefined;
   respond: Respond;
 }
 
@@ -84,8 +90,14 @@ export async function startCorefileServer(
     },
   };
 
-  const responderOf = (plan: SocketPlan, bound: ListenAddress, from: Engine): Respond => {
+  const responderOf = (
+    plan: SocketPlan,
+    bound: ListenAddress,
+    from: Engine,
+    compiled: CompiledAnswers | undefined,
+  ): Respond => {
     const metrics = createDnsMetrics(deps.metrics, bound, plan.scheme);
+    compiled?.use(plan.blocks, metrics);
     const { nowMs, rateLimiter } = deps;
     return guarded(
       createResponder({ metrics, nowMs, rateLimiter, loopGuard: from.loopGuard }, plan.blocks),
@@ -96,15 +108,22 @@ export async function startCorefileServer(
   const openSocket = async (plan: SocketPlan, from: Engine): Promise<OpenSocket> => {
     let current: Respond = () => undefined;
     const respond: Respond = (...asked) => current(...asked);
+    const isTls = plan.scheme === "tls";
+    const compiled =
+      deps.fastPath === undefined || deps.rateLimiter !== undefined || isTls
+        ? undefined
+        : new CompiledAnswers(deps.fastPath, deps.metrics);
+    const udp = compiled && threadsFor(compiled);
     const listener =
-      plan.scheme === "tls" && plan.certificate !== undefined
+      isTls && plan.certificate !== undefined
         ? await listenTls({ respond, log }, plan.listen, plan.certificate)
-        : await listenBoth({ respond, log }, plan.listen);
+        : await listenBoth({ respond, log, udp }, plan.listen);
     const bound = { address: plan.listen.address, port: listener.port };
-    current = responderOf(plan, bound, from);
+    current = responderOf(plan, bound, from, compiled);
     log.info("dns listens", { address: formatHostPort(bound.address, bound.port) });
     return {
-      listener,
+      listener: closedWith(listener, compiled),
+      compiled,
       get respond() {
         return current;
       },
@@ -178,7 +197,7 @@ export async function startCorefileServer(
       const open = sockets.get(plan.id);
       if (open === undefined) continue;
       const bound = { address: plan.listen.address, port: open.listener.port };
-      open.respond = responderOf(plan, bound, next);
+      open.respond = responderOf(plan, bound, next, open.compiled);
     }
     for (const [id, [, paths]] of plans) {
       const open = https.get(id);
@@ -290,6 +309,16 @@ export async function startCorefileServer(
       for (const old of retired) await old[Symbol.asyncDispose]();
       retired.clear();
       await engine[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function closedWith(listener: Listener, compiled: CompiledAnswers | undefined): Listener {
+  return {
+    port: listener.port,
+    [Symbol.asyncDispose]: async () => {
+      await listener[Symbol.asyncDispose]();
+      compiled?.[Symbol.dispose]();
     },
   };
 }

@@ -21,7 +21,7 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 
 /** Beside what is bundled. */
 const WORKER = new URL("./udp-worker.js", import.meta.url);
 
-export interface UdpThreadsDeps {
+interface UdpThreadsDeps {
   /** Answers what the threads do not. */
   readonly respond: Respond;
   readonly compiled: CompiledAnswers;
@@ -34,10 +34,7 @@ export interface UdpThreadsDeps {
  * fails, {@link listenUdp} takes over on the same port, and answers the same.
  * @throws Error with the socket's code when the address cannot be bound.
  */
-export async function listenUdpThreads(
-  deps: UdpThreadsDeps,
-  listen: ListenAddress,
-): Promise<Listener> {
+async function listenUdpThreads(deps: UdpThreadsDeps, listen: ListenAddress): Promise<Listener> {
   const load = isSupportedMachine()
     ? await loadLibc()
     : ({ kind: "missing", reason: `${process.arch} is not supported` } as const);
@@ -68,6 +65,11 @@ export async function listenUdpThreads(
       await (await fallback)?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** {@link listenUdpThreads} for whoever may listen in another way as well. */
+export function threadsFor(compiled: CompiledAnswers): typeof listenUdp {
+  return (deps, listen) => listenUdpThreads({ ...deps, compiled }, listen);
 }
 
 interface Threads {

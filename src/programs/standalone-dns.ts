@@ -39,6 +39,8 @@ export interface StandaloneDnsConfig {
   readonly httpListen: ListenAddress | undefined;
   /** Answers a second over UDP to one source; undefined: all. */
   readonly rateLimit: number | undefined;
+  /** Threads that answer over UDP; 0: the main one does. */
+  readonly workers: number;
 }
 
 export interface StandaloneDnsDeps {
@@ -77,6 +79,7 @@ export async function startStandaloneDns(
       print: deps.print,
       rateLimiter:
         config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, nowMs),
+      fastPath: config.workers === 0 ? undefined : { threads: config.workers },
       openCluster: async (kubernetes) =>
         openCluster(await clientConfigOf(kubernetes, config, deps.env), log, metrics),
       load: async () => {
