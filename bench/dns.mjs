@@ -3,6 +3,7 @@
 // The load generator has the same cores. CPU is the server's processes' own, user and system.
 import { spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,10 +42,11 @@ for (const workers of [2, 0]) {
   const idleMb = residentMb(child.pid);
   // Until each question was asked once: the threads' answers are made then.
   warmUp(port);
-  const sample = measure(`portolan dns --workers ${workers}`, port, child.pid);
+  measure(`portolan dns --workers ${workers}`, port, child.pid);
   console.log(`  resident: ${idleMb.toFixed(0)} MB before the first question, ${residentMb(child.pid).toFixed(0)} MB after all`);
-  if (workers > 0) await changes(port, child.pid, sample);
+  if (workers > 0) await changes(port, child.pid);
   child.kill("SIGTERM");
+  await once(child, "exit");
 }
 let port = 20_053;
 for (const [name, start] of await yardsticks(dir, [services, headless, endpoints])) {
@@ -54,6 +56,7 @@ for (const [name, start] of await yardsticks(dir, [services, headless, endpoints
   warmUp(port);
   measure(name, port, child.pid);
   child.kill("SIGTERM");
+  await once(child, "exit");
 }
 api.close();
 rmSync(dir, { recursive: true });

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { setFlagsFromString } from "node:v8";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
@@ -60,6 +61,9 @@ export async function startStandaloneDns(
   config: StandaloneDnsConfig,
 ): Promise<CorefileServer> {
   const { log } = deps;
+  // What is kept is kept for long, and the rest is small: room for young objects, which V8 would let grow to 48 MB,
+  // saves no time here.
+  setFlagsFromString("--semi-space-growth-factor=1");
   const metrics = new Metrics();
   const nowMs = (): number => performance.now();
   const version = programVersion();
