@@ -47,11 +47,39 @@ function service(name: string, app: string, spec: object = {}): object {
   };
 }
 
+/** All its Pods on one node, as a load balancer that follows health checks would send everything there. */
+const ROLLING = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "rolling" },
+  spec: {
+    replicas: 2,
+    selector: { matchLabels: { app: "rolling" } },
+    strategy: { rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+    template: {
+      metadata: { labels: { app: "rolling" } },
+      spec: {
+        nodeSelector: { "kubernetes.io/hostname": "node-1" },
+        terminationGracePeriodSeconds: 1,
+        containers: [
+          {
+            name: "web",
+            command: [process.execPath, "-e", PROGRAM],
+            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
+          },
+        ],
+      },
+    },
+  },
+};
+
 const OBJECTS = [
+  ROLLING,
   pod("web-1", "node-1"),
   pod("web-2", "node-2"),
   pod("solo-1", "node-1"),
   pod("ending-1", "node-1"),
+  pod("late-1", "node-1"),
   service("web", "web", { ipFamilyPolicy: "RequireDualStack" }),
   service("web-lb", "web", { type: "LoadBalancer" }),
   service("web-external", "web", { externalIPs: ["10.201.7.7"] }),
@@ -61,6 +89,8 @@ const OBJECTS = [
   service("solo-port", "solo", { type: "NodePort", externalTrafficPolicy: "Local" }),
   service("nobody", "nobody"),
   service("ending", "ending", { type: "NodePort" }),
+  service("rolling", "rolling", { type: "LoadBalancer", externalTrafficPolicy: "Local" }),
+  service("late", "late", { type: "LoadBalancer", externalTrafficPolicy: "Local" }),
 ];
 
 const manifests = (items: readonly object[]): string =>
@@ -212,6 +242,43 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
       assert.deepEqual(await who("world", `http://${node}:${port}/`, 2), ["ending-1"]);
     await lab.kubectl("delete pod ending-1 --grace-period=0 --force");
     await eventually("nobody answers", async () => (await curl("node-2", url)).code === 7);
+  });
+
+  it("TERM-005: send a load balancer away while the last local Pod terminates, and still serve who comes", async () => {
+    const port = await nodePort("late");
+    const checks = `http://10.200.0.11:${await field("late", ".spec.healthCheckNodePort")}/`;
+    const status = async (): Promise<string> =>
+      (
+        await lab.exec("world", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", checks)
+      ).trim();
+    assert.deepEqual(await who("world", `http://10.200.0.11:${port}/`, 2), ["late-1"]);
+    assert.equal(await status(), "200");
+    await lab.kubectl("delete pod late-1 --wait=false");
+    await eventually("the health check fails", async () => (await status()) === "503");
+    assert.deepEqual(await who("world", `http://10.200.0.11:${port}/`, 2), ["late-1"]);
+    await lab.kubectl("delete pod late-1 --grace-period=0 --force");
+  });
+
+  it("TERM-010: lose next to nothing in a rolling update behind externalTrafficPolicy Local", async () => {
+    const url = `http://10.200.0.11:${await nodePort("rolling")}/`;
+    const before = await who("world", url);
+    let isRolledOut = false;
+    let [asked, lost] = [0, 0];
+    const client = async (): Promise<void> => {
+      const urls = Array.from({ length: 50 }, () => url);
+      while (!isRolledOut) {
+        const answers = await lab.tryExec("world", "curl", "-s", "--max-time", "10", ...urls);
+        asked += urls.length;
+        lost += urls.length - answers.stdout.trim().split("\n").length;
+      }
+    };
+    const running = client();
+    await lab.kubectl("rollout restart deployment/rolling");
+    await lab.kubectl("rollout status deployment/rolling --timeout=60s");
+    isRolledOut = true;
+    await running;
+    assert.ok(asked > 0 && lost < asked * 0.05, `${String(lost)} of ${String(asked)} lost`);
+    assert.equal((await who("world", url)).filter((name) => before.includes(name)).length, 0);
   });
 
   it("DNS-061: the cluster's DNS is a Service whose address every Pod and node reaches", async () => {
