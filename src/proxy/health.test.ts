@@ -33,7 +33,7 @@ describe("health of the proxy", () => {
     );
   });
 
-  it("HC-010: /healthz fails on a node that goes, /livez does not", () => {
+  it("HC-010, NODE-006: /healthz fails on a node that goes, /livez does not", () => {
     const going = { ...IDLE, isNodeEligible: false };
     assert.equal(proxyHealthAnswer("/healthz", going, 5_000).status, 503);
     assert.equal(proxyHealthAnswer("/livez", going, 5_000).status, 200);
