@@ -18,7 +18,7 @@ const MISMATCH: DecodedScalar = { kind: "mismatch" };
 export function decodeScalar(scalar: ScalarName, value: unknown): DecodedScalar {
   switch (scalar) {
     case "string":
-      return typeof value === "string" ? { kind: "value", value } : MISMATCH;
+      return typeof value === "string" ? { kind: "value", value: wellFormed(value) } : MISMATCH;
     case "boolean":
       return typeof value === "boolean" ? { kind: "value", value } : MISMATCH;
     case "int32":
@@ -49,6 +49,14 @@ function isInt32(value: unknown): boolean {
     typeof value === "number" && Number.isInteger(value) && value >= INT32_MIN && value <= INT32_MAX
   );
 }
+
+/** Halves of surrogate pairs become U+FFFD, as in Go: no URL could name an object that has one in its name. */
+function wellFormed(text: string): string {
+  // With the flag "u" the class matches only those that stand alone.
+  return MAYBE_ALONE.test(text) ? text.replace(/\p{Surrogate}/gu, "\ufffd") : text;
+}
+
+const MAYBE_ALONE = /[\ud800-\udfff]/;
 
 function decodeQuantity(text: string): DecodedScalar {
   const parsed = parseQuantity(text);
