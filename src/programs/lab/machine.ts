@@ -5,6 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { inNetworkOf, runIp } from "../../kernel/ip-command.ts";
+import { abortable } from "../../async/deadline.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { machineLink, machineRoutes, nodeAddresses } from "./plan.ts";
 import type { LabNode, LabPlan, Machine } from "./plan.ts";
@@ -89,13 +90,16 @@ async function run(
   const started: Part[] = [];
   const begin = async (name: string, part: PartConfig): Promise<PartReady> => {
     const child = await startPart(config, name, holders.get(name) ?? 0, part);
+    held.push(child.child);
     started.push(child);
     return child.ready;
   };
-  const [control] = await Promise.all([
+  const starting = Promise.all([
     begin(plan.control.name, controlConfig(config)),
     ...plan.nodes.map((node) => begin(node.name, nodeConfig(config, node))),
   ]);
+  // Whoever wanted the lab may be gone before it is ready.
+  const [control] = await abortable(deps.signal, starting);
   deps.print({
     kind: "ready",
     applied: control?.applied ?? [],
