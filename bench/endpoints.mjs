@@ -3,20 +3,9 @@
 // Store, API server and the loops are in one process (endpoints-cluster.mjs); Pods are objects only.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { build } from "esbuild";
-import { conditions, percentile, temporaryFolder } from "./measure.mjs";
+import { bundle, conditions, percentile, temporaryFolder } from "./measure.mjs";
 
-const outfile = "dist/bench-endpoints-cluster.js";
-await build({
-  entryPoints: ["bench/endpoints-cluster.mjs"],
-  outfile,
-  bundle: true,
-  format: "esm",
-  platform: "node",
-  target: "node20.19",
-  packages: "external",
-  logLevel: "warning",
-});
+const outfile = await bundle("bench/endpoints-cluster.mjs");
 const dir = temporaryFolder();
 console.log(conditions());
 if (process.argv[2] === "curve") {

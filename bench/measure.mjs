@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, fdatasyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { build } from "esbuild";
 
@@ -25,11 +25,11 @@ export function startUp(args = []) {
   return startProgram(["dist/portolan.js", "up", ...own, ...args]);
 }
 
-/** Starts the API server alone over the data in `dir`: store, server and TLS listener, nothing else. */
-export async function startApiOnly(dir, nodeArgs = [], args = []) {
-  const outfile = "dist/bench-api-only.js";
+/** Bundles a program of this folder into dist/. @returns the bundle's path. */
+export async function bundle(program) {
+  const outfile = `dist/bench-${basename(program, ".mjs")}.js`;
   await build({
-    entryPoints: ["bench/api-only.mjs"],
+    entryPoints: [program],
     outfile,
     bundle: true,
     format: "esm",
@@ -38,6 +38,12 @@ export async function startApiOnly(dir, nodeArgs = [], args = []) {
     packages: "external",
     logLevel: "warning",
   });
+  return outfile;
+}
+
+/** Starts the API server alone over the data in `dir`: store, server and TLS listener, nothing else. */
+export async function startApiOnly(dir, nodeArgs = [], args = []) {
+  const outfile = await bundle("bench/api-only.mjs");
   return startProgram([...nodeArgs, outfile, dir, ...args]);
 }
 

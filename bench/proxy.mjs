@@ -2,19 +2,9 @@
 // Parts: load change path affinity churn throughput repair; sizes by SERVICES=n ENDPOINTS=n where a part takes them.
 // The peer is a ruleset of our own in kube-proxy's manner: chains for each Service and endpoint.
 import { spawnSync } from "node:child_process";
-import { build } from "esbuild";
+import { bundle } from "./measure.mjs";
 
-const outfile = "dist/bench-proxy-inside.js";
-await build({
-  entryPoints: ["bench/proxy-inside.mjs"],
-  outfile,
-  bundle: true,
-  format: "esm",
-  platform: "node",
-  target: "node20.19",
-  packages: "external",
-  logLevel: "warning",
-});
+const outfile = await bundle("bench/proxy-inside.mjs");
 const script = 'mount -t tmpfs none /run && exec "$0" "$@"';
 const inside = [process.execPath, "--expose-gc", outfile, ...process.argv.slice(2)];
 const { status } = spawnSync("unshare", ["-Urnm", "--kill-child", "sh", "-c", script, ...inside], {

@@ -7,6 +7,7 @@ import { ConfigError, parseClusterConfig } from "../programs/config.ts";
 import type { ClusterConfig, ImageProgram, RawConfig } from "../programs/config.ts";
 import type { CommandContext, FlagSpec, FlagValues } from "./command.ts";
 import { UsageError } from "./command.ts";
+import { textFlag } from "./flags.ts";
 
 /** The flags of every command that starts a cluster. Each can also stand in the file given by --config. */
 export const CLUSTER_FLAGS = {
@@ -115,10 +116,7 @@ export async function clusterConfigOf(
 }
 
 function settingsOf(flags: FlagValues): RawConfig {
-  const text = (name: string): string | undefined => {
-    const value = flags[name];
-    return typeof value === "string" ? value : undefined;
-  };
+  const text = (name: string): string | undefined => textFlag(flags, name);
   const files = flags["filename"];
   const settings = {
     dataDir: text("data-dir"),

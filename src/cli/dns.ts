@@ -3,6 +3,7 @@ import type { StandaloneDnsConfig } from "../programs/standalone-dns.ts";
 import { UsageError } from "./command.ts";
 import type { Command, FlagValues } from "./command.ts";
 import { ended } from "./ended.ts";
+import { JSON_OUTPUT, textFlag, wantsJson } from "./flags.ts";
 
 export const dns: Command = {
   name: "dns",
@@ -49,12 +50,7 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
       value: "N",
       description: "Threads that answer over UDP, 0..64; 0 leaves it to the main one. Default 1.",
     },
-    output: {
-      type: "string",
-      short: "o",
-      value: "json",
-      description: "Print one JSON line on stdout when ready.",
-    },
+    output: JSON_OUTPUT,
   },
   examples: [
     ["portolan dns --kubeconfig admin.kubeconfig --listen 127.0.0.1:5353", "names of a cluster"],
@@ -63,6 +59,7 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
     ["portolan dns --listen 127.0.0.1:0 -o json", "for a test: a free port"],
   ],
   run: async (context, flags) => {
+    const isJson = wantsJson(flags);
     const config = configOf(flags);
     const { startStandaloneDns } = await import("../programs/standalone-dns.ts");
     const server = await startStandaloneDns(
@@ -78,7 +75,7 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
     try {
       await server.synced(context.signal);
       const startMs = Math.round(performance.now());
-      if (flags["output"] === "json") {
+      if (isJson) {
         const [first = ""] = server.addresses;
         const facts = {
           ready: true,
@@ -102,14 +99,7 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
 };
 
 function configOf(flags: FlagValues): StandaloneDnsConfig {
-  const text = (name: string): string | undefined => {
-    const value = flags[name];
-    return typeof value === "string" ? value : undefined;
-  };
-  const output = text("output");
-  if (output !== undefined && output !== "json") {
-    throw new UsageError(`--output: ${JSON.stringify(output)} is not json`);
-  }
+  const text = (name: string): string | undefined => textFlag(flags, name);
   const http = text("http-listen");
   const limit = text("rate-limit");
   if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) {

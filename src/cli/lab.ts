@@ -15,6 +15,7 @@ import { isRunning, labNamed } from "../programs/lab/state.ts";
 import type { Command, CommandContext, FlagSpec, FlagValues } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { ended } from "./ended.ts";
+import { JSON_OUTPUT, textFlag, wantsJson } from "./flags.ts";
 
 const NAME = {
   name: {
@@ -52,12 +53,7 @@ where users may make user namespaces. It stays up until Ctrl-C, and leaves nothi
       value: "FILE|DIR",
       description: "Manifests to apply at start; may be repeated.",
     },
-    output: {
-      type: "string",
-      short: "o",
-      value: "json",
-      description: "Print one JSON line when ready.",
-    },
+    output: JSON_OUTPUT,
   },
   examples: [
     ["portolan lab up --nodes 3 --zones 3 -f examples/lab.yaml", "three nodes, a zone each"],
@@ -65,10 +61,8 @@ where users may make user namespaces. It stays up until Ctrl-C, and leaves nothi
     ["portolan lab exec node-1 -- nft list table inet portolan", "look at a node's rules"],
   ],
   run: async (context, flags) => {
-    const output = flags["output"];
-    if (output !== undefined && output !== "json")
-      throw new UsageError(`--output: ${JSON.stringify(output)} is not json`);
-    const listen = text(flags, "api-listen") ?? "127.0.0.1:0";
+    const isJson = wantsJson(flags);
+    const listen = textFlag(flags, "api-listen") ?? "127.0.0.1:0";
     const apiListen = parseHostPort(listen);
     if (apiListen === undefined)
       throw new UsageError(`--api-listen: ${JSON.stringify(listen)} is not IP:PORT`);
@@ -78,9 +72,9 @@ where users may make user namespaces. It stays up until Ctrl-C, and leaves nothi
         statesDir: statesDir(context),
         nodes: count(flags, "nodes", 3, 1),
         zones: count(flags, "zones", 0, 0),
-        clusterDomain: text(flags, "cluster-domain") ?? "cluster.local",
+        clusterDomain: textFlag(flags, "cluster-domain") ?? "cluster.local",
         apiListen,
-        kubeconfig: text(flags, "kubeconfig"),
+        kubeconfig: textFlag(flags, "kubeconfig"),
         manifests: Array.isArray(flags["filename"]) ? flags["filename"].map(String) : [],
         program: thisProgram(),
       },
@@ -89,7 +83,7 @@ where users may make user namespaces. It stays up until Ctrl-C, and leaves nothi
     const startMs = Math.round(performance.now());
     for (const problem of lab.problems) context.note(`portolan: not applied: ${problem}\n`);
     const { api, kubeconfig } = lab;
-    if (output === "json")
+    if (isJson)
       context.print(
         `${JSON.stringify({ ready: true, api, kubeconfig, pid: process.pid, startMs })}\n`,
       );
@@ -198,7 +192,7 @@ const labMachine: Command = {
   flags: { machine: { type: "string", value: "FILE", description: "What to build." } },
   examples: [],
   run: async (context, flags) => {
-    const config = await readConfig(text(flags, "machine") ?? "");
+    const config = await readConfig(textFlag(flags, "machine") ?? "");
     // Whoever holds the other end of stdin wants the lab; a pipe ends with its last writer, however that dies.
     const gone = new AbortController();
     process.stdin.resume().once("end", () => {
@@ -227,7 +221,7 @@ const labPart: Command = {
   flags: { part: { type: "string", value: "FILE", description: "What to run." } },
   examples: [],
   run: async (context, flags) => {
-    await using part = await startPart(text(flags, "part") ?? "", context);
+    await using part = await startPart(textFlag(flags, "part") ?? "", context);
     context.print(`${JSON.stringify(part.ready)}\n`);
     await ended(context.signal);
     return 0;
@@ -260,16 +254,11 @@ async function readConfig(file: string): Promise<LabMachineConfig> {
 }
 
 function nameOf(flags: FlagValues): string {
-  return text(flags, "name") ?? "lab";
-}
-
-function text(flags: FlagValues, flag: string): string | undefined {
-  const value = flags[flag];
-  return typeof value === "string" ? value : undefined;
+  return textFlag(flags, "name") ?? "lab";
 }
 
 function count(flags: FlagValues, flag: string, otherwise: number, min: number): number {
-  const given = text(flags, flag);
+  const given = textFlag(flags, flag);
   if (given === undefined) return otherwise;
   const number = Number(given);
   if (/^\d+$/.test(given) && number >= min) return number;

@@ -10,6 +10,7 @@ import { Metrics } from "../telemetry/metrics.ts";
 import { UsageError } from "./command.ts";
 import type { Command, FlagValues } from "./command.ts";
 import { ended } from "./ended.ts";
+import { JSON_OUTPUT, textFlag, wantsJson } from "./flags.ts";
 
 export const proxy: Command = {
   name: "proxy",
@@ -63,12 +64,7 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
       description: "/metrics and /proxyMode. Default 127.0.0.1:10249; empty for none.",
     },
     cleanup: { type: "boolean", description: "Remove the rules of a proxy that ended, and end." },
-    output: {
-      type: "string",
-      short: "o",
-      value: "json",
-      description: "Print one JSON line on stdout when every Service is served.",
-    },
+    output: JSON_OUTPUT,
   },
   examples: [
     ["portolan proxy --kubeconfig /etc/portolan/proxy.kubeconfig", "serve this node"],
@@ -86,14 +82,11 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
       );
       return 0;
     }
-    const output = flags["output"];
-    if (output !== undefined && output !== "json") {
-      throw new UsageError(`--output: ${JSON.stringify(output)} is not json`);
-    }
+    const isJson = wantsJson(flags);
     const options = optionsOf(flags);
     const { log, signal } = context;
     const metrics = new Metrics();
-    const kubeconfig = textOf(flags, "kubeconfig");
+    const kubeconfig = textFlag(flags, "kubeconfig");
     await using api = await attach(
       { kubeconfig, env: context.env, part: "proxy" },
       { log, metrics },
@@ -107,7 +100,7 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
       );
       await started.ready(signal);
       const readyMs = Math.round(performance.now());
-      if (output === "json") {
+      if (isJson) {
         const { way } = started;
         context.print(
           `${JSON.stringify({ ready: true, node: options.nodeName, way, pid: process.pid, readyMs })}\n`,
@@ -127,9 +120,9 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
 };
 
 function optionsOf(flags: FlagValues): NodeProxyOptions {
-  const addresses = textOf(flags, "nodeport-addresses") ?? "primary";
+  const addresses = textFlag(flags, "nodeport-addresses") ?? "primary";
   return {
-    nodeName: textOf(flags, "node-name") ?? hostname().toLowerCase(),
+    nodeName: textFlag(flags, "node-name") ?? hostname().toLowerCase(),
     clusterCidrs: cidrsOf(flags, "cluster-cidr"),
     serviceCidrs: cidrsOf(flags, "service-cidr"),
     nodePortAddresses: addresses === "primary" ? "primary" : cidrsOf(flags, "nodeport-addresses"),
@@ -140,13 +133,8 @@ function optionsOf(flags: FlagValues): NodeProxyOptions {
   };
 }
 
-function textOf(flags: FlagValues, name: string): string | undefined {
-  const value = flags[name];
-  return typeof value === "string" ? value : undefined;
-}
-
 function cidrsOf(flags: FlagValues, name: string): readonly Cidr[] {
-  const texts = (textOf(flags, name) ?? "").split(",").filter((text) => text !== "");
+  const texts = (textFlag(flags, name) ?? "").split(",").filter((text) => text !== "");
   return texts.map((text) => {
     const cidr = parseCidr(text.trim());
     if (cidr === undefined)
@@ -160,7 +148,7 @@ function listenOf(
   name: string,
   preset: string,
 ): NodeProxyOptions["healthListen"] {
-  const text = textOf(flags, name) ?? preset;
+  const text = textFlag(flags, name) ?? preset;
   if (text === "") return undefined;
   const parsed = parseHostPort(text);
   if (parsed === undefined)

@@ -1,8 +1,8 @@
 import { startAllInOne } from "../programs/all-in-one.ts";
 import { CLUSTER_FLAGS, clusterConfigOf } from "./cluster-flags.ts";
-import { UsageError } from "./command.ts";
 import type { Command } from "./command.ts";
 import { ended } from "./ended.ts";
+import { JSON_OUTPUT, wantsJson } from "./flags.ts";
 
 export const up: Command = {
   name: "up",
@@ -12,12 +12,7 @@ all in this process, on loopback addresses. It stays up until Ctrl-C, which stop
 the objects are kept in the data dir for the next start.`,
   flags: {
     ...CLUSTER_FLAGS,
-    output: {
-      type: "string",
-      short: "o",
-      value: "json",
-      description: "Print one JSON line on stdout when ready.",
-    },
+    output: JSON_OUTPUT,
   },
   examples: [
     ["portolan up", "start, and keep the state in ~/.local/state/portolan"],
@@ -28,16 +23,13 @@ the objects are kept in the data dir for the next start.`,
     ["portolan up -f manifests/ -f extra.yaml", "apply manifests at start"],
   ],
   run: async (context, flags) => {
-    const output = flags["output"];
-    if (output !== undefined && output !== "json") {
-      throw new UsageError(`--output: ${JSON.stringify(output)} is not json`);
-    }
+    const isJson = wantsJson(flags);
     const config = await clusterConfigOf(context, flags, {});
     const cluster = await startAllInOne(config, context);
     const startMs = Math.round(performance.now());
     for (const problem of cluster.applied.problems)
       context.note(`portolan: not applied: ${problem}\n`);
-    if (output === "json") {
+    if (isJson) {
       const { api, dns, kubeconfig } = cluster;
       context.print(
         `${JSON.stringify({ ready: true, api, dns, kubeconfig, pid: process.pid, startMs })}\n`,

@@ -14,7 +14,7 @@ import { daemonSet } from "./daemonset.ts";
 import type { DaemonSet, DaemonSetStatus } from "./daemonset.ts";
 import { column, containerColumns, selectorColumn } from "./workload.columns.ts";
 import { WORKLOAD_STRATEGY } from "./workload.strategy.ts";
-import { validateCounts, validateImmutable, validatePace } from "./workload.validation.ts";
+import { validateCounts, validatePace, withSameSelector } from "./workload.validation.ts";
 
 const UPDATES = ["RollingUpdate", "OnDelete"] as const;
 
@@ -99,10 +99,7 @@ export const daemonSetKind: KindDefinition<DaemonSet> = {
     ...WORKLOAD_STRATEGY,
     defaults,
     validateCreate: validate,
-    validateUpdate: (object, old) => [
-      ...validate(object),
-      ...validateImmutable(object.spec.selector, old.spec.selector, "spec.selector"),
-    ],
+    validateUpdate: withSameSelector(validate),
     validateStatusUpdate: ({ status }) =>
       validateCounts(status, [
         "currentNumberScheduled",

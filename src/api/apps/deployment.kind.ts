@@ -13,8 +13,8 @@ import {
 import { deployment } from "./deployment.ts";
 import type { Deployment } from "./deployment.ts";
 import { column, containerColumns, selectorColumn } from "./workload.columns.ts";
-import { WORKLOAD_STRATEGY } from "./workload.strategy.ts";
-import { validateCounts, validateImmutable, validatePace } from "./workload.validation.ts";
+import { REPLICAS_SCALE, WORKLOAD_STRATEGY } from "./workload.strategy.ts";
+import { validateCounts, validatePace, withSameSelector } from "./workload.validation.ts";
 
 const STRATEGIES = ["Recreate", "RollingUpdate"] as const;
 const COUNTS = [
@@ -97,11 +97,7 @@ export const deploymentKind: KindDefinition<Deployment> = {
   shortNames: ["deploy"],
   categories: ["all"],
   namespaced: true,
-  scale: {
-    specReplicas: ["spec", "replicas"],
-    statusReplicas: ["status", "replicas"],
-    labelSelector: ["spec", "selector"],
-  },
+  scale: REPLICAS_SCALE,
   schema: deployment,
   columns: [
     NAME_COLUMN,
@@ -126,10 +122,7 @@ export const deploymentKind: KindDefinition<Deployment> = {
     ...WORKLOAD_STRATEGY,
     defaults,
     validateCreate: validate,
-    validateUpdate: (object, old) => [
-      ...validate(object),
-      ...validateImmutable(object.spec.selector, old.spec.selector, "spec.selector"),
-    ],
+    validateUpdate: withSameSelector(validate),
     validateStatusUpdate: ({ status }) => validateCounts(status, COUNTS),
   },
 };

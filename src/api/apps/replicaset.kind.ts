@@ -11,18 +11,10 @@ import {
 } from "../v1/pod-template.rules.ts";
 import { replicaSet } from "./replicaset.ts";
 import type { ReplicaSet } from "./replicaset.ts";
-import { column, containerColumns, selectorColumn } from "./workload.columns.ts";
-import { WORKLOAD_STRATEGY } from "./workload.strategy.ts";
-import { validateCounts, validateImmutable } from "./workload.validation.ts";
-
-/** What a status of ReplicaSets and ReplicationControllers counts. */
-export const REPLICA_COUNTS = [
-  "replicas",
-  "fullyLabeledReplicas",
-  "readyReplicas",
-  "availableReplicas",
-  "observedGeneration",
-] as const;
+import { REPLICA_COUNTS, replicaColumns, REPLICAS_FIELD } from "./replicas.ts";
+import { containerColumns, selectorColumn } from "./workload.columns.ts";
+import { REPLICAS_SCALE, WORKLOAD_STRATEGY } from "./workload.strategy.ts";
+import { validateCounts, withSameSelector } from "./workload.validation.ts";
 
 function defaults(object: ReplicaSet): ReplicaSet {
   const filled = withZeroValues(replicaSet, object);
@@ -52,32 +44,21 @@ export const replicaSetKind: KindDefinition<ReplicaSet> = {
   shortNames: ["rs"],
   categories: ["all"],
   namespaced: true,
-  scale: {
-    specReplicas: ["spec", "replicas"],
-    statusReplicas: ["status", "replicas"],
-    labelSelector: ["spec", "selector"],
-  },
+  scale: REPLICAS_SCALE,
   schema: replicaSet,
   columns: [
     NAME_COLUMN,
-    column("Desired", "Pods wanted.", ({ spec }) => spec.replicas ?? 1),
-    column("Current", "Pods there are.", ({ status }) => status?.replicas ?? 0),
-    column("Ready", "Pods that are ready.", ({ status }) => status?.readyReplicas ?? 0),
+    ...replicaColumns<ReplicaSet>(),
     AGE_COLUMN,
     ...containerColumns<ReplicaSet>(({ spec }) => spec.template),
     selectorColumn<ReplicaSet>(({ spec }) => spec.selector),
   ],
-  selectableFields: [
-    { path: "status.replicas", value: ({ status }) => String(status?.replicas ?? 0) },
-  ],
+  selectableFields: [REPLICAS_FIELD],
   strategy: {
     ...WORKLOAD_STRATEGY,
     defaults,
     validateCreate: validate,
-    validateUpdate: (object, old) => [
-      ...validate(object),
-      ...validateImmutable(object.spec.selector, old.spec.selector, "spec.selector"),
-    ],
+    validateUpdate: withSameSelector(validate),
     validateStatusUpdate: ({ status }) => validateCounts(status, REPLICA_COUNTS),
   },
 };

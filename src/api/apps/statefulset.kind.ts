@@ -14,7 +14,7 @@ import {
 import { statefulSet } from "./statefulset.ts";
 import type { StatefulSet } from "./statefulset.ts";
 import { column, containerColumns } from "./workload.columns.ts";
-import { WORKLOAD_STRATEGY } from "./workload.strategy.ts";
+import { REPLICAS_SCALE, WORKLOAD_STRATEGY } from "./workload.strategy.ts";
 import { validateCounts } from "./workload.validation.ts";
 
 const POD_MANAGEMENT = ["OrderedReady", "Parallel"] as const;
@@ -137,11 +137,7 @@ export const statefulSetKind: KindDefinition<StatefulSet> = {
   shortNames: ["sts"],
   categories: ["all"],
   namespaced: true,
-  scale: {
-    specReplicas: ["spec", "replicas"],
-    statusReplicas: ["status", "replicas"],
-    labelSelector: ["spec", "selector"],
-  },
+  scale: REPLICAS_SCALE,
   schema: statefulSet,
   columns: [
     NAME_COLUMN,

@@ -1,3 +1,4 @@
+import type { ScalePaths } from "../machinery/kind.ts";
 import type { KubernetesObject } from "../machinery/metadata.ts";
 import { keepAllButStatus, keepStatus, PLAIN_STRATEGY } from "../machinery/strategy.ts";
 
@@ -16,3 +17,10 @@ export const WORKLOAD_STRATEGY = {
   prepareForStatusUpdate: keepAllButStatus,
   generation: "spec",
 } as const;
+
+/** Where /scale finds the replicas of workloads that have them. */
+export const REPLICAS_SCALE = {
+  specReplicas: ["spec", "replicas"],
+  statusReplicas: ["status", "replicas"],
+  labelSelector: ["spec", "selector"],
+} as const satisfies ScalePaths;

@@ -73,6 +73,16 @@ export function validateImmutable(
   return deepEqual(value, old) ? [] : [invalid(path, value, "field is immutable")];
 }
 
+/** Checks an update as `validate` does, and that the selector is the one it was. */
+export function withSameSelector<T extends { readonly spec: { readonly selector?: unknown } }>(
+  validate: (object: T) => readonly FieldError[],
+): (object: T, old: T) => readonly FieldError[] {
+  return (object, old) => [
+    ...validate(object),
+    ...validateImmutable(object.spec.selector, old.spec.selector, "spec.selector"),
+  ];
+}
+
 /** Counts of a status are never negative. */
 export function validateCounts(
   status: object | undefined,

@@ -1,6 +1,6 @@
-import { REPLICA_COUNTS } from "../apps/replicaset.kind.ts";
-import { column, containerColumns, selectorColumn } from "../apps/workload.columns.ts";
-import { WORKLOAD_STRATEGY } from "../apps/workload.strategy.ts";
+import { REPLICA_COUNTS, replicaColumns, REPLICAS_FIELD } from "../apps/replicas.ts";
+import { containerColumns, selectorColumn } from "../apps/workload.columns.ts";
+import { REPLICAS_SCALE, WORKLOAD_STRATEGY } from "../apps/workload.strategy.ts";
 import { validateCounts } from "../apps/workload.validation.ts";
 import { AGE_COLUMN, NAME_COLUMN } from "../machinery/cells.ts";
 import { invalid, required } from "../machinery/field-error.ts";
@@ -57,24 +57,16 @@ export const replicationControllerKind: KindDefinition<ReplicationController> = 
   shortNames: ["rc"],
   categories: ["all"],
   namespaced: true,
-  scale: {
-    specReplicas: ["spec", "replicas"],
-    statusReplicas: ["status", "replicas"],
-    labelSelector: ["spec", "selector"],
-  },
+  scale: REPLICAS_SCALE,
   schema: replicationController,
   columns: [
     NAME_COLUMN,
-    column("Desired", "Pods wanted.", ({ spec }) => spec.replicas ?? 1),
-    column("Current", "Pods there are.", ({ status }) => status?.replicas ?? 0),
-    column("Ready", "Pods that are ready.", ({ status }) => status?.readyReplicas ?? 0),
+    ...replicaColumns<ReplicationController>(),
     AGE_COLUMN,
     ...containerColumns<ReplicationController>(({ spec }) => spec.template),
     selectorColumn<ReplicationController>(({ spec }) => ({ matchLabels: spec.selector ?? {} })),
   ],
-  selectableFields: [
-    { path: "status.replicas", value: ({ status }) => String(status?.replicas ?? 0) },
-  ],
+  selectableFields: [REPLICAS_FIELD],
   strategy: {
     ...WORKLOAD_STRATEGY,
     orphansByDefault: true,
