@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setMaxListeners } from "node:events";
 import process from "node:process";
 import { ConfigError } from "../programs/config.ts";
 import { programVersion } from "../programs/version.ts";
@@ -94,6 +95,8 @@ function logLevel(text: string | undefined): LogLevel {
 /** The first SIGINT or SIGTERM asks for an orderly end; a second one does not wait for it. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
+  // Every part that waits for something listens to it.
+  setMaxListeners(0, controller.signal);
   const stop = (signal: NodeJS.Signals): void => {
     if (controller.signal.aborted) process.exit(signal === "SIGINT" ? 130 : 143);
     controller.abort(new Error(`ended by ${signal}`));

@@ -166,6 +166,20 @@ describe("Forwarder", () => {
     assert.equal(upstream.queries.length, 1);
   });
 
+  it("holds many questions at once without a warning of listeners that leak", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", note);
+    await using upstream = await startUpstream(found);
+    await using running = forwarder([upstream]);
+    const names = Array.from({ length: 30 }, (_, i) => `n${String(i)}.example.com`);
+    await Promise.all(names.map((name) => running.resolve(question(name))));
+    // Warnings are emitted on the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", note);
+    assert.deepEqual(warnings, []);
+  });
+
   it("remembers an answer for its time to live, counts it down, then asks again", async () => {
     let nowMs = 0;
     await using upstream = await startUpstream(() => ({

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { DeadlineError, withDeadline } from "../async/deadline.ts";
 import { sleep } from "../async/sleep.ts";
 import type { StaleConfig } from "../core/dns/corefile/cache-directive.ts";
@@ -91,6 +92,8 @@ export function startForwarder(
   const { log, nowMs, cache, loopGuard, metrics = NO_FORWARD_METRICS } = deps;
   const inFlight = new Map<string, Promise<Forwarded>>();
   const ended = new AbortController();
+  // Each question that waits listens to it: as many as may wait are no leak.
+  setMaxListeners(0, ended.signal);
   const streams = new StreamPool(options.expireMs, (isReused, upstream) => {
     metrics.connection(upstream, isReused);
   });

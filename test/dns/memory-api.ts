@@ -59,8 +59,12 @@ export class MemoryApi implements Pick<ApiClient, "list" | "watch"> {
       const stored = this.#history[next];
       if (stored === undefined) {
         await new Promise<void>((resolve) => {
-          this.#wake.push(resolve);
-          options.signal?.addEventListener("abort", () => resolve(), { once: true });
+          const go = (): void => {
+            options.signal?.removeEventListener("abort", go);
+            resolve();
+          };
+          this.#wake.push(go);
+          options.signal?.addEventListener("abort", go, { once: true });
         });
         continue;
       }
