@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { parse } from "yaml";
 import { bundledImages } from "../programs/bundled.ts";
 import { ConfigError, parseClusterConfig } from "../programs/config.ts";
 import type { ClusterConfig, ImageProgram, RawConfig } from "../programs/config.ts";
@@ -136,6 +135,7 @@ function settingsOf(flags: FlagValues): RawConfig {
 }
 
 async function readConfigFile(path: string): Promise<RawConfig> {
+  const { parse } = await import("yaml");
   let value: unknown;
   try {
     value = parse(await readFile(path, "utf8"));

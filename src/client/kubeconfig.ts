@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
-import { parse } from "yaml";
 import { KubeconfigError, tokenFromFile } from "./client-config.ts";
 import type { ClientConfig } from "./client-config.ts";
 
@@ -44,7 +43,7 @@ export async function loadKubeconfig(
       if (isMissing && paths.length > 1) return undefined;
       throw new KubeconfigError(`kubeconfig ${path} cannot be read`, { cause: error });
     });
-    if (text !== undefined) files.push(parseFile(path, text));
+    if (text !== undefined) files.push(await parseFile(path, text));
   }
   if (files.length === 0) throw new KubeconfigError(`no kubeconfig in ${paths.join(", ")}`);
   return configOf(files, options);
@@ -55,7 +54,9 @@ interface File {
   readonly root: Section;
 }
 
-function parseFile(path: string, text: string): File {
+async function parseFile(path: string, text: string): Promise<File> {
+  // Not needed by a cluster that starts without files, and slow to load.
+  const { parse } = await import("yaml");
   let root: unknown;
   try {
     root = parse(text);

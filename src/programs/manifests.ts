@@ -1,6 +1,5 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import type { ApiClient } from "../client/client.ts";
@@ -88,6 +87,7 @@ async function readFileDocuments(file: string): Promise<readonly ManifestDocumen
   if ((await stat(file)).size > MAX_FILE_BYTES) {
     throw new Error(`${file} is larger than ${String(MAX_FILE_BYTES)} bytes`);
   }
+  const { parseAllDocuments } = await import("yaml");
   const documents = parseAllDocuments(await readFile(file, "utf8"), { uniqueKeys: true });
   if (!Array.isArray(documents)) return [];
   return documents.flatMap((document, index): readonly ManifestDocument[] => {
