@@ -5,16 +5,21 @@ import { servedKinds } from "../../api/kinds.ts";
 import type { PolicyRule } from "../../api/rbac/rule.ts";
 import { clusterRoleBindingKind, clusterRoleKind } from "../../api/rbac/rbac.kinds.ts";
 import { hasReason } from "../../api/machinery/status.ts";
+import { nodeKind } from "../../api/v1/node.kind.ts";
+import type { Node } from "../../api/v1/node.ts";
 import { serviceKind } from "../../api/v1/service.kind.ts";
 import { clientCertificate, clusterCertificates } from "../../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../../apiserver/certificates.ts";
 import { listen } from "../../apiserver/http.ts";
 import { createApiServer } from "../../apiserver/server.ts";
+import { abortable } from "../../async/deadline.ts";
 import type { ApiClient } from "../../client/client.ts";
+import type { Informer } from "../../client/informer.ts";
 import { renderKubeconfig } from "../../client/kubeconfig.render.ts";
 import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
 import { DEFAULT_NODE_PORT_RANGE } from "../../core/allocation/node-port-allocator.ts";
+import { isNodeReady } from "../../core/nodes/health.ts";
 import { cidrAddress } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
 import { EmbeddedStore } from "../../store/embedded/embedded.ts";
@@ -115,10 +120,37 @@ async function start(
   await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);
   await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
   await writeAdmin(config, certificates);
+  if (config.manifests.length > 0) {
+    const names = config.nodes.map(({ name }) => name);
+    await nodesReady(informers.of(nodeKind), names, deps.signal);
+  }
   // Manifests come from a user: they go the way of all others' objects.
   const user = createClient({ transport: (request) => server.handle(request, PARTS) });
   const applied = await applyManifests(user, await manifests, deps.signal);
   return { applied, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+}
+
+/** Resolves when Pods can be placed on all of these nodes: else the first node to come would get them all. */
+async function nodesReady(
+  nodes: Informer<Node>,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const waiting = new Set(names);
+  let resolve = (): void => {};
+  const ready = new Promise<void>((done) => {
+    resolve = done;
+  });
+  const listening = nodes.onChange(({ after }) => {
+    if (after === undefined || !isNodeReady(after) || (after.spec.taints ?? []).length > 0) return;
+    waiting.delete(after.metadata.name ?? "");
+    if (waiting.size === 0) resolve();
+  });
+  try {
+    await abortable(signal, ready);
+  } finally {
+    listening[Symbol.dispose]();
+  }
 }
 
 /** Proxies and DNS servers of nodes are users of this group. */
