@@ -245,6 +245,27 @@ describe("the proxy's loop", { timeout: 30_000 }, () => {
     assert.equal(given.patches.length, 3);
   });
 
+  it("says once in an Event that portolan.dev/balance has a value that it does not know", async () => {
+    await using scope = new Scope();
+    const given = rig(scope);
+    const asking = (balance: string): Service => ({
+      ...webAt("127.80.98.100"),
+      metadata: { ...webAt("").metadata, annotations: { "portolan.dev/balance": balance } },
+    });
+    given.services.put(asking("by-name"));
+    given.sync();
+    await given.ready();
+    assert.deepEqual(given.events, ["Warning UnknownBalance"]);
+    given.slices.put(slice(["127.80.98.1 ready @here"]));
+    const target = () => given.proxy.table().frontends[0]?.target;
+    await until(() => target()?.hasEndpoints === true);
+    assert.equal(target()?.balance, "random");
+    given.services.put(asking("source-hash"));
+    await until(() => target()?.balance === "source-hash");
+    given.services.put(asking("by-colour"));
+    await until(() => given.events.length === 2);
+  });
+
   it("HC-001: opens the health-check port of a Service with externalTrafficPolicy Local", async () => {
     await using scope = new Scope();
     const given = rig(scope);

@@ -259,6 +259,7 @@ export class Proxy implements AsyncDisposable {
     const confirmed = this.#isConfirmDue ? this.#seenVersion : undefined;
     this.#isConfirmDue = false;
     const parts = keys.map((key) => this.#partOf(key));
+    this.#noteRemarks(parts);
     const isRetry = this.#isRetryDue;
     const ownChange = this.#table.put(parts);
     this.#noteConflicts(parts, ownChange);
@@ -321,6 +322,15 @@ export class Proxy implements AsyncDisposable {
       this.#deps.log[level]("frontends are not served as asked", fields);
     }
     for (const service of news.services) this.#conditions.enqueue(service);
+  }
+
+  /** Before the table has the parts: a remark is told when it is new. */
+  #noteRemarks(parts: readonly ServicePart[]): void {
+    for (const { service, remark } of parts) {
+      if (remark === undefined) continue;
+      if (this.#table.part(service)?.remark?.message === remark.message) continue;
+      this.#warn(service, remark.reason, remark.message);
+    }
   }
 
   #noteConflicts(parts: readonly ServicePart[], change: TableChange): void {

@@ -34,6 +34,7 @@ const anyService = (name: (typeof names)[number]): fc.Arbitrary<Service> => {
       balancer: fc.constantFrom(undefined, "203.0.113.7", "2001:db8:99::7"),
       mode: fc.constantFrom("VIP" as const, "Proxy" as const),
       affinity: fc.constantFrom("None" as const, "ClientIP" as const),
+      balance: fc.constantFrom(undefined, "source-hash", "random", "no-such"),
       ranges: fc.subarray(["192.0.2.0/24", "10.244.0.0/16", "192.0.2.2/32", "2001:db8:1::/64"]),
       created: fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
     })
@@ -53,7 +54,13 @@ const anyService = (name: (typeof names)[number]): fc.Arbitrary<Service> => {
             portOf("dns", "UDP", each.type, 30_000 + n),
           ],
         },
-        { name, creationTimestamp: each.created },
+        {
+          name,
+          creationTimestamp: each.created,
+          ...(each.balance === undefined
+            ? {}
+            : { annotations: { "portolan.dev/balance": each.balance } }),
+        },
         each.balancer === undefined ? [] : [{ ip: each.balancer, ipMode: each.mode }],
       ),
     );

@@ -18,6 +18,12 @@ export const WORLD6 = "2001:db8:1::2";
 /** An address that the world has besides. */
 export const OTHER_WORLD4 = "198.51.100.77";
 
+/** Any address of these is the world's, too: many clients. */
+const CROWD4 = "198.51.101.0/24";
+const CROWD6 = "2001:db8:77::/64";
+export const crowd4 = (n: number): string => `198.51.101.${String(n)}`;
+export const crowd6 = (n: number): string => `2001:db8:77::${(n + 1).toString(16)}`;
+
 /** What came of a connection or datagram. */
 export type Outcome =
   | { readonly kind: "answered"; readonly by: string; readonly sawSource: string }
@@ -81,14 +87,25 @@ export class Network implements AsyncDisposable {
       `addr add ${OTHER_WORLD4}/32 dev eth0`,
       `addr add ${WORLD6}/64 dev eth0 nodad`,
       "link set eth0 up",
+      // The link-local address that the kernel makes is usable only after a second.
+      "addr add fe80::2:2/64 dev eth0 nodad",
+      "link set lo up",
+      `route add local ${CROWD4} dev lo`,
+      `route add local ${CROWD6} dev lo`,
       `route add default via ${NODE4}`,
       `route add default via ${NODE6}`,
     ]);
+    network.#switch("world");
+    // For the crowd's IPv6 addresses, which no device has.
+    writeFileSync("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
+    network.#switch("node");
     ip([
       `addr add ${NODE4}/24 dev v-world`,
       `addr add ${NODE6}/64 dev v-world nodad`,
       "link set v-world up",
       `route add ${OTHER_WORLD4}/32 dev v-world`,
+      `route add ${CROWD4} dev v-world`,
+      `route add ${CROWD6} via ${WORLD6}`,
       // So that the node's own processes find a way to addresses that only rules know.
       `route add default via ${WORLD4}`,
       `route add default via ${WORLD6}`,

@@ -162,6 +162,7 @@ export function backendSet(
     portName: "",
     protocol: "TCP",
     affinitySeconds: undefined,
+    balance: "random",
     cluster,
     local: cluster,
     hasEndpoints: cluster.length > 0,

@@ -21,6 +21,10 @@ export interface Backend {
   readonly isLocal: boolean;
 }
 
+/** How a Service's connections are spread, by its annotation `portolan.dev/balance`; the first is the default. */
+export const BALANCES = ["random", "source-hash"] as const;
+export type Balance = (typeof BALANCES)[number];
+
 /** The backends of one Service port and address family, shared by all its frontends. */
 export interface BackendSet {
   readonly service: ObjectKey;
@@ -29,6 +33,8 @@ export interface BackendSet {
   readonly protocol: Protocol;
   /** ClientIP affinity's time-out; undefined means no affinity. Kept per client and backend set (AFF-004). */
   readonly affinitySeconds: number | undefined;
+  /** Who gets a connection that no affinity decides; always random with affinity. */
+  readonly balance: Balance;
   /** Who takes traffic under policy Cluster; sorted; empty too when no frontend has that policy (PROXY-046). */
   readonly cluster: readonly Backend[];
   /** Who takes traffic under policy Local; sorted; empty too when no frontend has that policy. */
@@ -113,6 +119,7 @@ function sameTarget(a: BackendSet, b: BackendSet): boolean {
       a.portName === b.portName &&
       a.protocol === b.protocol &&
       a.affinitySeconds === b.affinitySeconds &&
+      a.balance === b.balance &&
       a.hasEndpoints === b.hasEndpoints &&
       sameList(a.cluster, b.cluster, sameBackend) &&
       sameList(a.local, b.local, sameBackend))

@@ -5,6 +5,7 @@ import type { Port } from "../../net/host-port.ts";
 import { compareFrontends, sameBackend } from "./frontend.ts";
 import type { Backend, BackendSet, Frontend } from "./frontend.ts";
 import type { ProxyNode } from "./service-part.ts";
+import { hashedBackend } from "./source-hash.ts";
 import type { ForwardingTable } from "./table.ts";
 
 /** The first packet of a connection or flow. */
@@ -28,7 +29,7 @@ export type Route =
       readonly kind: "forward";
       readonly frontend: Frontend;
       readonly backend: Backend;
-      readonly reason: "Chosen" | "Affinity";
+      readonly reason: "Chosen" | "Affinity" | "SourceHash";
     }
   | { readonly kind: "reject"; readonly frontend: Frontend; readonly reason: "NoEndpoints" }
   /** The destination is a cluster IP, but no port of its Service (PROXY-026). */
@@ -83,19 +84,23 @@ export function decide(
     : { kind: "forward", backends };
 }
 
-/** Takes the remembered backend while it is still among `backends` (AFF-006), otherwise any one. */
+/** Takes the remembered backend while it is still among `backends` (AFF-006), otherwise the one that the balance says. */
 export function chooseBackend(
   frontend: Frontend,
   backends: readonly Backend[],
   client: IpAddress,
   choice: Choice,
-): { readonly backend: Backend; readonly reason: "Chosen" | "Affinity" } {
+): { readonly backend: Backend; readonly reason: "Chosen" | "Affinity" | "SourceHash" } {
   if (frontend.target.affinitySeconds !== undefined) {
     const remembered = choice.remembered(frontend.target, client);
     if (remembered !== undefined) {
       const backend = backends.find((each) => sameBackend(each, remembered));
       if (backend !== undefined) return { backend, reason: "Affinity" };
     }
+  }
+  if (frontend.target.balance === "source-hash") {
+    const backend = hashedBackend(backends, client);
+    if (backend !== undefined) return { backend, reason: "SourceHash" };
   }
   const index = choice.pick(backends.length);
   const backend = backends[index];

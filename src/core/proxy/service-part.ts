@@ -13,7 +13,7 @@ import type { EndpointView } from "./endpoint-view.ts";
 import { compareClaims, compareFrontends, compareText } from "./frontend.ts";
 import type { BackendSet, Frontend, FrontendKind } from "./frontend.ts";
 import { ofFamily, rangesOfFamily, serviceView } from "./service-view.ts";
-import type { ServicePortView, ServiceView } from "./service-view.ts";
+import type { Remark, ServicePortView, ServiceView } from "./service-view.ts";
 
 /** The node that a table is for. */
 export interface ProxyNode {
@@ -33,6 +33,8 @@ export interface ServicePart {
   readonly frontends: readonly Frontend[];
   /** Where an external load balancer asks whether this node has endpoints (HC-001). */
   readonly healthCheck: HealthCheck | undefined;
+  /** What the Service asks for and does not get, for its user; default nothing. */
+  readonly remark?: Remark | undefined;
 }
 
 export interface HealthCheck {
@@ -77,6 +79,7 @@ export function servicePart(
       view.healthCheckNodePort === undefined
         ? undefined
         : { port: view.healthCheckNodePort, localEndpoints: localReady.size },
+    remark: view.remark,
   };
 }
 
@@ -156,6 +159,7 @@ function backendSet(
     portName: port.name,
     protocol: port.protocol,
     affinitySeconds: view.affinitySeconds,
+    balance: view.balance,
     cluster: usesCluster ? clusterBackends(endpoints, node) : [],
     local: usesLocal ? localBackends(endpoints) : [],
     hasEndpoints: hasUsableEndpoint(endpoints),

@@ -8,6 +8,8 @@ import type { Cidr } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
 import type { Port } from "../../net/host-port.ts";
 import { parseProtocol, UNPROXIED_LABELS } from "./endpoint-view.ts";
+import { BALANCES } from "./frontend.ts";
+import type { Balance } from "./frontend.ts";
 
 /** A Service as the proxy reads it: parsed once, with what does not concern it left out. */
 export interface ServiceView {
@@ -23,7 +25,19 @@ export interface ServiceView {
   readonly externalPolicy: TrafficPolicy;
   readonly affinitySeconds: number | undefined;
   readonly healthCheckNodePort: Port | undefined;
+  readonly balance: Balance;
+  /** What the Service asks for and does not get. */
+  readonly remark: Remark | undefined;
 }
+
+/** For an Event on the Service. */
+export interface Remark {
+  readonly reason: "UnknownBalance" | "BalanceIgnored";
+  readonly message: string;
+}
+
+/** Annotation of a Service that says how its connections are spread: one of {@link BALANCES}. */
+const BALANCE_ANNOTATION = "portolan.dev/balance";
 
 export interface ServicePortView {
   readonly name: string;
@@ -81,7 +95,24 @@ export function serviceView(service: Service): ServiceView | undefined {
       spec.type === "LoadBalancer" && spec.externalTrafficPolicy === "Local"
         ? positivePort(spec.healthCheckNodePort)
         : undefined,
+    ...balanceOf(service),
   };
+}
+
+/** An unknown value is as none. Affinity is the API's own word, so it goes before our annotation. */
+function balanceOf(service: Service): Pick<ServiceView, "balance" | "remark"> {
+  const value = service.metadata.annotations?.[BALANCE_ANNOTATION];
+  const balance = BALANCES.find((known) => known === value);
+  if (balance === undefined && value !== undefined) {
+    const known = BALANCES.join(", ");
+    const message = `annotation ${BALANCE_ANNOTATION} is "${value}", not one of ${known}: connections are spread at random`;
+    return { balance: "random", remark: { reason: "UnknownBalance", message } };
+  }
+  if (balance === "source-hash" && service.spec.sessionAffinity === "ClientIP") {
+    const message = `annotation ${BALANCE_ANNOTATION} has no effect beside sessionAffinity ClientIP: a client's first endpoint is chosen at random, then remembered`;
+    return { balance: "random", remark: { reason: "BalanceIgnored", message } };
+  }
+  return { balance: balance ?? "random", remark: undefined };
 }
 
 /** The addresses of one family; those of the other are the other family's business (DUAL-018). */

@@ -109,6 +109,25 @@ export function random(modulus: number, into: Register): Expression {
   });
 }
 
+/** Bob Jenkins' hash of so many bytes, scaled to [0, modulus). */
+export function hash(
+  from: Register,
+  length: number,
+  modulus: number,
+  seed: number,
+  into: Register,
+): Expression {
+  return expression("hash", (w) => {
+    w.u32be(1, register(from));
+    w.u32be(2, register(into));
+    w.u32be(3, length);
+    w.u32be(4, modulus);
+    w.u32be(5, seed);
+    w.u32be(6, 0);
+    w.u32be(7, 0);
+  });
+}
+
 /** Ends the rule where the key is not in the set, or with `inverted` where it is. */
 export function inSet(set: string, key: Register, inverted = false): Expression {
   return expression("lookup", (w) => {

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { backendSet, frontend, ip, port } from "../../core/proxy/fixtures.test.ts";
-import { compareText, frontendKey } from "../../core/proxy/frontend.ts";
+import { compareText, frontendKey, sameBackend } from "../../core/proxy/frontend.ts";
 import type { Backend, BackendSet, Frontend } from "../../core/proxy/frontend.ts";
+import { hashBuckets } from "../../core/proxy/source-hash.ts";
 import { parseCidr } from "../../net/cidr.ts";
 import type { ElementSink } from "./elements.ts";
 import { FamilyModel, hex } from "./family-model.ts";
@@ -74,6 +75,7 @@ const anyTarget: fc.Arbitrary<BackendSet> = fc
   .record({
     portName: fc.constantFrom("a", "b"),
     affinitySeconds: fc.constantFrom(undefined, undefined, 10, 20),
+    balance: fc.constantFrom("random" as const, "random" as const, "source-hash" as const),
     cluster: anyBackends,
   })
   .map((each) =>
@@ -180,6 +182,49 @@ describe("the model of a family's table", () => {
       assert.equal(step(all), 2);
       assert.equal(step(all.filter((_, i) => i !== 3)), 6);
     }
+  });
+
+  it("source-hash: one endpoint more or less costs two operations for each of its buckets, no more", () => {
+    for (const size of [10, 100, 3000]) {
+      const model = new FamilyModel();
+      const sets = new Sets();
+      const step = (list: readonly Backend[]): number => {
+        const target = backendSet(list, { balance: "source-hash", local: [] });
+        model.put(frontend({ target, address: ip("10.96.0.1") }), sets);
+        model.finish(sets);
+        return sets.commit();
+      };
+      const all = backends(size + 1);
+      step(backends(size));
+      assert.equal(sets.elements.size - 2, hashBuckets(all).length);
+      const bucketsOf = (one: Backend | undefined): number =>
+        hashBuckets(all).filter((each) => each === one).length;
+      const added = all.filter((one) => !backends(size).some((other) => sameBackend(one, other)));
+      assert.equal(step(all), 2 * bucketsOf(added[0]));
+      assert.equal(step(all.filter((_, i) => i !== 3)), 2 * bucketsOf(all[3]));
+      assert.ok(bucketsOf(all[3]) <= 256);
+    }
+  });
+
+  it("goes on saying which endpoints are left out when another one changes", () => {
+    const model = new FamilyModel();
+    const sets = new Sets();
+    const [one, two] = backends(2);
+    const bad = { address: ip("127.0.0.1"), port: port(80), isLocal: false };
+    const put = (list: readonly (Backend | undefined)[]): readonly string[] => {
+      const target = backendSet(list.flatMap((each) => each ?? []));
+      const it = frontend({ target, address: ip("10.96.0.1") });
+      model.put(it, sets);
+      model.finish(sets);
+      sets.commit();
+      const problem = model.problemOf(frontendKey(it));
+      return problem?.kind === "InvalidEndpoint"
+        ? problem.backends.map((each) => each.address)
+        : [];
+    };
+    assert.deepEqual(put([one, bad]), ["127.0.0.1"]);
+    assert.deepEqual(put([one, two, bad]), ["127.0.0.1"]);
+    assert.deepEqual(put([one, two]), []);
   });
 
   it("leaves out endpoints that no packet may be sent to, and says so", () => {

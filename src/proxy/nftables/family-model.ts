@@ -105,9 +105,8 @@ export class FamilyModel {
   problemOf(key: FrontendKey): ModelProblem | undefined {
     const target = this.#frontends.get(key)?.target;
     if (target === undefined) return undefined;
-    if (target.refused.size > 0) {
-      return { kind: "InvalidEndpoint", backends: [...target.refused.values()] };
-    }
+    const refused = new Map([...target.refused.cluster, ...target.refused.local]);
+    if (refused.size > 0) return { kind: "InvalidEndpoint", backends: [...refused.values()] };
     if (target.set.affinitySeconds !== undefined && target.affinity === undefined) {
       return { kind: "LimitReached", what: "session affinity" };
     }

@@ -1,3 +1,4 @@
+import { MIN_LOG2_BUCKETS } from "../../core/proxy/source-hash.ts";
 import { SET } from "../../kernel/nftables/batch.ts";
 import type { BaseChain, SetSpec, TableFamily } from "../../kernel/nftables/batch.ts";
 import * as s from "./statement.ts";
@@ -17,6 +18,8 @@ export const OP = {
   drop: 0x021,
   sourceRanges: 0x022,
   byOrigin: 0x023,
+  /** Plus the log2 of the list's buckets: its slots are chosen by the client's address. */
+  hashed: 0x040,
   /** Plus {@link AFFINITY_CLASS} for each class of time-outs, {@link LOCAL} for policy Local, and log2. */
   affinity: 0x100,
 } as const;
@@ -164,6 +167,13 @@ export function constantPack(family: TableFamily): ChainPack {
     const name = `list_${String(log2)}`;
     chains.push({ name, rules: [...rules, [s.goto("raced")]] });
     ops.push([OP.list + log2, name]);
+  }
+  for (let log2 = MIN_LOG2_BUCKETS; log2 <= MAX_LOG2; log2++) {
+    const name = `hashed_${String(log2)}`;
+    const slot = s.join(s.carrierMasked(LIST_BITS), s.sourceHash(family, log2));
+    const rules = [[s.hasPorts, s.translate(family, slot, "endpoints")], [s.goto("raced")]];
+    chains.push({ name, rules });
+    ops.push([OP.hashed + log2, name]);
   }
   const [isTcp] = s.PROTOCOL_TESTS;
   if (isTcp === undefined) throw new Error("no protocol");

@@ -8,8 +8,20 @@ export interface SlotChange {
   readonly after: Backend | undefined;
 }
 
+/** The endpoints of one Service port and policy, and the slots of the kernel's maps that they stand in. */
+export interface EndpointList {
+  readonly length: number;
+  /** The least number of bits that counts all slots; -1 for an empty list. */
+  readonly log2: number;
+  has(backend: Backend): boolean;
+  change(removed: readonly Backend[], added: readonly Backend[]): readonly SlotChange[];
+  /** Empties the list. */
+  clear(): readonly SlotChange[];
+  backends(): readonly Backend[];
+}
+
 /** The endpoints of one Service port and policy in slots 0..n-1 without holes, as the kernel picks a number. */
-export class SlotList {
+export class SlotList implements EndpointList {
   readonly #slots: Backend[] = [];
   readonly #slotOf = new Map<string, number>();
 
@@ -17,7 +29,6 @@ export class SlotList {
     return this.#slots.length;
   }
 
-  /** The least number of bits that counts all slots; -1 for an empty list. */
   get log2(): number {
     return this.length === 0 ? -1 : 32 - Math.clz32(this.length - 1);
   }
@@ -58,7 +69,6 @@ export class SlotList {
     return [...touched].map(([slot, before]) => ({ slot, before, after: this.#slots[slot] }));
   }
 
-  /** Empties the list. */
   clear(): readonly SlotChange[] {
     return this.change([...this.#slots], []);
   }
@@ -91,10 +101,10 @@ export function diffBackends(
   }
 }
 
-function compareBackends(a: Backend, b: Backend): number {
+export function compareBackends(a: Backend, b: Backend): number {
   return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
 }
 
-function keyOf(backend: Backend): string {
+export function keyOf(backend: Backend): string {
   return `${backend.address} ${String(backend.port)}`;
 }

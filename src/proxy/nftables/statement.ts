@@ -8,6 +8,7 @@ import {
   dnat,
   DYNSET,
   fromMap,
+  hash,
   inSet,
   mask,
   masquerade,
@@ -28,6 +29,7 @@ import {
 } from "../../kernel/nftables/expression.ts";
 import type { Expression, Register } from "../../kernel/nftables/expression.ts";
 import type { TableFamily } from "../../kernel/nftables/batch.ts";
+import { CLIENT_HASH_SEED, CLIENT_HASHES } from "../../core/proxy/source-hash.ts";
 
 /** Something that a rule loads, in the words of `nft` and as what the kernel does. */
 export interface Value {
@@ -96,6 +98,26 @@ export function originalDestination(family: TableFamily): Value {
 
 export function randomBelow(modulus: number): Value {
   return value(`numgen random mod ${String(modulus)}`, 1, (at) => [random(modulus, at)]);
+}
+
+/** The lower bits of {@link clientHash}. */
+export function sourceHash(family: TableFamily, log2: number): Value {
+  const from = source(family);
+  const bits = 2 ** log2 - 1;
+  const hex = `0x${bits.toString(16).padStart(8, "0")}`;
+  return value(
+    `((jhash ${from.text} mod ${String(CLIENT_HASHES)} seed 0x${CLIENT_HASH_SEED.toString(16)}) & ${hex})`,
+    1,
+    (at) => {
+      // The address may need four registers, of which the hash leaves one.
+      const scratch = at + (4 - (at % 4));
+      return [
+        ...from.load(scratch),
+        hash(scratch, 4 * from.width, CLIENT_HASHES, CLIENT_HASH_SEED, at),
+        mask(bits, at),
+      ];
+    },
+  );
 }
 
 export function join(...parts: readonly Value[]): Value {

@@ -5,8 +5,9 @@ import type { ElementSink } from "./elements.ts";
 import { endpointBytes, pairBytes, words } from "./key-bytes.ts";
 import { affinityOp, MAX_AFFINITY_CLASSES, MAX_LOG2, OP } from "./program.ts";
 import type { Policy } from "./program.ts";
+import { BucketList } from "./bucket-list.ts";
 import { diffBackends, SlotList } from "./slot-list.ts";
-import type { SlotChange } from "./slot-list.ts";
+import type { EndpointList, SlotChange } from "./slot-list.ts";
 import { Numbers, UseCounts } from "./use-counts.ts";
 
 /** Bits 30..12 of a carrier. */
@@ -31,8 +32,8 @@ export interface Target {
   users: number;
   set: BackendSet;
   /** Endpoints that cannot be forwarded to. */
-  readonly refused: Map<string, Backend>;
-  readonly lists: Readonly<Record<Policy, { readonly number: number; readonly slots: SlotList }>>;
+  readonly refused: Readonly<Record<Policy, Map<string, Backend>>>;
+  readonly lists: Readonly<Record<Policy, { readonly number: number; slots: EndpointList }>>;
   affinity: Affinity | undefined;
 }
 
@@ -53,22 +54,24 @@ export class Targets {
     const target = known ?? this.#newTarget(key, set);
     if (known === undefined) this.#targets.set(key, target);
     const before: Pick<BackendSet, Policy> = known?.set ?? { cluster: [], local: [] };
-    const kept = this.#setAffinity(target, set.affinitySeconds, sink) ? before : NOTHING;
+    const hasBalance = this.#setBalance(target, set, sink);
+    const hasAffinity = this.#setAffinity(target, set.affinitySeconds, sink);
+    const kept = hasBalance && hasAffinity ? before : NOTHING;
     target.set = set;
-    target.refused.clear();
     for (const policy of POLICIES)
       this.#changeList(target, policy, kept[policy], set[policy], sink);
     return target;
   }
 
   #newTarget(key: string, set: BackendSet): Target {
-    const list = (): { number: number; slots: SlotList } => {
+    const list = (): { number: number; slots: EndpointList } => {
       const number = this.#lists.take();
       if (number === undefined) throw new Error(`more than ${String(LISTS)} lists of endpoints`);
-      return { number, slots: new SlotList() };
+      return { number, slots: emptyList(set) };
     };
     const lists = { cluster: list(), local: list() };
-    return { key, users: 0, set, refused: new Map(), lists, affinity: undefined };
+    const refused = { cluster: new Map<string, Backend>(), local: new Map<string, Backend>() };
+    return { key, users: 0, set, refused, lists, affinity: undefined };
   }
 
   /** One frontend leads there no more. */
@@ -109,6 +112,14 @@ export class Targets {
     return false;
   }
 
+  /** @returns whether the lists' elements stay; false when they were deleted, as others take their slots. */
+  #setBalance(target: Target, set: BackendSet, sink: ElementSink): boolean {
+    if (target.set.balance === set.balance) return true;
+    this.#clear(target, sink);
+    for (const policy of POLICIES) target.lists[policy].slots = emptyList(set);
+    return false;
+  }
+
   #classOf(seconds: number, sink: ElementSink): number | undefined {
     const known = this.#classes.get(seconds);
     if (known !== undefined) return known;
@@ -125,6 +136,7 @@ export class Targets {
       const backends = [...slots.backends()];
       this.#writeSlots(target, policy, slots.clear(), sink);
       this.#forget(target, policy, backends, sink);
+      target.refused[policy].clear();
     }
     if (target.affinity !== undefined) this.#affinities.giveBack(target.affinity.number);
     target.affinity = undefined;
@@ -141,7 +153,9 @@ export class Targets {
     const { removed, added } = diffBackends(before, after);
     const room = MAX_ENDPOINTS - (slots.length - removed.length);
     const good = added.filter((backend) => isForwardable(backend.address)).slice(0, room);
-    if (good.length < added.length) this.#refuse(target, added, good);
+    const refused = target.refused[policy];
+    if (refused.size > 0) for (const backend of removed) refused.delete(textOf(backend));
+    if (good.length < added.length) refuse(refused, added, good);
     const gone = removed.filter((backend) => slots.has(backend));
     for (const backend of good) {
       if (backend.isLocal) this.#hairpins.add(backend.address, 1);
@@ -149,13 +163,6 @@ export class Targets {
     this.#remember(target, policy, good, sink);
     this.#writeSlots(target, policy, slots.change(gone, good), sink);
     this.#forget(target, policy, gone, sink);
-  }
-
-  #refuse(target: Target, added: readonly Backend[], good: readonly Backend[]): void {
-    const kept = new Set(good);
-    for (const backend of added) {
-      if (!kept.has(backend)) target.refused.set(textOf(backend), backend);
-    }
   }
 
   #writeSlots(
@@ -202,15 +209,33 @@ export class Targets {
   }
 }
 
+function refuse(
+  refused: Map<string, Backend>,
+  added: readonly Backend[],
+  good: readonly Backend[],
+): void {
+  const kept = new Set(good);
+  for (const backend of added) {
+    if (!kept.has(backend)) refused.set(textOf(backend), backend);
+  }
+}
+
+function emptyList(set: BackendSet): EndpointList {
+  return set.balance === "source-hash" ? new BucketList() : new SlotList();
+}
+
 const NOTHING: Pick<BackendSet, Policy> = { cluster: [], local: [] };
 
 /** What a connection under a policy is told to do. */
 export function carrierFor(target: Target, policy: Policy): number {
   if (!target.set.hasEndpoints) return OP.reject;
   const { number, slots } = target.lists[policy];
-  if (slots.length === 0) return target.refused.size > 0 ? OP.reject : OP.drop;
+  if (slots.length === 0) return target.refused[policy].size > 0 ? OP.reject : OP.drop;
   const { affinity } = target;
-  if (affinity === undefined) return ((number << 12) | (OP.list + slots.log2)) >>> 0;
+  if (affinity === undefined) {
+    const op = target.set.balance === "source-hash" ? OP.hashed : OP.list;
+    return ((number << 12) | (op + slots.log2)) >>> 0;
+  }
   return ((affinity.number << 16) | affinityOp(affinity.timeoutClass, policy, slots.log2)) >>> 0;
 }
 

@@ -51,10 +51,11 @@ export class Selection {
     const decision = decide(frontend, client, this.#node);
     if (decision.kind !== "forward") return undefined;
     const rest = decision.backends.filter((backend) => !includes(tried, backend));
-    const backend = rest[this.#choice.pick(rest.length)];
-    if (backend !== undefined) {
-      this.#affinity.remember(frontend.target, client, backend, this.#nowMs());
-    }
+    if (rest.length === 0) return undefined;
+    // Those that did not answer are not among the rest, so affinity does not bring them back; with hashing by
+    // client all clients of an endpoint that does not answer have the same second one.
+    const { backend } = chooseBackend(frontend, rest, client, this.#choice);
+    this.#affinity.remember(frontend.target, client, backend, this.#nowMs());
     return backend;
   }
 
