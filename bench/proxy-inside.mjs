@@ -4,8 +4,12 @@ import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { LiveTable } from "../src/core/proxy/live-table.ts";
 import { servicePart } from "../src/core/proxy/service-part.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
+import { dumpFlows } from "../src/kernel/conntrack/conntrack.ts";
+import { NetlinkSocket } from "../src/kernel/netlink/netlink-socket.ts";
 import { NftablesDataPlane } from "../src/proxy/nftables/data-plane.ts";
 import { NetlinkTables } from "../src/proxy/nftables/netlink-tables.ts";
+import { trafficBody, TrafficCounters } from "../src/proxy/traffic.ts";
+import { Metrics } from "../src/telemetry/metrics.ts";
 import { conditions, median, percentile } from "./measure.mjs";
 
 const parts = process.argv.slice(2);
@@ -25,7 +29,7 @@ const settings = {
 };
 
 console.log(conditions());
-for (const part of parts) await { load, change, path, affinity, churn, throughput, repair }[part]();
+for (const part of parts) await { load, change, path, affinity, churn, throughput, repair, traffic }[part]();
 process.exit(0);
 
 /** Objects as the API gives them: a Service with `endpoints` endpoints, those of Service 0 where we can reach them. */
@@ -70,11 +74,11 @@ function podAddress(service, endpoint, perService) {
   return `10.${String(1 + (n >> 16))}.${String((n >> 8) & 255)}.${String(n & 255)}`;
 }
 
-async function openPlane(ownership = "auto") {
+async function openPlane(ownership = "auto", flows = undefined) {
   const tables = new NetlinkTables(libc, ownership);
   const repairs = [];
   const onRepair = (what) => repairs.push(what);
-  const plane = await NftablesDataPlane.open({ tables, log, onRepair }, settings);
+  const plane = await NftablesDataPlane.open({ tables, flows, log, onRepair }, settings);
   const close = async () => {
     await plane[Symbol.asyncDispose]();
     tables[Symbol.dispose]();
@@ -443,6 +447,34 @@ async function throughput() {
   );
   server.kill();
   await loaded.close();
+}
+
+/** What a scrape costs with 10,000 Services: of the kernel's counters, and of conntrack with 20,000 connections. */
+async function traffic() {
+  const services = Number(process.env.SERVICES ?? 10_000);
+  const net = network();
+  const socket = new NetlinkSocket(libc);
+  const flows = { dump: (family, protocol, each) => dumpFlows(socket, family, protocol, each), delete() {} };
+  const loaded = await openPlane("auto", flows);
+  await put(loaded, reachable(services, 10));
+  net.connects("10.128.0.0", 80, Number(process.env.CONNECTS ?? 20_000));
+  const metrics = new Metrics();
+  const counters = new TrafficCounters({ read: (open) => loaded.plane.traffic(open), metrics, log });
+  const scrape = [];
+  const json = [];
+  for (let i = 0; i < 20; i++) {
+    scrape.push(
+      await timed(async () => {
+        await counters.refresh();
+        metrics.render();
+      }),
+    );
+    json.push(await timed(async () => trafficBody(await loaded.plane.traffic(true))));
+  }
+  const [entries] = readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8").split("\n");
+  console.log(`traffic of ${services} Services, ${entries} connections in conntrack: /metrics ${spread(scrape)}; /traffic ${spread(json)}`);
+  await loaded.close();
+  net.close();
 }
 
 /** Somebody flushes all rules: how long until a Service answers again. */

@@ -19,6 +19,8 @@ import { openKernelAccess } from "../proxy/nftables/open-tables.ts";
 import type { KernelAccess } from "../proxy/nftables/open-tables.ts";
 import { SplitPlane } from "../proxy/split-plane.ts";
 import { healthServer, listenOn, metricsServer } from "../proxy/status-server.ts";
+import { TrafficCounters } from "../proxy/traffic.ts";
+import type { ReadTraffic } from "../proxy/traffic.ts";
 import { UserspaceDataPlane } from "../proxy/userspace/data-plane.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -82,7 +84,11 @@ export async function startNodeProxy(
       opened.add(await listenOn(healthServer(status), options.healthListen));
     }
     if (options.metricsListen !== undefined) {
-      opened.add(await listenOn(metricsServer(status, "nftables"), options.metricsListen));
+      const { metrics, log } = deps;
+      const traffic: ReadTraffic = (open) => runner.traffic(open);
+      const counters = new TrafficCounters({ read: traffic, metrics, log });
+      const server = metricsServer({ metrics, counters, traffic }, "nftables");
+      opened.add(await listenOn(server, options.metricsListen));
     }
     await tuneConntrack(deps.log);
     await runner.start(signal);
@@ -102,6 +108,7 @@ const EMPTY: NodeAddresses = { nodePorts: [], pods: [], inside: [] };
 /** One loop and its data plane, for the addresses that the node has now. */
 interface Run extends AsyncDisposable {
   readonly proxy: Proxy;
+  readonly kernel: NftablesDataPlane;
 }
 
 /** Begins anew when the node's addresses change: with other addresses every node port is another frontend. */
@@ -149,6 +156,9 @@ class NodeRunner implements AsyncDisposable {
       }
     );
   }
+
+  /** Nothing before there are rules. */
+  readonly traffic: ReadTraffic = (open) => this.#run?.kernel.traffic(open) ?? Promise.resolve([]);
 
   async start(signal: AbortSignal): Promise<void> {
     await this.#nodes.synced(signal);
@@ -225,7 +235,7 @@ class NodeRunner implements AsyncDisposable {
         },
       ),
     );
-    return { proxy, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+    return { proxy, kernel, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
   }
 
   async #clusterIPRanges(signal: AbortSignal): Promise<readonly Cidr[]> {

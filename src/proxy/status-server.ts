@@ -6,6 +6,8 @@ import type { Port } from "../net/host-port.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { proxyHealthAnswer } from "./health.ts";
 import type { ProxyState } from "./health.ts";
+import { trafficBody } from "./traffic.ts";
+import type { ReadTraffic, TrafficCounters } from "./traffic.ts";
 
 export interface StatusDeps {
   readonly state: () => ProxyState;
@@ -40,11 +42,25 @@ export function healthServer(deps: StatusDeps): Server {
   });
 }
 
-/** Metrics and the mode, by custom on port 10249 of loopback (HC-012, HC-013). */
-export function metricsServer(deps: Pick<StatusDeps, "metrics">, mode: string): Server {
-  return serverOf((path) => {
+export interface MetricsDeps {
+  readonly metrics: Metrics;
+  /** Brought up to date before metrics are shown. */
+  readonly counters: Pick<TrafficCounters, "refresh">;
+  readonly traffic: ReadTraffic;
+}
+
+/** Metrics, traffic and the mode, by custom on port 10249 of loopback (HC-012, HC-013). */
+export function metricsServer(deps: MetricsDeps, mode: string): Server {
+  return serverOf(async (path) => {
     switch (path) {
+      case "/traffic":
+        return {
+          status: 200,
+          type: "application/json",
+          body: `${trafficBody(await deps.traffic(true))}\n`,
+        };
       case "/metrics":
+        await deps.counters.refresh();
         return { status: 200, type: "text/plain; version=0.0.4", body: deps.metrics.render() };
       case "/proxyMode":
         return { status: 200, type: "text/plain", body: mode };
@@ -78,15 +94,29 @@ export async function listenOn(
   };
 }
 
-function serverOf(answer: (path: string) => Answer): Server {
+function serverOf(answer: (path: string) => Answer | Promise<Answer>): Server {
   return createServer((request: IncomingMessage, response: ServerResponse) => {
     const [path = ""] = (request.url ?? "").split("?");
-    const { status, type, body } = answer(path);
-    response.writeHead(status, {
-      "content-type": type,
-      "x-content-type-options": "nosniff",
-      "content-length": Buffer.byteLength(body),
+    // Failures are answered inside.
+    void answerTo(path, answer).then(({ status, type, body }) => {
+      response.writeHead(status, {
+        "content-type": type,
+        "x-content-type-options": "nosniff",
+        "content-length": Buffer.byteLength(body),
+      });
+      response.end(request.method === "HEAD" ? undefined : body);
     });
-    response.end(request.method === "HEAD" ? undefined : body);
   });
+}
+
+async function answerTo(
+  path: string,
+  answer: (path: string) => Answer | Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await answer(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { status: 500, type: "text/plain", body: `${path} cannot be told now: ${why}\n` };
+  }
 }

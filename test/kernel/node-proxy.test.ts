@@ -168,6 +168,35 @@ inNamespace(import.meta.url, () => {
     }
   });
 
+  it("tells what goes through a Service: new connections in /metrics, with those open by endpoint in /traffic", async () => {
+    const made = await expose("counted", {}, [1]);
+    const vip = vipOf(made);
+    await until(async () => (await answers(vip)) === "10.244.0.1");
+    const get = async (path: string): Promise<string> =>
+      (await network.onNode(() => fetch(`http://127.0.0.1:10249${path}`))).text();
+    const label = 'service="default/counted",port="http",protocol="TCP"';
+    const line = new RegExp(`^portolan_proxy_service_connections_total\\{${label}\\} (\\d+)$`, "m");
+    const total = async (): Promise<number> => Number(line.exec(await get("/metrics"))?.[1] ?? "0");
+    const before = await total();
+    const held = await network.hold({ from: "p4" }, vip, 80);
+    await answers(vip);
+    assert.equal((await total()) - before, 2);
+    // The answers to questions before are over as soon as the kernel has seen their ends.
+    await until(async () => {
+      const { frontends } = JSON.parse(await get("/traffic")) as {
+        frontends: { service: string; address: string; newConnections: number; open: unknown }[];
+      };
+      const one = frontends.find(({ service }) => service === "default/counted");
+      assert.equal(one?.address, `${vip}:80`);
+      assert.ok(one.newConnections >= 2);
+      return (
+        JSON.stringify(one.open) ===
+        JSON.stringify([{ endpoint: "10.244.0.1:8080", connections: 1 }])
+      );
+    });
+    held.end();
+  });
+
   it("HC-001, HC-002: a load-balanced Service with policy Local has its health-check port", async () => {
     const made = await expose("lb", { type: "LoadBalancer", externalTrafficPolicy: "Local" }, [2]);
     const check = String(made.spec.healthCheckNodePort);

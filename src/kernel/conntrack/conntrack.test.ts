@@ -36,6 +36,7 @@ it("reads who asked whom and who answers", () => {
   const { handle, ...rest } = flow;
   assert.deepEqual(rest, {
     protocol: 17,
+    hasEnded: false,
     source: "10.0.0.9",
     destination: "10.96.0.10",
     destinationPort: 53,

@@ -13,6 +13,7 @@ const DUMP = 0x300;
 
 const TUPLE_ORIGINAL = 1;
 const TUPLE_REPLY = 2;
+const PROTOCOL_INFO = 4;
 const ID = 12;
 const ZONE = 18;
 const FILTER = 25;
@@ -23,6 +24,10 @@ const TUPLE_PROTOCOL = 2;
 const PROTOCOL_NUMBER = 1;
 const PROTOCOL_SOURCE_PORT = 2;
 const PROTOCOL_DESTINATION_PORT = 3;
+const INFO_TCP = 1;
+const TCP_STATE = 1;
+/** LAST_ACK, TIME_WAIT and CLOSE: both ends have said that they are done. */
+const TCP_ENDED = new Set<number | undefined>([6, 7, 8]);
 
 /** A flow that the kernel remembers. */
 export interface Flow {
@@ -34,6 +39,8 @@ export interface Flow {
   /** Who answers: the endpoint, where the destination was translated. */
   readonly replySource: IpAddress;
   readonly replySourcePort: number;
+  /** A TCP connection that is over, and only remembered for late packets. */
+  readonly hasEnded: boolean;
   /** What names it for {@link deleteFlows}. */
   readonly handle: FlowHandle;
 }
@@ -113,6 +120,7 @@ export function readFlow(body: Uint8Array): Flow | undefined {
     destinationPort: sent.destinationPort,
     replySource: reply.source,
     replySourcePort: reply.sourcePort,
+    hasEnded: hasEnded(attributes.get(PROTOCOL_INFO)),
     handle: {
       family: body[0] ?? 0,
       original: original.slice(),
@@ -120,6 +128,11 @@ export function readFlow(body: Uint8Array): Flow | undefined {
       id: attributes.get(ID)?.slice(),
     },
   };
+}
+
+function hasEnded(info: Uint8Array | undefined): boolean {
+  const tcp = info === undefined ? undefined : readAttributes(info).get(INFO_TCP);
+  return tcp !== undefined && TCP_ENDED.has(readAttributes(tcp).get(TCP_STATE)?.[0]);
 }
 
 function readTuple(bytes: Uint8Array | undefined):

@@ -28,7 +28,9 @@ export function readMessages(datagram: Uint8Array): readonly NetlinkMessage[] {
 
 /** The attributes in `bytes` from `offset` on, by type; of several of one type the last. */
 export function readAttributes(bytes: Uint8Array, offset = 0): ReadonlyMap<number, Uint8Array> {
-  return new Map(listAttributes(bytes, offset));
+  const attributes = new Map<number, Uint8Array>();
+  eachAttribute(bytes, offset, (type, value) => attributes.set(type, value));
+  return attributes;
 }
 
 /** The same in order, for lists whose items have one type. */
@@ -37,15 +39,23 @@ export function listAttributes(
   offset = 0,
 ): readonly (readonly [type: number, value: Uint8Array])[] {
   const attributes: (readonly [number, Uint8Array])[] = [];
-  const view = viewOf(bytes);
+  eachAttribute(bytes, offset, (type, value) => attributes.push([type, value]));
+  return attributes;
+}
+
+/** Byte by byte, as dumps have hundreds of thousands: a view for each would cost more than what it reads. */
+function eachAttribute(
+  bytes: Uint8Array,
+  offset: number,
+  each: (type: number, value: Uint8Array) => void,
+): void {
   for (let at = offset; at + 4 <= bytes.length; ) {
-    const length = view.getUint16(at, true);
+    const length = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
     if (length < 4 || at + length > bytes.length) break;
-    const type = view.getUint16(at + 2, true) & TYPE_MASK;
-    attributes.push([type, bytes.subarray(at + 4, at + length)]);
+    const type = ((bytes[at + 2] ?? 0) | ((bytes[at + 3] ?? 0) << 8)) & TYPE_MASK;
+    each(type, bytes.subarray(at + 4, at + length));
     at += (length + 3) & ~3;
   }
-  return attributes;
 }
 
 /** Text up to its NUL; "" for an attribute that is not there. */

@@ -11,6 +11,8 @@ import { DUMP, FAMILY_NUMBER, MESSAGE, request } from "./batch.ts";
 import type { TableFamily, TableRef } from "./batch.ts";
 
 const HEADER = 4;
+/** "counter" with its NUL. */
+const COUNTER = Uint8Array.of(99, 111, 117, 110, 116, 101, 114, 0);
 
 export interface TableState extends TableRef {
   readonly flags: number;
@@ -128,9 +130,14 @@ function packetsOf(expression: Uint8Array | undefined): bigint | undefined {
   if (expression === undefined) return undefined;
   const attributes = readAttributes(expression);
   const data = attributes.get(2);
-  return readText(attributes.get(1)) === "counter" && data !== undefined
+  return isCounter(attributes.get(1)) && data !== undefined
     ? readU64be(readAttributes(data).get(2))
     : undefined;
+}
+
+/** Without making a text of it: a scrape asks for each frontend. */
+function isCounter(name: Uint8Array | undefined): boolean {
+  return name?.length === COUNTER.length && COUNTER.every((byte, i) => name[i] === byte);
 }
 
 function valueOf(data: Uint8Array | undefined): Uint8Array | undefined {

@@ -6,6 +6,7 @@ import { formatHostPort } from "../../net/host-port.ts";
 import { ipFamilyOf } from "../../net/address.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { DataPlane, FrontendProblem } from "../data-plane.ts";
+import type { FrontendTraffic } from "../traffic.ts";
 import { ElementLedger } from "./element-ledger.ts";
 import type { ElementSink } from "./elements.ts";
 import { ELEMENT_SETS, RANGE_SETS } from "./program.ts";
@@ -24,7 +25,6 @@ import {
 } from "./table-builder.ts";
 import type { PlaneSettings } from "./table-builder.ts";
 import { readTraffic } from "./traffic.ts";
-import type { FrontendTraffic } from "./traffic.ts";
 
 const FAMILIES: readonly TableFamily[] = ["ip", "ip6"];
 /** A cold start hands the kernel so much at once, and lets others have the thread in between. */
@@ -136,11 +136,13 @@ export class NftablesDataPlane implements DataPlane {
     });
   }
 
-  /** Counts of every frontend and endpoint, for a map of what goes where. */
-  traffic(): Promise<readonly FrontendTraffic[]> {
+  /** Counts of every frontend and, with `open`, endpoint. @see ReadTraffic */
+  traffic(open: boolean): Promise<readonly FrontendTraffic[]> {
     const { tables, flows } = this.#deps;
     return this.#inTurn(() =>
-      readTraffic({ tables, flows }, this.#live?.name ?? "", this.#wanted.values()),
+      this.#live === undefined
+        ? Promise.resolve([])
+        : readTraffic({ tables, flows }, this.#live.name, this.#wanted.values(), open),
     );
   }
 

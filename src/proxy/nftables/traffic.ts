@@ -1,9 +1,9 @@
 import { frontendKey } from "../../core/proxy/frontend.ts";
-import type { Backend, Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
+import type { Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
 import type { Protocol } from "../../api/v1/service.ts";
 import type { TableFamily } from "../../kernel/nftables/batch.ts";
 import { parsePort } from "../../net/host-port.ts";
-import { hex } from "./family-model.ts";
+import type { FrontendTraffic } from "../traffic.ts";
 import type { FlowTable } from "./flow-cleaner.ts";
 import { frontendBytes } from "./key-bytes.ts";
 import type { KernelTables } from "./kernel-tables.ts";
@@ -13,18 +13,6 @@ const PROTOCOLS: readonly (readonly [number, Protocol])[] = [
   [17, "UDP"],
 ];
 
-/** What goes through one frontend. */
-export interface FrontendTraffic {
-  readonly frontend: Frontend;
-  /** New connections since its element was last written; begins anew when its list doubles or halves. */
-  readonly newConnections: number;
-  /** Connections that the kernel remembers, by endpoint; those that ended lately among them. */
-  readonly open: readonly {
-    readonly endpoint: Pick<Backend, "address" | "port">;
-    readonly count: number;
-  }[];
-}
-
 /**
  * Reads all counters at once, only when asked: the packet path pays one increment a connection, and nothing for
  * what is open, which conntrack knows anyway. Costs as much as there are frontends and connections.
@@ -33,19 +21,38 @@ export async function readTraffic(
   deps: { readonly tables: KernelTables; readonly flows: FlowTable | undefined },
   table: string,
   frontends: Iterable<Frontend>,
+  withOpen: boolean,
 ): Promise<readonly FrontendTraffic[]> {
+  // By the bytes of the elements' keys.
   const counts = new Map<string, number>();
   for (const family of ["ip", "ip6"] satisfies readonly TableFamily[]) {
     await deps.tables.dump({ family, name: table }, "frontends", ({ key, packets }) => {
-      if (packets !== undefined) counts.set(hex(key), Number(packets));
+      if (packets !== undefined) counts.set(textOf(key), Number(packets));
     });
   }
-  const open = openConnections(deps.flows);
+  const open = openConnections(withOpen ? deps.flows : undefined);
+  const canCount = deps.tables.way === "netlink";
   return Array.from(frontends, (frontend) => ({
     frontend,
-    newConnections: counts.get(hex(frontendBytes(frontend))) ?? 0,
+    newConnections: canCount ? (counts.get(keyOf(frontend)) ?? 0) : undefined,
     open: [...(open.get(frontendKey(frontend))?.values() ?? [])],
   }));
+}
+
+/** Kept for as long as the frontend is there: a scrape asks for each of them. */
+const KEYS = new WeakMap<Frontend, string>();
+
+function keyOf(frontend: Frontend): string {
+  const known = KEYS.get(frontend);
+  if (known !== undefined) return known;
+  const key = textOf(frontendBytes(frontend));
+  KEYS.set(frontend, key);
+  return key;
+}
+
+/** A character a byte. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 type Open = FrontendTraffic["open"][number];
@@ -57,6 +64,7 @@ function openConnections(
   for (const family of [2, 10] as const) {
     for (const [number, protocol] of PROTOCOLS) {
       flows?.dump(family, number, (flow) => {
+        if (flow.hasEnded) return;
         const port = parsePort(flow.destinationPort);
         const answeringPort = parsePort(flow.replySourcePort);
         if (port === undefined || answeringPort === undefined) return;
