@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { openSync, readFileSync, writeFileSync } from "node:fs";
 import { LiveTable } from "../src/core/proxy/live-table.ts";
-import { servicePart } from "../src/core/proxy/service-part.ts";
+import { ServiceParts } from "../src/core/proxy/service-parts.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
 import { dumpFlows } from "../src/kernel/conntrack/conntrack.ts";
 import { NetlinkSocket } from "../src/kernel/netlink/netlink-socket.ts";
@@ -84,11 +84,12 @@ async function openPlane(ownership = "auto", flows = undefined) {
     tables[Symbol.dispose]();
     execFileSync("nft", ["flush", "ruleset"]);
   };
-  return { plane, repairs, close, table: new LiveTable() };
+  return { plane, repairs, close, table: new LiveTable(), parts: new ServiceParts() };
 }
 
 async function put(loaded, all) {
-  await loaded.plane.apply(loaded.table.put(all.map(({ service, slices }) => servicePart(service, slices, node))));
+  const parts = all.map(({ service, slices }) => loaded.parts.part(`default/${service.metadata.name}`, service, slices, node));
+  await loaded.plane.apply(loaded.table.put(parts));
 }
 
 /** Bytes of the kernel's objects of general sizes: where elements of sets live. */

@@ -1,5 +1,5 @@
 // node bench/proxy.mjs PART...: what the nftables data plane costs, in network namespaces of its own.
-// Parts: load change path affinity churn throughput repair traffic rss; sizes by SERVICES=n ENDPOINTS=n where a part takes them.
+// Parts: load change path affinity churn throughput repair traffic; sizes by SERVICES=n ENDPOINTS=n where a part takes them.
 // The peer is a ruleset of our own in kube-proxy's manner: chains for each Service and endpoint.
 import { spawnSync } from "node:child_process";
 import { bundle } from "./measure.mjs";

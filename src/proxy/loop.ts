@@ -18,8 +18,8 @@ import { isNoChange } from "../core/proxy/diff.ts";
 import type { TableChange } from "../core/proxy/diff.ts";
 import { proxiedServiceOf } from "../core/proxy/endpoint-view.ts";
 import { LiveTable } from "../core/proxy/live-table.ts";
-import { servicePart } from "../core/proxy/service-part.ts";
 import type { ProxyNode, ServicePart } from "../core/proxy/service-part.ts";
+import { ServiceParts } from "../core/proxy/service-parts.ts";
 import type { ForwardingTable } from "../core/proxy/table.ts";
 import type { IpAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
@@ -79,6 +79,7 @@ export class Proxy implements AsyncDisposable {
   readonly #slices: Informer<EndpointSlice>;
   readonly #nodes: Informer<Node>;
   readonly #table = new LiveTable();
+  readonly #parts = new ServiceParts();
   readonly #problems = new ProblemBook();
   readonly #healthChecks: HealthChecks;
   readonly #conditions: Reconciler;
@@ -284,9 +285,8 @@ export class Proxy implements AsyncDisposable {
   }
 
   #partOf(key: ObjectKey): ServicePart {
-    const service = this.#services.get(key);
-    if (service === undefined) return { service: key, frontends: [], healthCheck: undefined };
-    return servicePart(service, this.#slices.byIndex(INDEX, key), this.#node);
+    const slices = this.#slices.byIndex(INDEX, key);
+    return this.#parts.part(key, this.#services.get(key), slices, this.#node);
   }
 
   /** Undefined when the proxy was stopped meanwhile. */

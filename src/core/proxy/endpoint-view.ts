@@ -76,7 +76,8 @@ export function endpointsOfPort(
  */
 const READ = new WeakMap<EndpointSlice, Map<string, readonly EndpointView[]>>();
 
-function viewsOf(
+/** The endpoints of a slice of that family for a Service's port, sorted by address and port; with doubles. */
+export function viewsOf(
   slice: EndpointSlice,
   port: { readonly name: string; readonly protocol: Protocol },
   family: IpFamily,
@@ -101,7 +102,8 @@ function viewsOf(
   return views;
 }
 
-function comparePlace(a: EndpointView, b: EndpointView): number {
+/** By address, then port. */
+export function comparePlace(a: EndpointView, b: EndpointView): number {
   return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
 }
 
@@ -146,7 +148,8 @@ export function parseProtocol(text: string | undefined): Protocol | undefined {
   return PROTOCOLS.find((protocol) => protocol === (text ?? "TCP"));
 }
 
-function comparePreference(a: EndpointView, b: EndpointView): number {
+/** Which of several copies of an endpoint is kept: the first (PROXY-009). */
+export function comparePreference(a: EndpointView, b: EndpointView): number {
   return (
     Number(b.isReady) - Number(a.isReady) ||
     Number(isUsableWhileEnding(b)) - Number(isUsableWhileEnding(a)) ||
@@ -157,6 +160,22 @@ function comparePreference(a: EndpointView, b: EndpointView): number {
     compareText(a.nodeHints.join(), b.nodeHints.join()) ||
     compareText(a.zoneHints.join(), b.zoneHints.join())
   );
+}
+
+/** Whether two views of one address and port say the same. */
+export function sameView(a: EndpointView, b: EndpointView): boolean {
+  return (
+    a.isReady === b.isReady &&
+    a.isServing === b.isServing &&
+    a.isTerminating === b.isTerminating &&
+    a.isLocal === b.isLocal &&
+    sameTexts(a.zoneHints, b.zoneHints) &&
+    sameTexts(a.nodeHints, b.nodeHints)
+  );
+}
+
+function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i]);
 }
 
 export function isUsableWhileEnding(endpoint: EndpointView): boolean {

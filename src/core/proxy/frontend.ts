@@ -4,6 +4,7 @@ import type { IpAddress } from "../../net/address.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import { formatHostPort } from "../../net/host-port.ts";
 import type { Port } from "../../net/host-port.ts";
+import { stepBetween } from "./list-step.ts";
 
 /**
  * What makes an address and port a frontend. In order of precedence when two claim the same one (PROXY-014):
@@ -121,9 +122,13 @@ function sameTarget(a: BackendSet, b: BackendSet): boolean {
       a.affinitySeconds === b.affinitySeconds &&
       a.balance === b.balance &&
       a.hasEndpoints === b.hasEndpoints &&
-      sameList(a.cluster, b.cluster, sameBackend) &&
-      sameList(a.local, b.local, sameBackend))
+      sameBackends(a.cluster, b.cluster) &&
+      sameBackends(a.local, b.local))
   );
+}
+
+function sameBackends(a: readonly Backend[], b: readonly Backend[]): boolean {
+  return stepBetween(a, b) === undefined && sameList(a, b, sameBackend);
 }
 
 export function sameBackend(a: Backend, b: Backend): boolean {

@@ -7,9 +7,9 @@ import type { IpAddress, IpFamily } from "../../net/address.ts";
 import { cidrContains, parseCidr } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import type { Port } from "../../net/host-port.ts";
-import { clusterBackends, hasUsableEndpoint, localBackends } from "./choose-backends.ts";
+import { portBackends } from "./choose-backends.ts";
+import type { PortBackends } from "./choose-backends.ts";
 import { endpointsOfPort } from "./endpoint-view.ts";
-import type { EndpointView } from "./endpoint-view.ts";
 import { compareClaims, compareFrontends, compareText } from "./frontend.ts";
 import type { BackendSet, Frontend, FrontendKind } from "./frontend.ts";
 import { ofFamily, rangesOfFamily, serviceView } from "./service-view.ts";
@@ -56,6 +56,17 @@ export function servicePart(
   if (view === undefined) {
     return { service: keyOf(service), frontends: [], healthCheck: undefined };
   }
+  return partOfView(view, node, (port, family) =>
+    portBackends(endpointsOfPort(slices, port, family, node.name), node),
+  );
+}
+
+/** The same from who takes traffic at each port. @see ServiceParts */
+export function partOfView(
+  view: ServiceView,
+  node: ProxyNode,
+  backendsOf: (port: ServicePortView, family: IpFamily) => PortBackends,
+): ServicePart {
   const localReady = new Set<string>();
   const [firstIP] = view.clusterIPs;
   const firstFamily = firstIP === undefined ? undefined : ipFamilyOf(firstIP);
@@ -65,11 +76,11 @@ export function servicePart(
     if (ofFamily(view.clusterIPs, family).length === 0) continue;
     const addresses = addressesOf(view, node, family);
     for (const port of view.ports) {
-      const endpoints = endpointsOfPort(slices, port, family, node.name);
-      if (family === firstFamily) addLocalReady(endpoints, localReady);
-      claims.push(
-        ...frontendsOf(view, port, addresses, backendSet(view, port, endpoints, node), node),
-      );
+      const backends = backendsOf(port, family);
+      if (family === firstFamily && view.healthCheckNodePort !== undefined) {
+        for (const address of backends.localReady()) localReady.add(address);
+      }
+      claims.push(...frontendsOf(view, port, addresses, backendSet(view, port, backends), node));
     }
   }
   return {
@@ -143,12 +154,7 @@ function allowedSources(
   return [...ranges].sort(compareText);
 }
 
-function backendSet(
-  view: ServiceView,
-  port: ServicePortView,
-  endpoints: readonly EndpointView[],
-  node: ProxyNode,
-): BackendSet {
+function backendSet(view: ServiceView, port: ServicePortView, backends: PortBackends): BackendSet {
   const isExternal =
     port.nodePort !== undefined || view.externalIPs.length > 0 || view.loadBalancerIPs.length > 0;
   const usesCluster = view.internalPolicy === "Cluster" || isExternal;
@@ -160,16 +166,10 @@ function backendSet(
     protocol: port.protocol,
     affinitySeconds: view.affinitySeconds,
     balance: view.balance,
-    cluster: usesCluster ? clusterBackends(endpoints, node) : [],
-    local: usesLocal ? localBackends(endpoints) : [],
-    hasEndpoints: hasUsableEndpoint(endpoints),
+    cluster: usesCluster ? backends.cluster() : [],
+    local: usesLocal ? backends.local() : [],
+    hasEndpoints: backends.hasUsable,
   };
-}
-
-function addLocalReady(endpoints: readonly EndpointView[], into: Set<string>): void {
-  for (const endpoint of endpoints) {
-    if (endpoint.isLocal && endpoint.isReady && !endpoint.isTerminating) into.add(endpoint.address);
-  }
 }
 
 /** An address may be, say, external and load-balancer address at once: the first kind in precedence stays. */

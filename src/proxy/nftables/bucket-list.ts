@@ -1,6 +1,7 @@
+import { compareBackends } from "../../core/proxy/backend-list.ts";
 import type { Backend } from "../../core/proxy/frontend.ts";
 import { hashBuckets } from "../../core/proxy/source-hash.ts";
-import { compareBackends, keyOf } from "./slot-list.ts";
+import { keyOf } from "./slot-list.ts";
 import type { EndpointList, SlotChange } from "./slot-list.ts";
 
 /**

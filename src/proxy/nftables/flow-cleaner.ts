@@ -1,4 +1,4 @@
-import { diffBackends } from "./slot-list.ts";
+import { diffBackends } from "../../core/proxy/backend-list.ts";
 import type { TableChange } from "../../core/proxy/diff.ts";
 import { frontendKey } from "../../core/proxy/frontend.ts";
 import type { BackendSet, Frontend, FrontendKey } from "../../core/proxy/frontend.ts";

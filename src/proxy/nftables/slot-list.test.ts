@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import * as fc from "fast-check";
+import { diffBackends } from "../../core/proxy/backend-list.ts";
 import { ip, port } from "../../core/proxy/fixtures.test.ts";
 import type { Backend } from "../../core/proxy/frontend.ts";
-import { diffBackends, SlotList } from "./slot-list.ts";
+import { SlotList } from "./slot-list.ts";
 
 const backend = (n: number): Backend => ({
   address: ip(`10.0.0.${String(n)}`),

@@ -1,4 +1,3 @@
-import { compareText } from "../../core/proxy/frontend.ts";
 import type { Backend } from "../../core/proxy/frontend.ts";
 
 /** A slot whose content changed; undefined is empty. */
@@ -76,33 +75,6 @@ export class SlotList implements EndpointList {
   backends(): readonly Backend[] {
     return this.#slots;
   }
-}
-
-/** What left and what came, of two lists in table order (by address, then port). */
-export function diffBackends(
-  before: readonly Backend[],
-  after: readonly Backend[],
-): { readonly removed: readonly Backend[]; readonly added: readonly Backend[] } {
-  const removed: Backend[] = [];
-  const added: Backend[] = [];
-  if (before === after) return { removed, added };
-  let i = 0;
-  let j = 0;
-  for (;;) {
-    const old = before[i];
-    const now = after[j];
-    if (old === undefined && now === undefined) return { removed, added };
-    const order =
-      old === now ? 0 : old === undefined ? 1 : now === undefined ? -1 : compareBackends(old, now);
-    if (old !== undefined && order < 0) removed.push(old);
-    else if (now !== undefined && order > 0) added.push(now);
-    if (order <= 0) i++;
-    if (order >= 0) j++;
-  }
-}
-
-export function compareBackends(a: Backend, b: Backend): number {
-  return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
 }
 
 export function keyOf(backend: Backend): string {

@@ -1,3 +1,4 @@
+import { diffBackends } from "../../core/proxy/backend-list.ts";
 import type { Backend, BackendSet } from "../../core/proxy/frontend.ts";
 import { isLinkLocalUnicast, isLoopback, isMulticast, isUnspecified } from "../../net/address.ts";
 import type { IpAddress, IpFamily } from "../../net/address.ts";
@@ -6,7 +7,7 @@ import { endpointBytes, pairBytes, words } from "./key-bytes.ts";
 import { affinityOp, MAX_AFFINITY_CLASSES, MAX_LOG2, OP } from "./program.ts";
 import type { Policy } from "./program.ts";
 import { BucketList } from "./bucket-list.ts";
-import { diffBackends, SlotList } from "./slot-list.ts";
+import { SlotList } from "./slot-list.ts";
 import type { EndpointList, SlotChange } from "./slot-list.ts";
 import { Numbers, UseCounts } from "./use-counts.ts";
 

@@ -1,0 +1,34 @@
+/** What left a list and what came. */
+export interface ListChange<T> {
+  readonly removed: readonly T[];
+  readonly added: readonly T[];
+}
+
+interface Step extends ListChange<unknown> {
+  readonly from: WeakRef<readonly unknown[]>;
+}
+
+/**
+ * How a list came from another, for as long as it lives: in a Service of thousands of endpoints the difference is
+ * known where it arises, and need not be found again. Answers do not depend on it.
+ */
+const STEPS = new WeakMap<readonly unknown[], Step>();
+
+/** Notes that `after` is `before` with something changed, if only in place. */
+export function noteStep<T>(
+  after: readonly T[],
+  before: readonly T[],
+  { removed, added }: ListChange<T>,
+): void {
+  STEPS.set(after, { from: new WeakRef(before), removed, added });
+}
+
+/** The step from the one list to the other; undefined when it is not known. */
+export function stepBetween<T>(
+  before: readonly T[],
+  after: readonly T[],
+): ListChange<T> | undefined {
+  const step = STEPS.get(after);
+  // What was noted of a list of T is of T.
+  return step?.from.deref() === before ? (step as ListChange<unknown> as ListChange<T>) : undefined;
+}
