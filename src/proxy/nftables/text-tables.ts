@@ -312,11 +312,9 @@ function refText(table: TableRef): string {
 
 function runNft(args: readonly string[], input = ""): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn("nft", [...args], {
-      stdio: "pipe",
-      timeout: NFT_LIMIT_MS,
-      killSignal: "SIGKILL",
-    });
+    const child = spawn("nft", [...args], { stdio: "pipe" });
+    // Not spawn's own limit: that one goes on when there is no such program, and holds the process for a minute.
+    const limit = setTimeout(() => child.kill("SIGKILL"), NFT_LIMIT_MS);
     let out = "";
     let problems = "";
     child.stdout.on("data", (chunk) => (out += String(chunk)));
@@ -324,12 +322,14 @@ function runNft(args: readonly string[], input = ""): Promise<string> {
       if (problems.length < 4096) problems += String(chunk);
     });
     child.on("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(limit);
       const hint = error.code === "ENOENT" ? "install nftables" : error.message;
       reject(
         new KernelRefusal(`the program nft cannot be run: ${hint}`, undefined, { cause: error }),
       );
     });
     child.on("close", (code, signal) => {
+      clearTimeout(limit);
       if (code === 0) resolve(out);
       else {
         const why = problems.trim().split("\n")[0] ?? "";
