@@ -30,7 +30,7 @@ import type { ClusterConfig } from "./config.ts";
 import { startControllers } from "./controllers.ts";
 import { AGENT_FOLDER, occupiedRanges, sweepAbandoned } from "./abandoned.ts";
 import { agreedRanges, openDataDir, readRanges, writeRanges } from "./data-dir.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 import { publishKubeDns } from "./kube-dns.ts";
 import { claimRanges } from "./loopback-ranges.ts";
 import type { LoopbackRanges } from "./loopback-ranges.ts";

@@ -10,6 +10,7 @@ import type { IpAddress } from "../net/address.ts";
 import { parseCidr } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Port } from "../net/host-port.ts";
+import type { AppliedLease } from "../proxy/applied-lease.ts";
 import type { ProxyState } from "../proxy/health.ts";
 import { startProxy } from "../proxy/loop.ts";
 import type { Proxy } from "../proxy/loop.ts";
@@ -22,7 +23,7 @@ import { healthServer, listenOn, metricsServer } from "../proxy/status-server.ts
 import { UserspaceDataPlane } from "../proxy/userspace/data-plane.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 import { machineAddresses, nodeAddresses } from "./node-addresses.ts";
 import type { AddressOptions, NodeAddresses } from "./node-addresses.ts";
 
@@ -35,6 +36,10 @@ export interface NodeProxyDeps {
   readonly informers: Informers;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Told how far the rules have come, where somebody waits for it; not disposed here. */
+  readonly applied?: Pick<AppliedLease, "confirm"> | undefined;
+  /** Default the best way that the machine has. */
+  readonly openAccess?: (() => Promise<KernelAccess>) | undefined;
 }
 
 export interface Endpoint {
@@ -70,8 +75,7 @@ export async function startNodeProxy(
 ): Promise<NodeProxy> {
   const opened = new Disposables();
   try {
-    const access = await openKernelAccess();
-    opened.add({ [Symbol.asyncDispose]: async () => access[Symbol.dispose]() });
+    const access = opened.add(await (deps.openAccess ?? openKernelAccess)());
     if (access.remark !== undefined) deps.log.warn(access.remark);
     // Says at once when the node is taken, before it waits for the API.
     await (await planeOf(deps, access, EMPTY, [], options, () => undefined))[Symbol.asyncDispose]();
@@ -194,7 +198,7 @@ class NodeRunner implements AsyncDisposable {
   }
 
   async #begin(addresses: NodeAddresses): Promise<Run> {
-    const { informers, client, log, metrics } = this.#deps;
+    const { informers, client, applied, log, metrics } = this.#deps;
     const opened = new Disposables();
     const kernel = await planeOf(
       this.#deps,
@@ -217,7 +221,7 @@ class NodeRunner implements AsyncDisposable {
     );
     const proxy = opened.add(
       startProxy(
-        { informers, client, events: this.#events, dataPlane, log, metrics },
+        { informers, client, events: this.#events, dataPlane, applied, log, metrics },
         {
           nodeName: this.#options.nodeName,
           nodePortAddresses: addresses.nodePorts,

@@ -26,7 +26,7 @@ import { EmbeddedStore } from "../../store/embedded/embedded.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { startControllers } from "../controllers.ts";
-import { Disposables } from "../disposables.ts";
+import { Disposables } from "../../async/disposables.ts";
 import { applyManifests, readManifests } from "../manifests.ts";
 import type { ApplyResult } from "../manifests.ts";
 import { programVersion } from "../version.ts";
@@ -175,6 +175,7 @@ async function admitNodes(client: ApiClient): Promise<void> {
     grant(client, NETWORK_GROUP, NETWORK_GROUP, [
       ...["services", "namespaces", "nodes", "pods"].map((resource) => rule("", resource, READ)),
       rule("discovery.k8s.io", "endpointslices", READ),
+      rule("networking.k8s.io", "servicecidrs", READ),
       rule("", "services/status", ["patch"]),
       rule("", "events", ["create", "patch", "update"]),
       rule("coordination.k8s.io", "leases", ["create", "patch", "delete"]),
