@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { after, before, it } from "node:test";
 import { promisify } from "node:util";
 import { endpointSliceKind } from "../../src/api/discovery/endpointslice.kind.ts";
@@ -8,9 +8,12 @@ import { nodeKind } from "../../src/api/v1/node.kind.ts";
 import { serviceKind } from "../../src/api/v1/service.kind.ts";
 import type { Service, ServiceSpec } from "../../src/api/v1/service.ts";
 import { endpoint, ip, port } from "../../src/core/proxy/fixtures.test.ts";
+import { loadLibc } from "../../src/kernel/libc.ts";
 import { startNodeProxy } from "../../src/programs/node-proxy.ts";
 import type { NodeProxy } from "../../src/programs/node-proxy.ts";
 import { NodeTakenError } from "../../src/proxy/nftables/data-plane.ts";
+import { NetlinkTables } from "../../src/proxy/nftables/netlink-tables.ts";
+import type { KernelAccess } from "../../src/proxy/nftables/open-tables.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { SILENT } from "../apiserver/test-server.ts";
 import { startControlPlane } from "../controllers/control-plane.ts";
@@ -48,12 +51,12 @@ inNamespace(import.meta.url, () => {
     await network[Symbol.asyncDispose]();
   });
 
-  async function start(): Promise<NodeProxy> {
+  async function start(openAccess?: () => Promise<KernelAccess>): Promise<NodeProxy> {
     const { signal } = new AbortController();
     const { client } = control;
     const informers = control.freshInformers();
     const started = await startNodeProxy(
-      { client, informers, log: SILENT, metrics },
+      { client, informers, log: SILENT, metrics, openAccess },
       {
         nodeName: "here",
         clusterCidrs: POD_RANGES,
@@ -209,6 +212,34 @@ inNamespace(import.meta.url, () => {
     await until(async () => (await answers(NODE4, nodePort)) === "10.244.0.1");
   });
 
+  it("tells by an Event that others' changes of the rules were undone", async () => {
+    const made = await expose("repaired", {}, [1]);
+    await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
+    await proxy[Symbol.asyncDispose]();
+    // As before kernel 6.9: anybody may change the tables.
+    proxy = await network.onNode(() =>
+      start(async () => {
+        const load = await loadLibc();
+        assert.equal(load.kind, "loaded");
+        const tables = new NetlinkTables(load.libc, "none");
+        const close = (): void => {
+          tables[Symbol.dispose]();
+        };
+        return { tables, flows: undefined, remark: undefined, [Symbol.dispose]: close };
+      }),
+    );
+    execFileSync("nft", ["flush", "ruleset"]);
+    const events = await control.until(eventKind, (all) =>
+      all.some((event) => event.reason === "RulesRepaired"),
+    );
+    const told = events.find((event) => event.reason === "RulesRepaired");
+    assert.deepEqual([told?.involvedObject?.kind, told?.involvedObject?.name], ["Node", "here"]);
+    assert.match(told?.message ?? "", /table ip portolan\S* was deleted; the rules were made anew/);
+    assert.equal(await answers(vipOf(made)), "10.244.0.1");
+    await proxy[Symbol.asyncDispose]();
+    proxy = await network.onNode(() => start());
+  });
+
   it("a second one on the node refuses", async () => {
     await assert.rejects(start(), NodeTakenError);
   });
@@ -244,7 +275,7 @@ inNamespace(import.meta.url, () => {
     await proxy[Symbol.asyncDispose]();
     assert.equal(await answers(vipOf(made)), "10.244.0.1");
     await control.remove(serviceKind, "staying");
-    proxy = await network.onNode(start);
+    proxy = await network.onNode(() => start());
     assert.equal(await answers(vipOf(made)), "silence");
   });
 });
