@@ -28,6 +28,7 @@ import { serveApi } from "../serve-api.ts";
 import { dialTo, startForwarder } from "./forwarder.ts";
 import { AGENT_KUBECONFIG, API_PORT, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { ControlConfig } from "./parts.ts";
+import { WorldRouter } from "./world-router.ts";
 
 /** Runs API server, controllers and load-balancer addresses of a lab in the namespace that this process is in. */
 export async function startLabControl(
@@ -72,6 +73,8 @@ async function start(
   // The host's clients come in by a path: a Unix socket is the same in every network namespace.
   const toApi = (): Socket => dialTo({ host: address, port: API_PORT });
   opened.add(await startForwarder({ path: config.socket }, toApi));
+  const nodes = config.nodes.flatMap(({ addresses: [four] }) => four ?? []);
+  opened.add(new WorldRouter({ informers, log }, { worldPid: config.worldPid, nodes }));
   opened.add(
     startControllers(
       { client, informers, log, metrics },
