@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { createSocket } from "node:dgram";
 import type { RemoteInfo } from "node:dgram";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { loadLibc } from "../../src/kernel/libc.ts";
 
@@ -205,8 +205,11 @@ export class Network implements AsyncDisposable {
 
   /** A connection that stays open, to one of those that {@link serve} here echo. */
   async hold(client: Client, address: string, port: number): Promise<Held> {
-    const { from, source } = client;
-    const local = source === undefined ? {} : { localAddress: source };
+    const { from, source, sourcePort } = client;
+    const local = {
+      ...(source === undefined ? {} : { localAddress: source }),
+      ...(sourcePort === undefined ? {} : { localPort: sourcePort }),
+    };
     const socket = await this.#in(from, () => connect({ host: address, port, ...local }));
     socket.on("error", () => undefined);
     await once(socket, "connect");
@@ -260,6 +263,19 @@ export class Network implements AsyncDisposable {
   /** Does something that opens sockets for the node, while no client is being started elsewhere. */
   onNode<T>(act: () => Promise<T>): Promise<T> {
     return this.#in("node", act);
+  }
+
+  /** Does something at once in a namespace. */
+  within<T>(where: string, act: () => T | Promise<T>): Promise<T> {
+    return this.#in(where, act);
+  }
+
+  /** A number that the kernel counts for a namespace, such as `Tcp` and `OutRsts` (/proc/net/snmp). */
+  async counter(where: string, protocol: string, name: string): Promise<number> {
+    const text = await this.#in(where, () => readFileSync("/proc/thread-self/net/snmp", "utf8"));
+    const lines = text.split("\n").filter((line) => line.startsWith(`${protocol}: `));
+    const [names = [], values = []] = lines.map((line) => line.split(" "));
+    return Number(values[names.indexOf(name)]);
   }
 
   async #in<T>(where: string, act: () => T | Promise<T>): Promise<T> {
