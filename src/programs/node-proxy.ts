@@ -52,6 +52,8 @@ export interface NodeProxyOptions extends AddressOptions {
   /** Ranges of cluster IPs, beside those that the API's ServiceCIDRs name. */
   readonly serviceCidrs: readonly Cidr[];
   readonly masqueradeAll: boolean;
+  /** `spec.externalIPs` are left to the network; default they are served. */
+  readonly ignoreExternalIPs?: boolean;
   /** undefined: none. */
   readonly healthListen: Endpoint | undefined;
   readonly metricsListen: Endpoint | undefined;
@@ -226,6 +228,7 @@ class NodeRunner implements AsyncDisposable {
           nodeName: this.#options.nodeName,
           nodePortAddresses: addresses.nodePorts,
           internalRanges: addresses.inside,
+          ignoreExternalIPs: this.#options.ignoreExternalIPs ?? false,
         },
       ),
     );

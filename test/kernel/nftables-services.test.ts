@@ -318,6 +318,19 @@ inNamespace(import.meta.url, () => {
       assert.notEqual(outcome.kind, "answered");
     });
 
+    it("EXT-004: where they are switched off external IPs are left to the network, and all else is served", async () => {
+      const spec = { externalIPs: ["203.0.113.1"] };
+      await serve([balanced(spec)], ["10.244.0.1 ready @here"]);
+      assert.deepEqual(await ask(WORLD, "203.0.113.1"), ["10.244.0.1"]);
+      const node = { ...NODE, ignoresExternalIPs: true };
+      const slices = [slice(["10.244.0.1 ready @here"])];
+      await plane.set(forwardingTable({ services: [balanced(spec)], slices, node }));
+      assert.notDeepEqual(await ask(WORLD, "203.0.113.1"), ["10.244.0.1"]);
+      assert.deepEqual(await ask(WORLD, "203.0.113.7"), ["10.244.0.1"]);
+      assert.deepEqual(await ask(WORLD, VIP), ["10.244.0.1"]);
+      assert.deepEqual(await ask(WORLD, NODE4, 30_080), ["10.244.0.1"]);
+    });
+
     it("LBIP-001, LBIP-002, LBIP-003: mode VIP is served on the node; mode Proxy and names are not", async () => {
       await serve([balanced()], ALL);
       assert.equal((await ask({ from: POD }, "203.0.113.7", 80, 64)).length, 4);
