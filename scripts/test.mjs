@@ -11,6 +11,9 @@ const TOOLS = {
   unshare: "util-linux",
   nft: "nftables",
   ip: "iproute2",
+  nc: "netcat-openbsd",
+  iperf3: "iperf3",
+  conntrack: "conntrack",
 };
 
 installTools();

@@ -4,6 +4,7 @@ import { podKind } from "../api/v1/pod.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
+import { Disposables } from "../async/disposables.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createEventRecorder, referenceTo } from "../client/events.ts";
 import type { Change, Informers } from "../client/informer.ts";
@@ -109,14 +110,10 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
 
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
-  const opened: AsyncDisposable[] = [];
-  const closeAll = async (): Promise<void> => {
-    for (let last = opened.pop(); last !== undefined; last = opened.pop())
-      await last[Symbol.asyncDispose]();
-  };
+  const opened = new Disposables();
   try {
-    const events = createEventRecorder({ client, component: "kubelet", host: nodeName, now, log });
-    opened.push(events);
+    const recorder = { client, component: "kubelet", host: nodeName, now, log };
+    const events = opened.add(createEventRecorder(recorder));
     const metrics = createAgentMetrics(deps.metrics ?? new Metrics());
     const drains = new Drains({
       informers,
@@ -126,16 +123,11 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         events.record(referenceTo(pod), type, reason, message);
       },
     });
-    opened.push({
-      [Symbol.asyncDispose]: () => {
-        drains[Symbol.dispose]();
-        return Promise.resolve();
-      },
-    });
+    opened.add(drains);
     const files = new PodFiles(dataDir);
     const podDir = (uid: string): string => files.podDir(uid);
     const accountFiles = new AccountFiles({ client, log, now, podDir });
-    opened.push(accountFiles);
+    opened.add(accountFiles);
     const set = new PodSet(
       {
         client,
@@ -182,7 +174,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         tls: options.tls,
       },
     );
-    opened.push(server);
+    opened.add(server);
     await Promise.all([pods.synced(starting.signal), services.synced(starting.signal)]);
     const isOurs = (pod: Pod): boolean => pod.spec.nodeName === nodeName;
     const [node] = await Promise.all([
@@ -201,20 +193,16 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
       ),
       set.restore(pods.list().filter(isOurs), starting.signal),
     ]);
-    opened.push(node);
-    opened.push({
+    opened.add(node);
+    opened.add({
       [Symbol.asyncDispose]: () =>
         options.stopPodsOnExit ? set.stopAll(options.exitGraceMs ?? 5_000) : set.detachAll(),
     });
-    const subscription = pods.onChange(({ before, after }: Change<Pod>) => {
-      set.change(before, after !== undefined && isOurs(after) ? after : undefined);
-    });
-    opened.push({
-      [Symbol.asyncDispose]: () => {
-        subscription[Symbol.dispose]();
-        return Promise.resolve();
-      },
-    });
+    opened.add(
+      pods.onChange(({ before, after }: Change<Pod>) => {
+        set.change(before, after !== undefined && isOurs(after) ? after : undefined);
+      }),
+    );
     log.info("node agent started", { node: nodeName, address: nodeAddress, port: server.port });
     return {
       nodeName,
@@ -222,11 +210,11 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
       get podCount() {
         return set.size;
       },
-      [Symbol.asyncDispose]: closeAll,
+      [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     };
   } catch (error) {
     starting.abort(new Error("the node agent could not start", { cause: error }));
-    await closeAll();
+    await opened[Symbol.asyncDispose]();
     throw error;
   }
 }

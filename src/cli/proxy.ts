@@ -53,6 +53,10 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
       type: "boolean",
       description: "Hide every client of a cluster IP behind the node's address.",
     },
+    "ignore-external-ips": {
+      type: "boolean",
+      description: "Leave Services' externalIPs to the network.",
+    },
     "healthz-bind-address": {
       type: "string",
       value: "IP:PORT",
@@ -128,6 +132,7 @@ function optionsOf(flags: FlagValues): NodeProxyOptions {
     nodePortAddresses: addresses === "primary" ? "primary" : cidrsOf(flags, "nodeport-addresses"),
     localhostNodePorts: flags["localhost-nodeports"] === true,
     masqueradeAll: flags["masquerade-all"] === true,
+    ignoreExternalIPs: flags["ignore-external-ips"] === true,
     healthListen: listenOf(flags, "healthz-bind-address", "0.0.0.0:10256"),
     metricsListen: listenOf(flags, "metrics-bind-address", "127.0.0.1:10249"),
   };

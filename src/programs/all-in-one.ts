@@ -7,35 +7,29 @@ import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
 import { openAuditLog } from "../apiserver/audit.ts";
 import type { AuditLog } from "../apiserver/audit.ts";
-import { clusterCertificates } from "../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../apiserver/certificates.ts";
-import type { User } from "../apiserver/exchange.ts";
-import { listen } from "../apiserver/http.ts";
 import { publishedAddress } from "../apiserver/cluster-objects.ts";
-import { createApiServer } from "../apiserver/server.ts";
 import { startAgent } from "../agent/agent.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Informers } from "../client/informer.ts";
 import { renderKubeconfig } from "../client/kubeconfig.render.ts";
-import { createClient } from "../client/rest.ts";
-import { createInformers } from "../client/shared-informers.ts";
 import { startDns } from "../dns/server.ts";
 import { isLoopback } from "../net/address.ts";
 import { cidrAddress, cidrFamily, singleAddress } from "../net/cidr.ts";
 import { formatHostPort } from "../net/host-port.ts";
-import { EmbeddedStore } from "../store/embedded/embedded.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { Metrics } from "../telemetry/metrics.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
 import type { ClusterConfig } from "./config.ts";
 import { startControllers } from "./controllers.ts";
 import { AGENT_FOLDER, occupiedRanges, sweepAbandoned } from "./abandoned.ts";
 import { agreedRanges, openDataDir, readRanges, writeRanges } from "./data-dir.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 import { publishKubeDns } from "./kube-dns.ts";
 import { claimRanges } from "./loopback-ranges.ts";
 import type { LoopbackRanges } from "./loopback-ranges.ts";
 import { applyManifests, readManifests } from "./manifests.ts";
 import type { ApplyResult } from "./manifests.ts";
+import { isOwnUser, serveApi } from "./serve-api.ts";
 import { programVersion } from "./version.ts";
 import { startLoopbackProxy } from "./loopback-proxy.ts";
 
@@ -55,8 +49,6 @@ export interface Cluster extends AsyncDisposable {
 
 /** The one node of loopback mode. */
 const NODE_NAME = "local";
-/** The parts of this process as one user: they meet in the API like any other client. */
-const PARTS: User = { name: "system:portolan", groups: ["system:masters", "system:authenticated"] };
 
 /**
  * Runs everything in this process in loopback mode and resolves when it serves: API, DNS, load balancing and a
@@ -87,68 +79,31 @@ async function start(
   const manifests = readManifests(config.manifests);
   const ranges = await holdRanges(config, dataDir.path, opened);
   const nodeAddress = cidrAddress(ranges.podCidr, 1n);
-  const [store, certificates] = await Promise.all([
-    EmbeddedStore.open({ dir: join(dataDir.path, "store") }).then((s) => opened.add(s)),
-    clusterCertificates({
-      dir: join(dataDir.path, "certificates"),
+  const served = await serveApi(
+    {
+      listen: config.apiListen,
+      clusterDomain: config.clusterDomain,
+      storeDir: join(dataDir.path, "store"),
+      certificatesDir: join(dataDir.path, "certificates"),
       apiServerNames: [config.apiListen.address, cidrAddress(ranges.serviceCidr, 1n)],
       agentNames: [NODE_NAME, nodeAddress],
-      clusterDomain: config.clusterDomain,
-      now: Date.now,
-    }),
-  ]);
-  const metrics = new Metrics();
-  const server = opened.add(
-    await createApiServer({
-      store,
       kinds: kindsOf(config, ranges),
-      log: log.with({ component: "apiserver" }),
       serviceCidrs: [ranges.serviceCidr],
       nodePortRange: config.nodePortRange,
       loopbackPodCidrs: [ranges.podCidr],
-      serviceAccountAdmission: true,
+      loopbackWriters: isOwnUser,
       denyServiceExternalIps: config.denyServiceExternalIps,
-      loopbackWriters: (user) => user === PARTS,
-      agentTls: {
-        ca: certificates.authority,
-        certificate: certificates.agentClient.certificate,
-        key: certificates.agentClient.key,
-      },
-      keysDir: join(dataDir.path, "certificates"),
-      tokenIssuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
       audit: await openedAudit(config, log, opened),
-      version: programVersion(),
-      metrics,
-      renderMetrics: () => metrics.render(),
-    }),
+    },
+    { log },
+    opened,
   );
-  const listener = opened.add(
-    await listen({
-      ...config.apiListen,
-      tls: {
-        key: certificates.apiServer.key,
-        cert: certificates.apiServer.certificate,
-        clientCa: certificates.authority,
-      },
-      handler: (request, user) => server.handle(request, user),
-      log: log.with({ component: "apiserver" }),
-    }),
-  );
-  await server.publish({ address: config.apiListen.address, port: listener.port });
-
-  // The parts take the server's own objects, so that each is in memory once, and never JSON on its way to them.
-  const own = createClient({
-    transport: (request) => server.handle({ ...request, takesObjects: true }, PARTS),
-    pageSize: 0,
-  });
-  const informers = opened.add(createInformers({ client: own, log, metrics, isShared: true }));
-  const parts = { client: own, informers, log, metrics };
+  const { certificates, informers, client, metrics, port } = served;
+  const parts = { client: served.own, informers, log, metrics };
   const dns = await startParts(parts, config, ranges, dataDir.path, certificates, opened, signal);
   await synced(informers, signal);
 
-  // Of a program that embeds the cluster nobody knows that it leaves objects alone.
-  const client = createClient({ transport: (request) => server.handle(request, PARTS) });
-  const api = `https://${formatHostPort(config.apiListen.address, listener.port)}`;
+  const api = `https://${formatHostPort(config.apiListen.address, port)}`;
   const kubeconfig = config.kubeconfig ?? join(dataDir.path, "admin.kubeconfig");
   await writeKubeconfig(kubeconfig, api, certificates);
   const applied = await applyManifests(client, await manifests, signal);

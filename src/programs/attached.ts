@@ -7,7 +7,7 @@ import { createClient } from "../client/rest.ts";
 import { createInformers } from "../client/shared-informers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 import { programVersion } from "./version.ts";
 
 /** A connection to an API server that somebody else runs. */
@@ -42,8 +42,7 @@ export async function attach(
   }
   const { log, metrics } = deps;
   const opened = new Disposables();
-  const http = createHttpTransport(config);
-  opened.add({ [Symbol.asyncDispose]: async () => http[Symbol.dispose]() });
+  const http = opened.add(createHttpTransport(config));
   const userAgent = `portolan-${part}/${programVersion()}`;
   const client = createClient({ transport: http.transport, userAgent, log });
   const informers = opened.add(createInformers({ client, log, metrics }));

@@ -30,7 +30,7 @@ import { createPoolProvider } from "../loadbalancer/pool/provider.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 
 export interface ControllersDeps {
   /** Hands over the server's own objects. */

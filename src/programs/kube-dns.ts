@@ -51,7 +51,7 @@ export async function publishKubeDns(
   const sliceKey = objectKey(slice.metadata);
   const write = async (signal?: AbortSignal): Promise<void> => {
     if (services.get(KEY) === undefined) {
-      await createService(deps.client, wantedService(endpoint.clusterIp), signal);
+      await createService(deps.client, kubeDnsService([endpoint.clusterIp]), signal);
     }
     await putSlice(deps.client, slice, slices.get(sliceKey), signal);
   };
@@ -81,20 +81,23 @@ export async function publishKubeDns(
   };
 }
 
-function wantedService(clusterIp: IpAddress | undefined): Draft<Service> {
+/** The Service of the cluster's DNS server (DNS-061); without cluster IPs it gets any. */
+export function kubeDnsService(clusterIps: readonly IpAddress[]) {
   const port = (name: string, protocol: "UDP" | "TCP", number: number) => ({
     name,
     protocol,
     port: number,
   });
+  const [clusterIP] = clusterIps;
   return {
     metadata: { ...REF, labels: LABELS },
     spec: {
       type: "ClusterIP",
-      ...(clusterIp === undefined ? {} : { clusterIP: clusterIp }),
+      ...(clusterIP === undefined ? {} : { clusterIP, clusterIPs: [...clusterIps] }),
+      ...(clusterIps.length > 1 ? { ipFamilyPolicy: "PreferDualStack" } : {}),
       ports: [port("dns", "UDP", 53), port("dns-tcp", "TCP", 53), port("metrics", "TCP", 9153)],
     },
-  };
+  } satisfies Draft<Service>;
 }
 
 type WantedSlice = Pick<EndpointSlice, "addressType" | "endpoints" | "ports"> & {
@@ -144,7 +147,7 @@ async function createService(
   } catch (error) {
     if (hasReason(error, "AlreadyExists")) return;
     if (!hasReason(error, "Invalid")) throw error;
-    await client.create(serviceKind, wantedService(undefined), { signal });
+    await client.create(serviceKind, kubeDnsService([]), { signal });
   }
 }
 

@@ -8,7 +8,7 @@ import { startProxy } from "../proxy/loop.ts";
 import { UserspaceDataPlane } from "../proxy/userspace/data-plane.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 import type { LoopbackRanges } from "./loopback-ranges.ts";
 
 export interface LoopbackProxyDeps {

@@ -44,11 +44,15 @@ export function nodeAddresses(
       : own.filter((address) => wanted.some((range) => cidrContains(range, address)));
   const podCidrs = (node?.spec?.podCIDRs ?? []).flatMap((text) => parseCidr(text) ?? []);
   const pods = options.clusterCidrs.length > 0 ? options.clusterCidrs : podCidrs;
+  // The node's ends of its Pods' links come and go with them; they lie in the Pods' range.
+  const machines = [...own, ...primary].filter(
+    (address) => !pods.some((range) => cidrContains(range, address)),
+  );
   const localhost = options.localhostNodePorts && LOCALHOST !== undefined ? [LOCALHOST] : [];
   return {
     nodePorts: [...new Set([...nodePorts, ...localhost])].sort(),
     pods: [...new Set(pods)].sort(),
-    inside: [...new Set([...pods, ...[...own, ...primary].map(singleAddress)])].sort(),
+    inside: [...new Set([...pods, ...machines.map(singleAddress)])].sort(),
   };
 }
 

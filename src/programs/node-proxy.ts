@@ -10,6 +10,7 @@ import type { IpAddress } from "../net/address.ts";
 import { parseCidr } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Port } from "../net/host-port.ts";
+import type { AppliedLease } from "../proxy/applied-lease.ts";
 import type { ProxyState } from "../proxy/health.ts";
 import { startProxy } from "../proxy/loop.ts";
 import type { Proxy } from "../proxy/loop.ts";
@@ -24,7 +25,7 @@ import type { ReadTraffic } from "../proxy/traffic.ts";
 import { UserspaceDataPlane } from "../proxy/userspace/data-plane.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import { Disposables } from "./disposables.ts";
+import { Disposables } from "../async/disposables.ts";
 import { machineAddresses, nodeAddresses } from "./node-addresses.ts";
 import type { AddressOptions, NodeAddresses } from "./node-addresses.ts";
 
@@ -37,6 +38,10 @@ export interface NodeProxyDeps {
   readonly informers: Informers;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Told how far the rules have come, where somebody waits for it; not disposed here. */
+  readonly applied?: Pick<AppliedLease, "confirm"> | undefined;
+  /** Default the best way that the machine has. */
+  readonly openAccess?: (() => Promise<KernelAccess>) | undefined;
 }
 
 export interface Endpoint {
@@ -49,6 +54,8 @@ export interface NodeProxyOptions extends AddressOptions {
   /** Ranges of cluster IPs, beside those that the API's ServiceCIDRs name. */
   readonly serviceCidrs: readonly Cidr[];
   readonly masqueradeAll: boolean;
+  /** `spec.externalIPs` are left to the network; default they are served. */
+  readonly ignoreExternalIPs?: boolean;
   /** undefined: none. */
   readonly healthListen: Endpoint | undefined;
   readonly metricsListen: Endpoint | undefined;
@@ -72,8 +79,7 @@ export async function startNodeProxy(
 ): Promise<NodeProxy> {
   const opened = new Disposables();
   try {
-    const access = await openKernelAccess();
-    opened.add({ [Symbol.asyncDispose]: async () => access[Symbol.dispose]() });
+    const access = opened.add(await (deps.openAccess ?? openKernelAccess)());
     if (access.remark !== undefined) deps.log.warn(access.remark);
     // Says at once when the node is taken, before it waits for the API.
     await (await planeOf(deps, access, EMPTY, [], options, () => undefined))[Symbol.asyncDispose]();
@@ -204,7 +210,7 @@ class NodeRunner implements AsyncDisposable {
   }
 
   async #begin(addresses: NodeAddresses): Promise<Run> {
-    const { informers, client, log, metrics } = this.#deps;
+    const { informers, client, applied, log, metrics } = this.#deps;
     const opened = new Disposables();
     const kernel = await planeOf(
       this.#deps,
@@ -227,11 +233,12 @@ class NodeRunner implements AsyncDisposable {
     );
     const proxy = opened.add(
       startProxy(
-        { informers, client, events: this.#events, dataPlane, log, metrics },
+        { informers, client, events: this.#events, dataPlane, applied, log, metrics },
         {
           nodeName: this.#options.nodeName,
           nodePortAddresses: addresses.nodePorts,
           internalRanges: addresses.inside,
+          ignoreExternalIPs: this.#options.ignoreExternalIPs ?? false,
         },
       ),
     );

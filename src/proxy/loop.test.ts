@@ -282,6 +282,34 @@ describe("the proxy's loop", { timeout: 30_000 }, () => {
     assert.equal((await fetch("http://127.80.90.1:31100/healthz")).status, 200);
   });
 
+  it("PROXY-012: what changes while the data plane works is applied at once afterwards, not one by one", async () => {
+    await using scope = new Scope();
+    const seen: TableChange[] = [];
+    let carryOut: () => void = () => undefined;
+    const given = rig(scope, {
+      apply: (change) => {
+        seen.push(change);
+        return new Promise((resolve) => {
+          carryOut = () => {
+            resolve([]);
+          };
+        });
+      },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+    given.services.put(webAt("127.80.98.100"));
+    given.sync();
+    await until(() => seen.length === 1);
+    const many = Array.from({ length: 200 }, (_, i) => `127.80.98.${String(i + 1)}`);
+    for (const [i] of many.entries()) given.slices.put(slice(many.slice(0, i + 1)));
+    carryOut();
+    await until(() => seen.length === 2);
+    assert.equal(seen[1]?.changed[0]?.after.target.cluster.length, many.length);
+    carryOut();
+    await given.ready();
+    assert.equal(seen.length, 2);
+  });
+
   it("hands a data plane that fails the same change again", async () => {
     await using scope = new Scope();
     const seen: TableChange[] = [];

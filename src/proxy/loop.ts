@@ -61,6 +61,8 @@ export interface ProxyOptions {
   readonly nodePortAddresses: readonly IpAddress[];
   /** Sources that count as Pods or as this node (NP-007). */
   readonly internalRanges: readonly Cidr[];
+  /** External IPs are left to the network (EXT-004); default false. */
+  readonly ignoreExternalIPs?: boolean;
   /** How often to try again what could not be served; default 2 seconds. */
   readonly retryMs?: number;
 }
@@ -215,7 +217,13 @@ export class Proxy implements AsyncDisposable {
   #readNode(): ProxyNode {
     const { nodeName, nodePortAddresses, internalRanges } = this.#options;
     const labels = this.#nodes.get(objectKey({ name: nodeName }))?.metadata.labels;
-    return { name: nodeName, zone: labels?.[ZONE], nodePortAddresses, internalRanges };
+    return {
+      name: nodeName,
+      zone: labels?.[ZONE],
+      nodePortAddresses,
+      internalRanges,
+      ignoresExternalIPs: this.#options.ignoreExternalIPs ?? false,
+    };
   }
 
   // TOPO-024: another zone may mean other backends for every Service.

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import type { EndpointSlice } from "../../src/api/discovery/endpointslice.ts";
-import type { Service } from "../../src/api/v1/service.ts";
+import type { Protocol, Service } from "../../src/api/v1/service.ts";
 import { endpoint, service, slice } from "../../src/core/proxy/fixtures.test.ts";
 
 /** The Pods of the test network: two on this node, two that the cluster thinks are elsewhere. */
@@ -35,6 +35,9 @@ const anyService = (name: (typeof names)[number]): fc.Arbitrary<Service> => {
       mode: fc.constantFrom("VIP" as const, "Proxy" as const),
       affinity: fc.constantFrom("None" as const, "ClientIP" as const),
       balance: fc.constantFrom(undefined, "source-hash", "random", "no-such"),
+      // Longer than a test of the real kernel takes; other clocks go faster.
+      seconds: fc.constantFrom(undefined, 300, 86_400),
+      sctp: fc.boolean(),
       ranges: fc.subarray(["192.0.2.0/24", "10.244.0.0/16", "192.0.2.2/32", "2001:db8:1::/64"]),
       created: fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
     })
@@ -48,10 +51,14 @@ const anyService = (name: (typeof names)[number]): fc.Arbitrary<Service> => {
           internalTrafficPolicy: each.internal,
           externalTrafficPolicy: each.external,
           sessionAffinity: each.affinity,
+          ...(each.seconds === undefined
+            ? {}
+            : { sessionAffinityConfig: { clientIP: { timeoutSeconds: each.seconds } } }),
           loadBalancerSourceRanges: each.ranges,
           ports: [
             portOf("http", "TCP", each.type, 30_000 + n),
             portOf("dns", "UDP", each.type, 30_000 + n),
+            ...(each.sctp ? [portOf("sig", "SCTP", each.type, 30_000 + n)] : []),
           ],
         },
         {
@@ -68,7 +75,7 @@ const anyService = (name: (typeof names)[number]): fc.Arbitrary<Service> => {
 
 function portOf(
   name: string,
-  protocol: "TCP" | "UDP",
+  protocol: Protocol,
   type: string,
   nodePort: number,
 ): NonNullable<Service["spec"]["ports"]>[number] {
@@ -99,6 +106,7 @@ const anySlices = (name: string): fc.Arbitrary<readonly EndpointSlice[]> =>
         ports: [
           { name: "http", protocol: "TCP", port: POD_PORT },
           { name: "dns", protocol: "UDP", port: POD_PORT },
+          { name: "sig", protocol: "SCTP", port: POD_PORT },
         ],
       }),
     ),

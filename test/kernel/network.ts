@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { createSocket } from "node:dgram";
 import type { RemoteInfo } from "node:dgram";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { loadLibc } from "../../src/kernel/libc.ts";
 
@@ -28,12 +28,16 @@ export const crowd6 = (n: number): string => `2001:db8:77::${(n + 1).toString(16
 export type Outcome =
   | { readonly kind: "answered"; readonly by: string; readonly sawSource: string }
   | { readonly kind: "refused" }
+  /** Connected, then cut off. */
+  | { readonly kind: "reset" }
   /** The node's own packets that are dropped or rejected do not even leave the socket. */
   | { readonly kind: "forbidden" }
   | { readonly kind: "silence" };
 
 /** An open connection to an endpoint that echoes. */
-interface Held {
+export interface Held {
+  /** The address of the endpoint. */
+  readonly by: string;
   echo(text: string): Promise<string>;
   end(): void;
 }
@@ -137,10 +141,20 @@ export class Network implements AsyncDisposable {
     ]);
   }
 
-  /** Answers TCP connections and datagrams there with the address that took them and the one they came from. */
-  async serve(where: string, port: number): Promise<void> {
+  /** Makes all of these ranges addresses of the node, so that its processes may listen on any. */
+  own(...ranges: readonly string[]): void {
+    ip(ranges.map((range) => `route add local ${range} dev lo`));
+    // For IPv6 a local route alone does not let them bind.
+    writeFileSync("/proc/sys/net/ipv6/ip_nonlocal_bind", "1");
+  }
+
+  /**
+   * Answers TCP connections and datagrams there with the address that took them and the one they came from: on all
+   * addresses, or on one of IPv4.
+   */
+  async serve(where: string, port: number, only?: string): Promise<void> {
     // A socket for datagrams does not tell to which address they came.
-    const addresses = this.#addresses.get(where) ?? ["", ""];
+    const addresses = only === undefined ? (this.#addresses.get(where) ?? ["", ""]) : [only];
     const tcp = createServer((socket) => {
       socket.on("error", () => undefined);
       const text = `${plain(socket.localAddress)} ${plain(socket.remoteAddress)}`;
@@ -150,13 +164,11 @@ export class Network implements AsyncDisposable {
       socket.on("end", () => socket.end());
     });
     await this.#in(where, () => {
-      tcp.listen({ port, exclusive: true });
+      tcp.listen({ port, exclusive: true, ...(only === undefined ? {} : { host: only }) });
     });
     this.#closers.push(() => tcp.close());
-    for (const [type, name] of [
-      ["udp4", addresses[0]],
-      ["udp6", addresses[1]],
-    ] as const) {
+    for (const [i, name] of addresses.entries()) {
+      const type = i === 0 ? "udp4" : "udp6";
       const udp = createSocket({ type, ipv6Only: type === "udp6", lookup: atOnce });
       udp.on("message", (data, from: RemoteInfo) => {
         udp.send(
@@ -166,7 +178,8 @@ export class Network implements AsyncDisposable {
         );
       });
       await this.#in(where, () => {
-        udp.bind({ port, address: type === "udp4" ? "0.0.0.0" : "::", exclusive: true });
+        const any = type === "udp4" ? "0.0.0.0" : "::";
+        udp.bind({ port, address: only ?? any, exclusive: true });
       });
       this.#closers.push(() => udp.close());
     }
@@ -201,18 +214,27 @@ export class Network implements AsyncDisposable {
       });
       socket.on("error", (error: NodeJS.ErrnoException) => {
         const isRefused = error.code === "ECONNREFUSED" || error.code === "EHOSTUNREACH";
-        end(isRefused ? { kind: "refused" } : { kind: "silence" });
+        if (error.code === "ECONNRESET") end({ kind: "reset" });
+        else end(isRefused ? { kind: "refused" } : { kind: "silence" });
       });
     });
   }
 
   /** A connection that stays open, to one of those that {@link serve} here echo. */
   async hold(client: Client, address: string, port: number): Promise<Held> {
-    const socket = await this.#in(client.from, () => connect({ host: address, port }));
+    const { from, source, sourcePort } = client;
+    const local = {
+      ...(source === undefined ? {} : { localAddress: source }),
+      ...(sourcePort === undefined ? {} : { localPort: sourcePort }),
+    };
+    const socket = await this.#in(from, () => connect({ host: address, port, ...local }));
     socket.on("error", () => undefined);
     await once(socket, "connect");
-    await once(socket, "data");
+    // once() gives what the event carries, untyped.
+    const [name] = (await once(socket, "data")) as [Uint8Array];
+    const [by = ""] = String(name).split(" ");
     return {
+      by,
       echo: async (text) => {
         socket.write(text);
         // once() gives what the event carries, untyped.
@@ -258,6 +280,19 @@ export class Network implements AsyncDisposable {
   /** Does something that opens sockets for the node, while no client is being started elsewhere. */
   onNode<T>(act: () => Promise<T>): Promise<T> {
     return this.#in("node", act);
+  }
+
+  /** Does something at once in a namespace. */
+  within<T>(where: string, act: () => T | Promise<T>): Promise<T> {
+    return this.#in(where, act);
+  }
+
+  /** A number that the kernel counts for a namespace, such as `Tcp` and `OutRsts` (/proc/net/snmp). */
+  async counter(where: string, protocol: string, name: string): Promise<number> {
+    const text = await this.#in(where, () => readFileSync("/proc/thread-self/net/snmp", "utf8"));
+    const lines = text.split("\n").filter((line) => line.startsWith(`${protocol}: `));
+    const [names = [], values = []] = lines.map((line) => line.split(" "));
+    return Number(values[names.indexOf(name)]);
   }
 
   async #in<T>(where: string, act: () => T | Promise<T>): Promise<T> {

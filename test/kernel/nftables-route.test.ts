@@ -9,17 +9,13 @@ import { forwardingTable } from "../../src/core/proxy/table.ts";
 import { cidrContains } from "../../src/net/cidr.ts";
 import { anyCluster, POD_PORT, PODS } from "./cluster.arbitrary.ts";
 import { inNamespace } from "./in-namespace.ts";
-import { Network, NODE4, NODE6, OTHER_WORLD4, WORLD4, WORLD6 } from "./network.ts";
-import type { Client, Outcome } from "./network.ts";
+import { Network, NODE4, NODE6 } from "./network.ts";
+import type { Outcome } from "./network.ts";
 import { NODE, POD_RANGES, TestPlane } from "./plane.ts";
+import { probesOf } from "./probes.ts";
+import type { Probe } from "./probes.ts";
 
 const RUNS = Number(process.env["PORTOLAN_ROUTE_RUNS"] ?? "14");
-
-interface Probe {
-  readonly client: Client;
-  readonly source: string;
-  readonly frontend: Pick<Frontend, "protocol" | "address" | "port">;
-}
 
 /** What the specification lets happen to a packet. */
 interface Expectation {
@@ -40,7 +36,10 @@ inNamespace(import.meta.url, () => {
       fc.asyncProperty(anyCluster, async (cluster) => {
         const table = forwardingTable({ ...cluster, node: NODE });
         assert.deepEqual(await plane.set(table), []);
-        const probes = probesOf(table);
+        // To its own address the node needs no network, and no rule sees the packet.
+        const probes = probesOf(table).filter(
+          ({ source, frontend }) => source !== frontend.address,
+        );
         const first = await Promise.all(probes.map((probe) => ask(network, table, probe)));
         for (const [i, probe] of probes.entries()) check(table, probe, first[i]);
         // Once more: clients of Services with affinity come to where they were.
@@ -54,38 +53,6 @@ inNamespace(import.meta.url, () => {
     );
   });
 });
-
-function probesOf(table: ForwardingTable): readonly Probe[] {
-  const unknown: readonly Probe["frontend"][] = [
-    { protocol: "TCP", address: ip("10.96.0.1"), port: 81 as Frontend["port"] },
-    { protocol: "UDP", address: ip("fd00:96::1"), port: 81 as Frontend["port"] },
-  ];
-  return [...table.frontends, ...unknown].flatMap((frontend) => {
-    const isIpv6 = frontend.address.includes(":");
-    const [pod] = PODS;
-    if (pod === undefined) return [];
-    const clients: readonly (readonly [Client, string])[] = isIpv6
-      ? [
-          [{ from: "world" }, WORLD6],
-          [{ from: pod.name }, pod.v6],
-          [{ from: "node" }, NODE6],
-        ]
-      : [
-          [{ from: "world" }, WORLD4],
-          [{ from: "world", source: OTHER_WORLD4 }, OTHER_WORLD4],
-          [{ from: pod.name }, pod.v4],
-          [{ from: "node" }, NODE4],
-        ];
-    return (
-      clients
-        // To its own address a process needs no network, and comes from that address.
-        .filter(
-          ([client]) => client.from !== "node" || frontend.address !== (isIpv6 ? NODE6 : NODE4),
-        )
-        .map(([client, source]) => ({ client, source, frontend }))
-    );
-  });
-}
 
 function send(network: Network, { client, frontend }: Probe): Promise<Outcome> {
   return frontend.protocol === "TCP"

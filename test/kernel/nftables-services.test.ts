@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import type { Service } from "../../src/api/v1/service.ts";
@@ -14,6 +13,7 @@ import { inNamespace } from "./in-namespace.ts";
 import { Network, NODE4, NODE6, OTHER_WORLD4, WORLD4 } from "./network.ts";
 import type { Client, Outcome } from "./network.ts";
 import { NODE, TestPlane } from "./plane.ts";
+import { echoRequest, sendRaw, tcpSegment } from "./raw-packets.ts";
 
 const VIP = "10.96.0.1";
 const VIP6 = "fd00:96::1";
@@ -123,6 +123,19 @@ inNamespace(import.meta.url, () => {
       await serve([service()], ALL);
       assert.deepEqual(await ask({ from: POD }, VIP, 81), ["refused"]);
       assert.deepEqual(await ask({ from: POD }, "10.96.7.7", 80), ["silence"]);
+    });
+
+    it("PROXY-028: a ping of a cluster IP reaches no endpoint", async () => {
+      await serve([service()], ["10.244.0.3 ready @there"]);
+      const pings = (): Promise<number> => network.counter("p3", "Icmp", "InEchos");
+      const ping = (to: string): Promise<void> =>
+        network.within(POD, () => sendRaw([echoRequest("10.244.0.1", to)]));
+      const before = await pings();
+      await ping(VIP);
+      // One that does reach it, on the same way, is the end of waiting.
+      await ping("10.244.0.3");
+      while ((await pings()) === before) await new Promise((resolve) => setImmediate(resolve));
+      assert.equal(await pings(), before + 1);
     });
 
     it("PROXY-029, PROXY-031: TCP and UDP of one port are apart, and reach the endpoints' own ports", async () => {
@@ -305,6 +318,19 @@ inNamespace(import.meta.url, () => {
       assert.notEqual(outcome.kind, "answered");
     });
 
+    it("EXT-004: where they are switched off external IPs are left to the network, and all else is served", async () => {
+      const spec = { externalIPs: ["203.0.113.1"] };
+      await serve([balanced(spec)], ["10.244.0.1 ready @here"]);
+      assert.deepEqual(await ask(WORLD, "203.0.113.1"), ["10.244.0.1"]);
+      const node = { ...NODE, ignoresExternalIPs: true };
+      const slices = [slice(["10.244.0.1 ready @here"])];
+      await plane.set(forwardingTable({ services: [balanced(spec)], slices, node }));
+      assert.notDeepEqual(await ask(WORLD, "203.0.113.1"), ["10.244.0.1"]);
+      assert.deepEqual(await ask(WORLD, "203.0.113.7"), ["10.244.0.1"]);
+      assert.deepEqual(await ask(WORLD, VIP), ["10.244.0.1"]);
+      assert.deepEqual(await ask(WORLD, NODE4, 30_080), ["10.244.0.1"]);
+    });
+
     it("LBIP-001, LBIP-002, LBIP-003: mode VIP is served on the node; mode Proxy and names are not", async () => {
       await serve([balanced()], ALL);
       assert.equal((await ask({ from: POD }, "203.0.113.7", 80, 64)).length, 4);
@@ -348,6 +374,20 @@ inNamespace(import.meta.url, () => {
       const v6 = { addressType: "IPv6" as const };
       await serve([balanced(spec, [{ ip: "2001:db8:99::7" }])], ["fd00:244::1 ready @here"], v6);
       assert.deepEqual(await ask(WORLD, "2001:db8:99::7"), ["fd00:244::1"]);
+    });
+
+    it("LBIP-007: with the node let in, so is what it sends from the address itself; else not", async () => {
+      network.own("203.0.113.8/32");
+      const own = { from: "node", source: "203.0.113.8" };
+      const at = (range: string): Promise<ForwardingTable> =>
+        serve(
+          [balanced({ loadBalancerSourceRanges: [range] }, [{ ip: "203.0.113.8" }])],
+          ["10.244.0.3 ready @there"],
+        );
+      await at(`${NODE4}/32`);
+      assert.deepEqual(await ask(own, "203.0.113.8"), ["10.244.0.3"]);
+      await at("198.51.100.0/24");
+      assert.notDeepEqual(await ask(own, "203.0.113.8"), ["10.244.0.3"]);
     });
 
     it("LBIP-008: policy Local keeps the client's address at load-balancer addresses", async () => {
@@ -541,15 +581,25 @@ inNamespace(import.meta.url, () => {
       connection.end();
     });
 
-    it("CT-009: packets that belong to no connection are not forwarded", () => {
-      const rules = execFileSync(
-        "nft",
-        ["list", "chain", "ip", plane.plane.table ?? "", "filter_forward"],
-        {
-          encoding: "utf8",
-        },
+    it("CT-009: packets that belong to no connection do not reach a client, whose connection lives on", async () => {
+      await serve([service()], ["10.244.0.3 ready @there"]);
+      const sourcePort = ++port;
+      const connection = await network.hold({ from: POD, sourcePort }, VIP, 80);
+      assert.equal(await connection.echo("before"), "before");
+      const resets = await network.counter(POD, "Tcp", "OutRsts");
+      // From the endpoint itself, outside of any window whatever the connection's numbers are: nobody translates these.
+      const strays = Array.from({ length: 16 }, (_, i) =>
+        tcpSegment(
+          { address: "10.244.0.3", port: 8080 },
+          { address: "10.244.0.1", port: sourcePort },
+          i * 0x10000000,
+        ),
       );
-      assert.match(rules, /hook forward[^]*ct state invalid drop/);
+      await network.within("p3", () => sendRaw(strays));
+      assert.equal(await connection.echo("after"), "after");
+      // Had one come, the client would have reset a connection to the endpoint's address that it has not.
+      assert.equal(await network.counter(POD, "Tcp", "OutRsts"), resets);
+      connection.end();
     });
 
     it("CT-010: half-closed connections are remembered for an hour", async () => {
@@ -562,6 +612,105 @@ inNamespace(import.meta.url, () => {
       await tuneConntrack(log);
       const path = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait";
       assert.equal(readFileSync(path, "utf8").trim(), "3600");
+    });
+  });
+
+  describe("what is read of Services and slices", () => {
+    const reached = async (
+      spec: Partial<Service["spec"]>,
+      slices: readonly EndpointSlice[],
+      client: Client = { from: "p4" },
+      address = VIP,
+    ): Promise<readonly string[]> => {
+      await plane.set(forwardingTable({ services: [service(spec)], slices, node: NODE }));
+      return ask(client, address, 80, 16);
+    };
+    const labelled = (labels: Record<string, string>): EndpointSlice =>
+      slice(["10.244.0.2 ready @here"], { metadata: { name: "web-2", labels } });
+    const good = slice(["10.244.0.1 ready @here"]);
+
+    it("PROXY-001: Services without cluster IP, and ExternalName, are nobody's, external IPs included", async () => {
+      const externalIPs = ["203.0.113.1"];
+      assert.deepEqual(await reached({ externalIPs }, [good], WORLD, "203.0.113.1"), [
+        "10.244.0.1",
+      ]);
+      for (const spec of [
+        { clusterIP: "None", clusterIPs: ["None"] },
+        { clusterIP: "", clusterIPs: [] },
+        { type: "ExternalName" as const, externalName: "x.example" },
+      ]) {
+        const answers = await reached({ ...spec, externalIPs }, [good], WORLD, "203.0.113.1");
+        assert.ok(!answers.includes("10.244.0.1"), JSON.stringify(spec));
+      }
+    });
+
+    it("PROXY-004, PROXY-005: slices of others, of names and of no Service are left out", async () => {
+      const others = [
+        labelled({ "service.kubernetes.io/headless": "" }),
+        labelled({ "service.kubernetes.io/service-proxy-name": "other" }),
+        labelled({ "kubernetes.io/service-name": "" }),
+        slice(["10.244.0.2 ready @here"], { addressType: "FQDN" }),
+      ];
+      for (const other of others)
+        assert.deepEqual(await reached({}, [good, other]), ["10.244.0.1"]);
+      assert.deepEqual(await reached({}, others), ["refused"]);
+    });
+
+    it("PROXY-006: slices' ports are found by name, and the Service's targetPort is not asked", async () => {
+      const named = (ports: EndpointSlice["ports"]): EndpointSlice =>
+        slice(["10.244.0.2 ready @here"], { ports, metadata: { name: "web-2" } });
+      const ports = [{ name: "http", protocol: "TCP" as const, port: 80, targetPort: 1 }];
+      for (const other of [
+        named([{ name: "other", protocol: "TCP", port: 8080 }]),
+        named([{ protocol: "TCP", port: 8080 }]),
+        named([{ name: "http", protocol: "TCP" }]),
+      ]) {
+        assert.deepEqual(await reached({ ports }, [good, other]), ["10.244.0.1"]);
+      }
+    });
+
+    it("PROXY-008: conditions that are not said read as ready and serving, not terminating", async () => {
+      const silent = { ...good, endpoints: [{ addresses: ["10.244.0.2"], conditions: {} }] };
+      assert.deepEqual(await reached({}, [silent]), ["10.244.0.2"]);
+    });
+
+    it("PROXY-046: a policy that no address has needs no backends, and the other has all of its", async () => {
+      const slices = [slice(["10.244.0.1 ready @here", "10.244.0.3 ready @there"])];
+      const setsOf = (spec: Partial<Service["spec"]>): readonly number[] => {
+        const table = forwardingTable({ services: [service(spec)], slices, node: NODE });
+        const target = table.frontends[0]?.target;
+        return [target?.cluster.length ?? -1, target?.local.length ?? -1];
+      };
+      const local = { internalTrafficPolicy: "Local" } as const;
+      assert.deepEqual(setsOf({}), [2, 0]);
+      assert.deepEqual(setsOf(local), [0, 1]);
+      assert.deepEqual(setsOf({ ...local, externalIPs: ["203.0.113.1"] }), [2, 1]);
+      const external = { externalTrafficPolicy: "Local", externalIPs: ["203.0.113.1"] } as const;
+      assert.deepEqual(setsOf(external), [2, 1]);
+      assert.deepEqual(await reached({ ...local, externalIPs: ["203.0.113.1"] }, slices), [
+        "10.244.0.1",
+      ]);
+      assert.deepEqual(await ask(WORLD, "203.0.113.1", 80, 32), ["10.244.0.1", "10.244.0.3"]);
+    });
+
+    it("PROXY-047: policy Local never looks at hints", async () => {
+      const lines = [
+        "10.244.0.1 ready @here zone:b node:there",
+        "10.244.0.2 ready @here zone:a node:here",
+      ];
+      assert.deepEqual(await reached({}, [slice(lines)]), ["10.244.0.2"]);
+      assert.deepEqual(await reached({ internalTrafficPolicy: "Local" }, [slice(lines)]), [
+        "10.244.0.1",
+        "10.244.0.2",
+      ]);
+    });
+
+    it("PROXY-048: silence while any endpoint anywhere is usable, in whichever set; else refused", async () => {
+      const local = { internalTrafficPolicy: "Local" } as const;
+      assert.deepEqual(await reached(local, [slice(["10.244.0.3 ending @there"])]), ["silence"]);
+      assert.deepEqual(await reached(local, [slice(["10.244.0.3 ready @there"])]), ["silence"]);
+      assert.deepEqual(await reached(local, [slice(["10.244.0.3 unready @there"])]), ["refused"]);
+      assert.deepEqual(await reached(local, [slice(["10.244.0.3 dead @there"])]), ["refused"]);
     });
   });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { after, before, it } from "node:test";
 import { promisify } from "node:util";
 import { endpointSliceKind } from "../../src/api/discovery/endpointslice.kind.ts";
@@ -8,16 +8,24 @@ import { nodeKind } from "../../src/api/v1/node.kind.ts";
 import { serviceKind } from "../../src/api/v1/service.kind.ts";
 import type { Service, ServiceSpec } from "../../src/api/v1/service.ts";
 import { endpoint, ip, port } from "../../src/core/proxy/fixtures.test.ts";
+import { loadLibc } from "../../src/kernel/libc.ts";
 import { startNodeProxy } from "../../src/programs/node-proxy.ts";
 import type { NodeProxy } from "../../src/programs/node-proxy.ts";
 import { NodeTakenError } from "../../src/proxy/nftables/data-plane.ts";
+import { NetlinkTables } from "../../src/proxy/nftables/netlink-tables.ts";
+import type { KernelAccess } from "../../src/proxy/nftables/open-tables.ts";
+import type { Informers } from "../../src/client/informer.ts";
+import { createClient } from "../../src/client/rest.ts";
+import { createInformers } from "../../src/client/shared-informers.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { SILENT } from "../apiserver/test-server.ts";
 import { startControlPlane } from "../controllers/control-plane.ts";
 import type { ControlPlane } from "../controllers/control-plane.ts";
 import { PODS } from "./cluster.arbitrary.ts";
+import { CuttableWay } from "./cuttable.ts";
 import { inNamespace } from "./in-namespace.ts";
 import { Network, NODE4, NODE6 } from "./network.ts";
+import type { Client } from "./network.ts";
 import { POD_RANGES } from "./plane.ts";
 
 const WORLD = { from: "world" };
@@ -28,6 +36,8 @@ inNamespace(import.meta.url, () => {
   let control: ControlPlane;
   let metrics: Metrics;
   let proxy: NodeProxy;
+  let way: CuttableWay;
+  const informersOfProxies: Informers[] = [];
 
   before(async () => {
     network = await Network.open();
@@ -39,21 +49,24 @@ inNamespace(import.meta.url, () => {
     await control.node("here");
     await addresses(NODE4, NODE6);
     metrics = new Metrics();
+    way = new CuttableWay(control.handle);
     proxy = await start();
   });
 
   after(async () => {
     await proxy[Symbol.asyncDispose]();
+    for (const informers of informersOfProxies) await informers[Symbol.asyncDispose]();
     await control[Symbol.asyncDispose]();
     await network[Symbol.asyncDispose]();
   });
 
-  async function start(): Promise<NodeProxy> {
+  async function start(openAccess?: () => Promise<KernelAccess>): Promise<NodeProxy> {
     const { signal } = new AbortController();
-    const { client } = control;
-    const informers = control.freshInformers();
+    const client = createClient({ transport: way.transport });
+    const informers = createInformers({ client, log: SILENT });
+    informersOfProxies.push(informers);
     const started = await startNodeProxy(
-      { client, informers, log: SILENT, metrics },
+      { client, informers, log: SILENT, metrics, openAccess },
       {
         nodeName: "here",
         clusterCidrs: POD_RANGES,
@@ -85,6 +98,7 @@ inNamespace(import.meta.url, () => {
     name: string,
     spec: Partial<ServiceSpec>,
     pods: readonly number[],
+    protocol: "TCP" | "UDP" = "TCP",
   ): Promise<Service> {
     const made = await control.service(name, {
       ports: [{ name: "http", protocol: "TCP", port: 80 }],
@@ -103,7 +117,7 @@ inNamespace(import.meta.url, () => {
       endpoints: pods.map((n) =>
         endpoint(`10.244.0.${String(n)} ready @${n <= 2 ? "here" : "there"}`),
       ),
-      ports: [{ name: "http", protocol: "TCP", port: 8080 }],
+      ports: [{ name: "http", protocol, port: 8080 }],
     });
     return made;
   }
@@ -130,6 +144,20 @@ inNamespace(import.meta.url, () => {
     assert.equal(await answers("127.0.0.1", nodePort, { from: "node" }), "10.244.0.1");
     // A cluster IP that no Service has, by the API's ServiceCIDR.
     assert.equal(await answers("10.96.255.1"), "silence");
+  });
+
+  it("NP-003: on localhost node ports of UDP are served too", async () => {
+    const ports = [{ name: "http", protocol: "UDP" as const, port: 53 }];
+    const made = await expose("dns", { type: "NodePort", ports }, [2], "UDP");
+    const nodePort = made.spec.ports?.[0]?.nodePort ?? 0;
+    const from = async (client: Client, address: string): Promise<string> => {
+      const outcome = await network.udp(client, address, nodePort);
+      return outcome.kind === "answered" ? outcome.by : outcome.kind;
+    };
+    await until(async () => (await from(WORLD, NODE4)) === "10.244.0.2");
+    await until(async () => (await from({ from: "node" }, "127.0.0.1")) === "10.244.0.2");
+    // Nobody else reaches it there.
+    assert.equal(await from({ from: "p3" }, "127.0.0.1"), "refused");
   });
 
   it("PROXY-002: a Service with a proxy name of its own is left alone, and taken back", async () => {
@@ -227,7 +255,7 @@ inNamespace(import.meta.url, () => {
     assert.equal(await answers("203.0.113.9"), "10.244.0.1");
   });
 
-  it("follows the node's addresses", async () => {
+  it("NODE-004: follows the node's addresses", async () => {
     const made = await expose("moving", { type: "NodePort" }, [1]);
     const nodePort = made.spec.ports?.[0]?.nodePort ?? 0;
     await until(async () => (await answers(NODE4, nodePort)) === "10.244.0.1");
@@ -236,6 +264,34 @@ inNamespace(import.meta.url, () => {
     assert.equal(await answers(vipOf(made)), "10.244.0.1");
     await addresses(NODE4, NODE6);
     await until(async () => (await answers(NODE4, nodePort)) === "10.244.0.1");
+  });
+
+  it("tells by an Event that others' changes of the rules were undone", async () => {
+    const made = await expose("repaired", {}, [1]);
+    await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
+    await proxy[Symbol.asyncDispose]();
+    // As before kernel 6.9: anybody may change the tables.
+    proxy = await network.onNode(() =>
+      start(async () => {
+        const load = await loadLibc();
+        assert.equal(load.kind, "loaded");
+        const tables = new NetlinkTables(load.libc, "none");
+        const close = (): void => {
+          tables[Symbol.dispose]();
+        };
+        return { tables, flows: undefined, remark: undefined, [Symbol.dispose]: close };
+      }),
+    );
+    execFileSync("nft", ["flush", "ruleset"]);
+    const events = await control.until(eventKind, (all) =>
+      all.some((event) => event.reason === "RulesRepaired"),
+    );
+    const told = events.find((event) => event.reason === "RulesRepaired");
+    assert.deepEqual([told?.involvedObject?.kind, told?.involvedObject?.name], ["Node", "here"]);
+    assert.match(told?.message ?? "", /table ip portolan\S* was deleted; the rules were made anew/);
+    assert.equal(await answers(vipOf(made)), "10.244.0.1");
+    await proxy[Symbol.asyncDispose]();
+    proxy = await network.onNode(() => start());
   });
 
   it("a second one on the node refuses", async () => {
@@ -267,13 +323,29 @@ inNamespace(import.meta.url, () => {
     );
   });
 
+  it("PROXY-016: while the API is gone the rules stay, and what changed meanwhile is applied when it is back", async () => {
+    const kept = await expose("kept", {}, [1]);
+    const going = await expose("going", {}, [1]);
+    await until(async () => (await answers(vipOf(going))) === "10.244.0.1");
+    way.cut();
+    await control.remove(serviceKind, "going");
+    const coming = await expose("coming", {}, [2]);
+    assert.equal(await answers(vipOf(kept)), "10.244.0.1");
+    assert.equal(await answers(vipOf(going)), "10.244.0.1");
+    assert.equal(await answers(vipOf(coming)), "silence");
+    way.mend();
+    await until(async () => (await answers(vipOf(coming))) === "10.244.0.2");
+    await until(async () => (await answers(vipOf(going))) === "silence");
+    assert.equal(await answers(vipOf(kept)), "10.244.0.1");
+  });
+
   it("PROXY-016: without API the rules stay; one that starts anew takes them over and removes what is gone", async () => {
     const made = await expose("staying", {}, [1]);
     await until(async () => (await answers(vipOf(made))) === "10.244.0.1");
     await proxy[Symbol.asyncDispose]();
     assert.equal(await answers(vipOf(made)), "10.244.0.1");
     await control.remove(serviceKind, "staying");
-    proxy = await network.onNode(start);
+    proxy = await network.onNode(() => start());
     assert.equal(await answers(vipOf(made)), "silence");
   });
 });

@@ -165,6 +165,29 @@ node-2 zone-b 10.200.0.12 fd00:200::c node-2 ["10.244.2.0/24","fd00:10:244:2::/6
     assert.equal(service, '["10.96.0.10","fd00:10:96::a"]');
   });
 
+  it("HC-008, HC-012: tells each proxy's health on the node's address and its metrics on loopback", async () => {
+    const get = (place: string, url: string): Promise<string> =>
+      lab.exec(place, "curl", "-s", "-m", "5", url);
+    assert.match(await get("world", "http://10.200.0.12:10256/healthz"), /"healthy": ?true/);
+    assert.match(
+      await get("node-2", "http://127.0.0.1:10249/metrics"),
+      /^kubeproxy_sync_proxy_rules_last_timestamp_seconds \d/m,
+    );
+    assert.notEqual(
+      (await lab.tryExec("world", "curl", "-s", "http://10.200.0.12:10249/")).code,
+      0,
+    );
+  });
+
+  it("keeps its rules when others flush all there are", async () => {
+    await lab.exec("node-1", "nft", "flush", "ruleset");
+    const ip = (await lab.kubectl("get service kubernetes -o jsonpath={.spec.clusterIP}")).trim();
+    await eventually("the rules are there", async () => {
+      const { code } = await lab.tryExec("node-1", "curl", "-sk", "-m", "2", `https://${ip}/livez`);
+      return code === 0;
+    });
+  });
+
   it("frees a Pod's link when the Pod has gone", async () => {
     const node = (await lab.kubectl("get pod own-dns -o jsonpath={.spec.nodeName}")).trim();
     const links = async (): Promise<number> =>

@@ -24,6 +24,8 @@ export interface ProxyNode {
   readonly nodePortAddresses: readonly IpAddress[];
   /** Sources that count as Pods or as this node; all others are outside (NP-007). */
   readonly internalRanges: readonly Cidr[];
+  /** `spec.externalIPs` are left to the network, as anybody may name any address there (EXT-004); default served. */
+  readonly ignoresExternalIPs?: boolean;
 }
 
 /** What one Service contributes to the table; depends on no other Service. */
@@ -52,7 +54,8 @@ export function servicePart(
   slices: readonly EndpointSlice[],
   node: ProxyNode,
 ): ServicePart {
-  const view = serviceView(service);
+  const whole = serviceView(service);
+  const view = node.ignoresExternalIPs === true && whole ? { ...whole, externalIPs: [] } : whole;
   if (view === undefined) {
     return { service: keyOf(service), frontends: [], healthCheck: undefined };
   }

@@ -8,33 +8,27 @@ import { hasReason } from "../../api/machinery/status.ts";
 import { nodeKind } from "../../api/v1/node.kind.ts";
 import type { Node } from "../../api/v1/node.ts";
 import { serviceKind } from "../../api/v1/service.kind.ts";
-import { clientCertificate, clusterCertificates } from "../../apiserver/certificates.ts";
+import { clientCertificate } from "../../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../../apiserver/certificates.ts";
-import { listen } from "../../apiserver/http.ts";
-import { createApiServer } from "../../apiserver/server.ts";
 import { abortable } from "../../async/deadline.ts";
 import type { ApiClient } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
 import { renderKubeconfig } from "../../client/kubeconfig.render.ts";
-import { createClient } from "../../client/rest.ts";
-import { createInformers } from "../../client/shared-informers.ts";
 import { DEFAULT_NODE_PORT_RANGE } from "../../core/allocation/node-port-allocator.ts";
 import { isNodeReady } from "../../core/nodes/health.ts";
 import { cidrAddress } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
-import { EmbeddedStore } from "../../store/embedded/embedded.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import { Metrics } from "../../telemetry/metrics.ts";
 import { startControllers } from "../controllers.ts";
-import { Disposables } from "../disposables.ts";
+import { Disposables } from "../../async/disposables.ts";
+import { kubeDnsService } from "../kube-dns.ts";
 import { applyManifests, readManifests } from "../manifests.ts";
 import type { ApplyResult } from "../manifests.ts";
-import { programVersion } from "../version.ts";
+import { serveApi } from "../serve-api.ts";
 import { dialTo, startForwarder } from "./forwarder.ts";
 import { AGENT_KUBECONFIG, API_PORT, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { ControlConfig } from "./parts.ts";
-
-const PARTS = { name: "system:portolan", groups: ["system:masters", "system:authenticated"] };
+import { WorldRouter } from "./world-router.ts";
 
 /** Runs API server, controllers and load-balancer addresses of a lab in the namespace that this process is in. */
 export async function startLabControl(
@@ -60,57 +54,27 @@ async function start(
   const [address] = config.addresses;
   const port = parsePort(API_PORT);
   if (port === undefined) throw new Error("the API's port is no port");
-  const certificatesDir = join(config.dir, "certificates");
-  const [store, certificates] = await Promise.all([
-    EmbeddedStore.open({ dir: join(config.dir, "store") }).then((s) => opened.add(s)),
-    clusterCertificates({
-      dir: certificatesDir,
+  const served = await serveApi(
+    {
+      listen: { address, port },
+      clusterDomain: config.clusterDomain,
+      storeDir: join(config.dir, "store"),
+      certificatesDir: join(config.dir, "certificates"),
       apiServerNames: [...config.addresses, ...config.serviceCidrs.map((c) => cidrAddress(c, 1n))],
       agentNames: config.nodes.flatMap(({ name, addresses }) => [name, ...addresses]),
-      clusterDomain: config.clusterDomain,
-      now: Date.now,
-    }),
-  ]);
-  const metrics = new Metrics();
-  const server = opened.add(
-    await createApiServer({
-      store,
       kinds: servedKinds({ podCidrs: [], primaryFamily: "IPv4" }),
-      log: log.with({ component: "apiserver" }),
       serviceCidrs: config.serviceCidrs,
       nodePortRange: DEFAULT_NODE_PORT_RANGE,
-      agentTls: {
-        ca: certificates.authority,
-        certificate: certificates.agentClient.certificate,
-        key: certificates.agentClient.key,
-      },
-      keysDir: certificatesDir,
-      serviceAccountAdmission: true,
-      tokenIssuer: `https://kubernetes.default.svc.${config.clusterDomain}`,
-      version: programVersion(),
-      metrics,
-      renderMetrics: () => metrics.render(),
-    }),
+    },
+    { log },
+    opened,
   );
-  const tls = {
-    key: certificates.apiServer.key,
-    cert: certificates.apiServer.certificate,
-    clientCa: certificates.authority,
-  };
-  const handler = server.handle.bind(server);
-  const apiLog = log.with({ component: "apiserver" });
-  opened.add(await listen({ address, port, tls, handler, log: apiLog }));
+  const { certificates, informers, metrics, own: client } = served;
   // The host's clients come in by a path: a Unix socket is the same in every network namespace.
   const toApi = (): Socket => dialTo({ host: address, port: API_PORT });
   opened.add(await startForwarder({ path: config.socket }, toApi));
-  await server.publish({ address, port });
-
-  // The loops take the server's own objects, so that each is in memory once.
-  const client = createClient({
-    transport: (request) => server.handle({ ...request, takesObjects: true }, PARTS),
-    pageSize: 0,
-  });
-  const informers = opened.add(createInformers({ client, log, metrics, isShared: true }));
+  const nodes = config.nodes.flatMap(({ addresses: [four] }) => four ?? []);
+  opened.add(new WorldRouter({ informers, log }, { worldPid: config.worldPid, nodes }));
   opened.add(
     startControllers(
       { client, informers, log, metrics },
@@ -125,8 +89,7 @@ async function start(
     await nodesReady(informers.of(nodeKind), names, deps.signal);
   }
   // Manifests come from a user: they go the way of all others' objects.
-  const user = createClient({ transport: (request) => server.handle(request, PARTS) });
-  const applied = await applyManifests(user, await manifests, deps.signal);
+  const applied = await applyManifests(served.client, await manifests, deps.signal);
   return { applied, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
 }
 
@@ -175,6 +138,7 @@ async function admitNodes(client: ApiClient): Promise<void> {
     grant(client, NETWORK_GROUP, NETWORK_GROUP, [
       ...["services", "namespaces", "nodes", "pods"].map((resource) => rule("", resource, READ)),
       rule("discovery.k8s.io", "endpointslices", READ),
+      rule("networking.k8s.io", "servicecidrs", READ),
       rule("", "services/status", ["patch"]),
       rule("", "events", ["create", "patch", "update"]),
       rule("coordination.k8s.io", "leases", ["create", "patch", "delete"]),
@@ -203,28 +167,12 @@ async function grant(
  * proxy may take them.
  */
 async function reserveClusterDns(client: ApiClient, config: ControlConfig): Promise<void> {
-  const [four, six] = config.clusterDns;
+  const { metadata, spec } = kubeDnsService(config.clusterDns);
+  const labels = { ...metadata.labels, "service.kubernetes.io/service-proxy-name": "portolan-dns" };
+  // Metrics of DNS are each node's own, with those of the proxy.
+  const ports = spec.ports.filter(({ name }) => name !== "metrics");
   await ensure(
-    client.create(serviceKind, {
-      metadata: {
-        name: "kube-dns",
-        namespace: "kube-system",
-        labels: {
-          "k8s-app": "kube-dns",
-          "kubernetes.io/name": "CoreDNS",
-          "service.kubernetes.io/service-proxy-name": "portolan-dns",
-        },
-      },
-      spec: {
-        clusterIP: four,
-        clusterIPs: [four, six],
-        ipFamilyPolicy: "PreferDualStack",
-        ports: [
-          { name: "dns", port: 53, protocol: "UDP" },
-          { name: "dns-tcp", port: 53, protocol: "TCP" },
-        ],
-      },
-    }),
+    client.create(serviceKind, { metadata: { ...metadata, labels }, spec: { ...spec, ports } }),
   );
 }
 

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import type { Logger } from "../../telemetry/log.ts";
 import { formatHostPort } from "../../net/host-port.ts";
 import type { ListenAddress } from "../config.ts";
-import { Disposables } from "../disposables.ts";
+import { Disposables } from "../../async/disposables.ts";
 import { dialTo, startForwarder } from "./forwarder.ts";
 import type { LabMachineConfig, MachineLine } from "./machine.ts";
 import { planLab } from "./plan.ts";

@@ -95,7 +95,7 @@ async function run(
     return child.ready;
   };
   const starting = Promise.all([
-    begin(plan.control.name, controlConfig(config)),
+    begin(plan.control.name, controlConfig(config, holders.get(plan.world.name) ?? 0)),
     ...plan.nodes.map((node) => begin(node.name, nodeConfig(config, node))),
   ]);
   // Whoever wanted the lab may be gone before it is ready.
@@ -130,12 +130,13 @@ interface Part {
   readonly exited: Promise<string>;
 }
 
-function controlConfig(config: LabMachineConfig): ControlConfig {
+function controlConfig(config: LabMachineConfig, worldPid: number): ControlConfig {
   const { plan, dir } = config;
   const { clusterDomain, serviceCidrs, loadBalancerCidr, clusterDns } = plan;
   return {
     kind: "control",
     addresses: plan.control.addresses,
+    worldPid,
     socket: config.socket,
     serviceCidrs,
     loadBalancerCidr,

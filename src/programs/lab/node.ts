@@ -4,24 +4,41 @@ import { startAgent } from "../../agent/agent.ts";
 import { sleep } from "../../async/sleep.ts";
 import { createHttpTransport } from "../../client/http-transport.ts";
 import { loadKubeconfig } from "../../client/kubeconfig.ts";
+import type { ApiClient } from "../../client/client.ts";
+import type { Informers } from "../../client/informer.ts";
 import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
 import { startDns } from "../../dns/server.ts";
+import { parseIpAddress } from "../../net/address.ts";
+import { singleAddress } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
+import { AppliedLease } from "../../proxy/applied-lease.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { bundledImages } from "../bundled.ts";
-import { Disposables } from "../disposables.ts";
+import { Disposables } from "../../async/disposables.ts";
+import { startNodeProxy } from "../node-proxy.ts";
+import type { NodeProxy } from "../node-proxy.ts";
 import { programVersion } from "../version.ts";
-import { startNodeProxy } from "./node-proxy.ts";
-import type { NodeParts } from "./node-proxy.ts";
 import { AGENT_KUBECONFIG, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { NodeConfig } from "./parts.ts";
 
 const CREDENTIALS_EVERY_MS = 10;
 const DNS_PORT = 53;
+/** Where others' proxies tell their health and their metrics. */
+const HEALTH_PORT = parsePort(10_256);
+const METRICS_PORT = parsePort(10_249);
+const LOOPBACK = parseIpAddress("127.0.0.1");
 /** Nodes of a lab have no way out: what is not the cluster's is nobody's. */
 const NO_RESOLVERS = "";
+
+/** What each part of a node reaches the API by, as its own user. */
+interface NodeParts {
+  readonly client: ApiClient;
+  readonly informers: Informers;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
 
 /** Runs a node of a lab in the network namespace that this process is in: agent, kernel data plane and DNS. */
 export async function startLabNode(
@@ -53,13 +70,9 @@ async function start(
   );
   const metrics = new Metrics();
   const connect = async (file: string): Promise<NodeParts> => {
-    const transport = createHttpTransport(await loadKubeconfig([join(credentialsDir, file)]));
-    opened.add({
-      [Symbol.asyncDispose]: () => {
-        transport[Symbol.dispose]();
-        return Promise.resolve();
-      },
-    });
+    const transport = opened.add(
+      createHttpTransport(await loadKubeconfig([join(credentialsDir, file)])),
+    );
     const client = createClient({ transport: transport.transport });
     return {
       client,
@@ -85,7 +98,7 @@ async function start(
       }),
     );
   }
-  const proxy = opened.add(await startNodeProxy(network, config));
+  const proxy = opened.add(await startProxy(network, config, opened, signal));
   opened.add(
     await startAgent(agent, {
       nodeName: config.name,
@@ -110,6 +123,35 @@ async function start(
     }),
   );
   await proxy.ready(signal);
+}
+
+/** Serves Services by the kernel of this network namespace. @throws Error when the kernel cannot be programmed. */
+async function startProxy(
+  { client, informers, metrics, ...parts }: NodeParts,
+  config: NodeConfig,
+  opened: Disposables,
+  signal: AbortSignal,
+): Promise<NodeProxy> {
+  const log = parts.log.with({ component: "proxy" });
+  const [address] = config.addresses;
+  if (HEALTH_PORT === undefined || METRICS_PORT === undefined || LOOPBACK === undefined)
+    throw new Error("an address of the proxy's own is none");
+  const applied = opened.add(new AppliedLease({ client, log, now: Date.now }, config.name));
+  return startNodeProxy(
+    { client, informers, applied, log, metrics },
+    {
+      nodeName: config.name,
+      // Known before the Node is registered, so that the loop need not begin anew then.
+      nodePortAddresses: config.addresses.map(singleAddress),
+      clusterCidrs: config.podRanges,
+      localhostNodePorts: false,
+      serviceCidrs: config.serviceCidrs,
+      masqueradeAll: false,
+      healthListen: { address, port: HEALTH_PORT },
+      metricsListen: { address: LOOPBACK, port: METRICS_PORT },
+    },
+    signal,
+  );
 }
 
 /** The control plane makes it when it serves. */

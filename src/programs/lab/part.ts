@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "../../telemetry/log.ts";
-import { Disposables } from "../disposables.ts";
+import { Disposables } from "../../async/disposables.ts";
 import { startLabControl } from "./control-plane.ts";
 import { startDialer } from "./dialer.ts";
 import { startLabNode } from "./node.ts";

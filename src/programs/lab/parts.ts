@@ -13,6 +13,8 @@ interface CommonConfig {
 export interface ControlConfig extends CommonConfig {
   readonly kind: "control";
   readonly addresses: readonly [IpAddress, IpAddress];
+  /** A process that is in the world's network namespace. */
+  readonly worldPid: number;
   /** Path of the Unix socket that the host's clients come in by: it is the same in every network namespace. */
   readonly socket: string;
   readonly serviceCidrs: readonly [Cidr, Cidr];

@@ -49,6 +49,10 @@ describe("the plan of a lab", () => {
     ]);
     assert.deepEqual(machineRoutes(plan, plan.world), [
       "route add 10.201.0.0/16 nexthop via 10.200.0.11 nexthop via 10.200.0.12",
+      "route add default via 10.200.0.11 table 11",
+      "rule add fwmark 11 lookup 11",
+      "route add default via 10.200.0.12 table 12",
+      "rule add fwmark 12 lookup 12",
     ]);
   });
 });

@@ -1,6 +1,7 @@
 import type { IpAddress } from "../../net/address.ts";
 import { cidrAddress, parseCidr } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
+import { balancerRoutes } from "./world-rules.ts";
 
 /** One machine of the lab: a network namespace with a link to the bridge that joins them all. */
 export interface Machine {
@@ -108,7 +109,10 @@ export function machineRoutes(plan: LabPlan, machine: Machine): readonly string[
   }
   // A router that spreads connections over all nodes, as one with equal-cost routes does.
   const hops = plan.nodes.map((node) => `nexthop via ${node.addresses[0]}`).join(" ");
-  return [`route add ${ROUTED} ${hops}`];
+  return [
+    `route add ${ROUTED} ${hops}`,
+    ...balancerRoutes(plan.nodes.map(({ addresses: [four] }) => four)),
+  ];
 }
 
 /** Every node has the cluster's DNS addresses for itself and answers them without another hop. */

@@ -3,6 +3,8 @@ import type { TableChange } from "../../core/proxy/diff.ts";
 import { frontendKey } from "../../core/proxy/frontend.ts";
 import type { Backend, BackendSet, Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
 import type { ProxyNode } from "../../core/proxy/service-part.ts";
+import { isLoopback } from "../../net/address.ts";
+import type { IpAddress } from "../../net/address.ts";
 import type { Port } from "../../net/host-port.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -37,6 +39,8 @@ export interface UserspaceOptions {
   readonly fdLimit?: number;
   /** How long open connections may go on after disposal has begun; default 0. */
   readonly graceMs?: number;
+  /** Where sockets may listen; default on loopback alone, so that no Service opens a port to the network. */
+  readonly mayServe?: (address: IpAddress) => boolean;
 }
 
 interface Listener {
@@ -55,8 +59,14 @@ interface Entry {
 }
 
 /**
- * Serves frontends with sockets of this process: needs no privilege and works on addresses in 127.0.0.0/8.
- * A frontend without endpoints has no socket, so that the kernel itself refuses its clients at once.
+ * Serves frontends with sockets of this process: needs no privilege and works on addresses in 127.0.0.0/8, or on
+ * all that this machine has. A frontend without endpoints has no socket, so that the kernel itself refuses its
+ * clients at once.
+ *
+ * What a socket cannot do as `route()` says: SCTP is reported as not served. Clients outside of the source ranges are
+ * reset (refused where there are no endpoints), and those that policy drops are connected to silence, as a socket
+ * accepts before it sees from whom. Endpoints see the client's address in 127.0.0.0/8 only. An address or port that
+ * no Service has is left to the kernel.
  */
 export class UserspaceDataPlane implements DataPlane {
   readonly #entries = new Map<FrontendKey, Entry>();
@@ -68,6 +78,7 @@ export class UserspaceDataPlane implements DataPlane {
   readonly #forwarding: UdpDeps;
   readonly #tcp: TcpForwarder;
   readonly #graceMs: number;
+  readonly #mayServe: (address: IpAddress) => boolean;
   readonly #firstUnprivilegedPort: () => number;
   readonly #sweeper: NodeJS.Timeout;
   /** Openings run one batch after another. */
@@ -80,6 +91,7 @@ export class UserspaceDataPlane implements DataPlane {
       deps.log.error("proxy is out of file descriptors, new connections are reset", { limit });
     });
     this.#graceMs = options.graceMs ?? 0;
+    this.#mayServe = options.mayServe ?? isLoopback;
     this.#firstUnprivilegedPort = deps.firstUnprivilegedPort ?? firstUnprivilegedPort;
     this.#metrics = proxyMetrics(deps.metrics);
     const nowMs = deps.nowMs ?? (() => performance.now());
@@ -148,7 +160,7 @@ export class UserspaceDataPlane implements DataPlane {
       const entry = {
         frontend,
         listener: undefined,
-        problem: hopeless(frontend),
+        problem: hopeless(frontend, this.#mayServe),
         forbiddenBelow: undefined,
       };
       this.#entries.set(key, entry);
@@ -188,7 +200,7 @@ export class UserspaceDataPlane implements DataPlane {
 
   async #openOne(entry: Entry, floor: number): Promise<void> {
     const { frontend } = entry;
-    entry.problem = hopeless(frontend);
+    entry.problem = hopeless(frontend, this.#mayServe);
     if (entry.problem !== undefined) return;
     // Nothing has changed since the last refusal: a thousand Services must not try a thousand binds each time.
     const isStillForbidden = entry.forbiddenBelow === floor && entry.listener !== undefined;

@@ -1,17 +1,20 @@
 import { frontendKey } from "../../core/proxy/frontend.ts";
 import type { Frontend } from "../../core/proxy/frontend.ts";
-import { isLoopback } from "../../net/address.ts";
+import type { IpAddress } from "../../net/address.ts";
 import { formatHostPort } from "../../net/host-port.ts";
 import type { Port } from "../../net/host-port.ts";
 import type { FrontendProblem, ProblemReason } from "../data-plane.ts";
 
 /** What can be said before a socket is made; undefined when it may be tried. */
-export function hopeless(frontend: Frontend): FrontendProblem | undefined {
+export function hopeless(
+  frontend: Frontend,
+  mayServe: (address: IpAddress) => boolean,
+): FrontendProblem | undefined {
   const where = nameOf(frontend);
   if (frontend.protocol === "SCTP") {
     return problem(frontend, "ProtocolNotSupported", `${where}: SCTP needs the kernel data plane.`);
   }
-  if (!isLoopback(frontend.address)) {
+  if (!mayServe(frontend.address)) {
     const message = `${where} is not served: in loopback mode only addresses in 127.0.0.0/8 are.`;
     return problem(frontend, "AddressNotLocal", message);
   }

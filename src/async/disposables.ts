@@ -1,8 +1,8 @@
 /** What was opened, in order; disposing closes it in the reverse order and tries all of it. */
 export class Disposables implements AsyncDisposable {
-  readonly #opened: AsyncDisposable[] = [];
+  readonly #opened: (AsyncDisposable | Disposable)[] = [];
 
-  add<T extends AsyncDisposable>(resource: T): T {
+  add<T extends AsyncDisposable | Disposable>(resource: T): T {
     this.#opened.push(resource);
     return resource;
   }
@@ -12,7 +12,8 @@ export class Disposables implements AsyncDisposable {
     const errors: unknown[] = [];
     for (let last = this.#opened.pop(); last !== undefined; last = this.#opened.pop()) {
       try {
-        await last[Symbol.asyncDispose]();
+        if (Symbol.asyncDispose in last) await last[Symbol.asyncDispose]();
+        else last[Symbol.dispose]();
       } catch (error) {
         errors.push(error);
       }
