@@ -65,10 +65,14 @@ async function podHolder(lab: LabState, path: string): Promise<number> {
     throw error;
   });
   const { nodeName = "" } = pod.spec;
-  const file = join(lab.dir, nodeName, "sandboxes", pod.metadata.uid ?? "", "holder.json");
-  const text = await readFile(file, "utf8").catch(() => {
-    throw new LabError(`Pod ${ref.name} does not run (${pod.status?.phase ?? "Pending"})`);
-  });
+  const sandbox = join(lab.dir, nodeName, "sandboxes", pod.metadata.uid ?? "");
+  // Its first container's view, with its volumes; a container without any has the Pod's own.
+  const container = join(sandbox, "containers", pod.spec.containers[0]?.name ?? "");
+  const text = await readFile(join(container, "holder.json"), "utf8")
+    .catch(() => readFile(join(sandbox, "holder.json"), "utf8"))
+    .catch(() => {
+      throw new LabError(`Pod ${ref.name} does not run (${pod.status?.phase ?? "Pending"})`);
+    });
   // Written by the node agent, which types it.
   return (JSON.parse(text) as { readonly pid: number }).pid;
 }

@@ -12,7 +12,7 @@ import type { Pod } from "../api/v1/pod.ts";
 import { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createClient } from "../client/rest.ts";
-import { AccountFiles } from "./account-files.ts";
+import { PodVolumes } from "./pod-volumes.ts";
 
 const namespace = "default";
 const signal = new AbortController().signal;
@@ -40,11 +40,21 @@ describe("files of ServiceAccounts", () => {
       spec: { containers: [{ name: "c", image: "x" }], ...spec },
     });
   const newFiles = (now = Date.now) =>
-    new AccountFiles({ client, log: SILENT, now, podDir: (uid) => join(root, uid) });
-  const open = (files: AccountFiles, pod: Pod) => {
+    new PodVolumes({
+      client,
+      log: SILENT,
+      now,
+      podDir: (uid) => join(root, uid),
+      canMount: false,
+      current: (pod) => pod,
+      place: (podIps) => ({ podIps, hostIps: [], allocatable: { cpu: 1, memory: 1 } }),
+    });
+  /** The folder with the token of the Pod's account, as its program is told. */
+  const open = async (files: PodVolumes, pod: Pod) => {
     const [first] = pod.spec.containers;
     assert.ok(first);
-    return files.open(pod, first, signal);
+    await files.open(pod, first, [], signal);
+    return files.environment(pod, first)["PORTOLAN_SERVICEACCOUNT_DIR"];
   };
   const claimsOf = (token: string): Record<string, unknown> =>
     JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
@@ -53,7 +63,8 @@ describe("files of ServiceAccounts", () => {
     await using files = newFiles();
     const pod = await newPod();
     const dir = (await open(files, pod)) ?? "";
-    assert.deepEqual((await readdir(dir)).toSorted(), ["ca.crt", "namespace", "token"]);
+    const names = (await readdir(dir)).filter((name) => !name.startsWith(".."));
+    assert.deepEqual(names.toSorted(), ["ca.crt", "namespace", "token"]);
     const read = (name: string) => readFile(join(dir, name), "utf8");
     assert.equal(await read("ca.crt"), "PEM");
     assert.equal(await read("namespace"), "default");
@@ -67,8 +78,8 @@ describe("files of ServiceAccounts", () => {
         uid: (await client.get(serviceAccountKind, { namespace, name: "default" })).metadata.uid,
       },
     });
-    assert.equal((await stat(dir)).mode & 0o777, 0o700);
-    assert.equal((await stat(join(dir, "token"))).mode & 0o777, 0o600);
+    assert.equal((await stat(join(root, pod.metadata.uid ?? ""))).mode & 0o777, 0o700);
+    assert.equal((await stat(join(dir, "token"))).mode & 0o777, 0o644);
   });
 
   it("are none for a Pod that declines its token", async () => {
