@@ -10,6 +10,9 @@ import type { Mount } from "./container-mounts.ts";
  *
  * A target may hide the sources of those after it, as `/tmp` does where they lie in it. So all are bound in the
  * folder first, and reached by ways that begin in it: a working directory is not hidden.
+ *
+ * Entries are bound by one `mount -a`, as a process for each would take a third of a second for `/etc`; only those
+ * with names that a file of mounts would have to quote are bound one by one.
  */
 const MOUNT = `
 set -e
@@ -19,14 +22,26 @@ mkdir -p stage sources
 ours=
 own() { case "$ours" in *"|$1|"*) return 0;; esac; return 1; }
 cover() {
-  mount -c -t tmpfs -o mode=755,size=4m tmpfs stage
+  mount -nc -t tmpfs -o mode=755,size=4m tmpfs stage
+  dirs= links=
+  : > fstab
   for entry in "\${1%/}"/* "\${1%/}"/.[!.]* "\${1%/}"/..?*; do
     new="stage/\${entry##*/}"
-    if [ -L "$entry" ]; then cp -P "$entry" "$new"
-    elif [ -d "$entry" ]; then mkdir "$new"; mount -c --rbind "$entry" "$new"
-    elif [ -e "$entry" ]; then : > "$new"; mount -c --bind "$entry" "$new"
+    case "$entry" in *[!-+.,:=@%_/a-zA-Z0-9]*) plain=;; *) plain=1;; esac
+    if [ -L "$entry" ]; then
+      if [ $plain ]; then links="$links $entry"; else cp -P "$entry" "$new"; fi
+    elif [ -d "$entry" ]; then
+      if [ $plain ]; then dirs="$dirs $new"; echo "$entry $new none rbind 0 0" >> fstab
+      else mkdir "$new"; mount -nc --rbind "$entry" "$new"; fi
+    elif [ -e "$entry" ]; then
+      : > "$new"
+      if [ $plain ]; then echo "$entry $new none bind 0 0" >> fstab
+      else mount -nc --bind "$entry" "$new"; fi
     fi
   done
+  [ -z "$dirs" ] || mkdir $dirs
+  [ -z "$links" ] || cp -P $links stage/
+  [ ! -s fstab ] || mount -nc -a -T fstab
   if [ "$1" = / ]; then
     mkdir stage/.portolan-old
     cd stage
@@ -35,7 +50,7 @@ cover() {
     umount -l /.portolan-old
     rmdir /.portolan-old
     cd "$folder"
-  else mount -c --move stage "$1"
+  else mount -nc --move stage "$1"
   fi
   ours="$ours|$1|"
 }
@@ -56,7 +71,7 @@ root() {
 sources() {
   while [ $# -gt 0 ]; do
     if [ -d "$1" ]; then mkdir -p "sources/$#"; else : > "sources/$#"; fi
-    mount -c --rbind "$1" "sources/$#"
+    mount -nc --rbind "$1" "sources/$#"
     shift 3
   done
 }
@@ -64,8 +79,8 @@ targets() {
   while [ $# -gt 0 ]; do
     at=$(realpath -m "$2")
     [ -e "$at" ] || place "$at" "sources/$#"
-    mount -c --rbind "sources/$#" "$at"
-    [ "$3" = rw ] || mount -o remount,bind,ro "$at"
+    mount -nc --rbind "sources/$#" "$at"
+    [ "$3" = rw ] || mount -no remount,bind,ro "$at"
     ours="$ours|$at|"
     shift 3
   done
@@ -90,7 +105,7 @@ export function mountCommand(folder: string, mounts: readonly Mount[]): readonly
 /** Makes a file system in memory for a volume of a Pod, once; arguments: its folder, its options, its part. */
 const MEMORY = `
 set -e
-[ "$(findmnt -n -o TARGET -T "$1")" = "$1" ] || mount -t tmpfs -o "$2" tmpfs "$1"
+[ "$(findmnt -n -o TARGET -T "$1")" = "$1" ] || mount -nt tmpfs -o "$2" tmpfs "$1"
 [ -z "$3" ] || mkdir -p "$1/$3"
 [ "$(realpath "$1/$3")" = "$1\${3:+/$3}" ]
 `;

@@ -12,7 +12,7 @@ import type { Pod } from "../api/v1/pod.ts";
 import { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createClient } from "../client/rest.ts";
-import { PodVolumes } from "./pod-volumes.ts";
+import { PodVolumes, unmountedVolumes } from "./pod-volumes.ts";
 
 const namespace = "default";
 const signal = new AbortController().signal;
@@ -128,5 +128,56 @@ describe("files of ServiceAccounts", () => {
       containers: [{ name: "c", image: "x", volumeMounts: [mount] }],
     });
     await assert.rejects(open(files, pod), /outside its volume/);
+  });
+
+  it("are told where they cannot be mounted, with all volumes that are made of files", async () => {
+    await using files = newFiles();
+    await client.create(configMapKind, { metadata: { namespace, name: "c" }, data: { a: "1" } });
+    const pod = await newPod({
+      volumes: [
+        { name: "settings", configMap: { name: "c" } },
+        { name: "scratch", emptyDir: {} },
+        { name: "host", hostPath: { path: "/nowhere" } },
+      ],
+      containers: [
+        {
+          name: "c",
+          image: "x",
+          volumeMounts: ["settings", "scratch", "host"].map((name) => ({
+            name,
+            mountPath: `/${name}`,
+          })),
+        },
+      ],
+    });
+    const [first] = pod.spec.containers;
+    assert.ok(first);
+    const opened = await files.open(pod, first, [], signal);
+    assert.deepEqual([...opened.keys()], ["settings", "scratch"]);
+    const dir = files.environment(pod, first)["PORTOLAN_VOLUMES_DIR"] ?? "";
+    assert.equal(await readFile(join(dir, "settings/a"), "utf8"), "1");
+    assert.deepEqual(await readdir(join(dir, "scratch")), []);
+    assert.match(unmountedVolumes(pod, false) ?? "", /nothing is mounted at \/settings, \/scratch/);
+    assert.equal(unmountedVolumes(pod, true), undefined);
+    const patch = { kind: "merge", body: { data: { a: "2" } } } as const;
+    await client.patch(configMapKind, { namespace, name: "c" }, patch);
+    await eventually(
+      "the change is seen",
+      async () => (await readFile(join(dir, "settings/a"), "utf8")) === "2",
+    );
+  });
+
+  it("name the volume that is not ready, in kubelet's words", async () => {
+    await using files = newFiles();
+    const pod = await newPod({
+      volumes: [{ name: "v", secret: { secretName: "none" } }],
+      containers: [{ name: "c", image: "x", volumeMounts: [{ name: "v", mountPath: "/v" }] }],
+    });
+    const [first] = pod.spec.containers;
+    assert.ok(first);
+    await assert.rejects(
+      files.open(pod, first, [], signal),
+      /^VolumeError: MountVolume\.SetUp failed for volume "v" : secret "none" not found$/,
+    );
   });
 });

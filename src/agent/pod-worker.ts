@@ -19,7 +19,7 @@ import { planPod } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
 import type { ProcessExit } from "./process.ts";
 import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
-import { WAITING } from "./start-container.ts";
+import { startFailure } from "./start-container.ts";
 import type { StartContainer } from "./start-container.ts";
 import { podStatusOf } from "./status.ts";
 import { OWN_CONDITIONS, StatusWriter } from "./status-writer.ts";
@@ -276,13 +276,10 @@ export class PodWorker {
       this.#ending.signal,
     );
     const nowMs = this.#deps.now();
-    const { failedStarts, containerStarts } = this.#deps.metrics;
-    (outcome.kind === "failed" ? failedStarts : containerStarts).inc();
+    this.#deps.metrics[outcome.kind === "failed" ? "failedStarts" : "containerStarts"].inc();
     if (outcome.kind === "failed") {
       if (this.#isClosing) return;
-      if (outcome.reason === WAITING)
-        this.#record(undefined, "Warning", "FailedMount", outcome.message);
-      else this.#record(name, "Warning", "Failed", `Error: ${outcome.message}`);
+      this.#record(...startFailure(name, outcome));
       this.#containers.set(name, {
         state: { kind: "waiting", reason: outcome.reason, message: outcome.message },
         previous,

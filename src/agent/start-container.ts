@@ -66,7 +66,17 @@ export type StartContainer = (
 ) => Promise<StartOutcome>;
 
 /** A container whose volumes are not ready waits as one that was never started, as with kubelet. */
-export const WAITING = "ContainerCreating";
+const WAITING = "ContainerCreating";
+
+/** The Event that tells of a start that failed: of the container, or of the Pod when a volume is missing. */
+export function startFailure(
+  container: string,
+  { reason, message }: Extract<StartOutcome, { kind: "failed" }>,
+): readonly [about: string | undefined, type: "Warning", reason: string, message: string] {
+  return reason === WAITING
+    ? [undefined, "Warning", "FailedMount", message]
+    : [container, "Warning", "Failed", `Error: ${message}`];
+}
 
 export function containerStarter(deps: StarterDeps): StartContainer {
   return async (pod, container, context, listener, signal) => {

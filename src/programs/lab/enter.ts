@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { access, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { podKind } from "../../api/v1/pod.kind.ts";
 import { hasReason } from "../../api/machinery/status.ts";
@@ -43,9 +43,17 @@ export async function enterLab(
     "--uts",
     "--mount",
     "--pid",
-    `--wdns=${workingDir}`,
+    `--wdns=${(await isThere(pid, workingDir)) ? workingDir : "/"}`,
     "--",
   ];
+}
+
+/** A Pod may have something else mounted where the caller is. */
+async function isThere(pid: number, path: string): Promise<boolean> {
+  return access(`/proc/${String(pid)}/root${path}`).then(
+    () => true,
+    () => false,
+  );
 }
 
 function machineHolder(lab: LabState, name: string): number {
