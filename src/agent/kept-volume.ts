@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { configMapKind } from "../api/v1/configmap.kind.ts";
 import { secretKind } from "../api/v1/secret.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
@@ -36,19 +38,14 @@ interface Kept {
   readonly dir: string;
 }
 
-interface KeptToken {
-  readonly token: string;
-  readonly renewAtMs: number;
-}
-
 /** A volume as files that are kept fresh. */
 export class KeptVolume {
   readonly #deps: KeptVolumeDeps;
   readonly #kept: Kept;
   readonly #ending = new AbortController();
   readonly #follows: boolean;
-  /** By the path of their file. */
-  readonly #tokens = new Map<string, KeptToken>();
+  /** When each token is to be replaced, by the path of its file. The file has it: many Pods have many tokens. */
+  readonly #renewAtMs = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   /** The first writing, shared by the containers that wait for it; undefined again when it failed. */
   #writing: Promise<void> | undefined;
@@ -111,10 +108,10 @@ export class KeptVolume {
     };
     const configMaps = await readAll(configMapKind, refs.configMaps);
     const secrets = await readAll(secretKind, refs.secrets);
-    for (const { serviceAccountToken } of volume.sources) {
-      if (serviceAccountToken !== undefined) await this.#takeToken(serviceAccountToken, signal);
+    const tokens = new Map<string, string>();
+    for (const { serviceAccountToken: source } of volume.sources) {
+      if (source !== undefined) tokens.set(source.path, await this.#token(source, signal));
     }
-    const tokens = new Map([...this.#tokens].map(([path, { token }]) => [path, token]));
     const made = volumeFiles(volume, { pod, place, configMaps, secrets, tokens });
     if (made.kind === "missing") throw new Error(made.message);
     const digest = digestOf(made.files);
@@ -127,21 +124,22 @@ export class KeptVolume {
     this.#renewIn(this.#nextMs());
   }
 
-  async #takeToken(source: TokenSource, signal: AbortSignal): Promise<void> {
+  async #token(source: TokenSource, signal: AbortSignal): Promise<string> {
     const { now, client } = this.#deps;
-    const known = this.#tokens.get(source.path);
-    if (known !== undefined && known.renewAtMs > now()) return;
+    if ((this.#renewAtMs.get(source.path) ?? 0) > now()) {
+      // It may have been taken away; then there is another.
+      const known = await readFile(join(this.#kept.dir, source.path), "utf8").catch(() => "");
+      if (known !== "") return known;
+    }
     const { token, expiresMs } = await requestToken(client, this.#kept.pod, source, signal);
     const lifeMs = Math.max(0, expiresMs - now());
-    const renewAtMs = now() + Math.min(lifeMs * RENEWED_AFTER, MAX_AGE_MS);
-    this.#tokens.set(source.path, { token, renewAtMs });
+    this.#renewAtMs.set(source.path, now() + Math.min(lifeMs * RENEWED_AFTER, MAX_AGE_MS));
+    return token;
   }
 
   /** Until something is to be looked at again; undefined: never. */
   #nextMs(): number | undefined {
-    const renewals = [...this.#tokens.values()].map(
-      ({ renewAtMs }) => renewAtMs - this.#deps.now(),
-    );
+    const renewals = [...this.#renewAtMs.values()].map((atMs) => atMs - this.#deps.now());
     const all = this.#follows ? [...renewals, LOOK_MS] : renewals;
     return all.length === 0 ? undefined : Math.min(...all);
   }

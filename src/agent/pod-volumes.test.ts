@@ -134,6 +134,7 @@ describe("files of ServiceAccounts", () => {
     await using files = newFiles();
     await client.create(configMapKind, { metadata: { namespace, name: "c" }, data: { a: "1" } });
     const pod = await newPod({
+      automountServiceAccountToken: false,
       volumes: [
         { name: "settings", configMap: { name: "c" } },
         { name: "scratch", emptyDir: {} },
