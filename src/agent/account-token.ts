@@ -1,13 +1,8 @@
 import type { Pod } from "../api/v1/pod.ts";
 import { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
-import type { Volume } from "../api/v1/volume.ts";
 import type { ApiClient } from "../client/client.ts";
 import { accountOf } from "../core/authorization/pod-references.ts";
-
-type Source = NonNullable<NonNullable<Volume["projected"]>["sources"]>[number];
-
-/** What kind of token a file wants. */
-export type TokenSource = NonNullable<Source["serviceAccountToken"]>;
+import type { TokenSource } from "./volume-files.ts";
 
 /**
  * A token of the Pod's account that ends with the Pod.

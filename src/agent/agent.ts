@@ -16,7 +16,7 @@ import { cidrAddress, cidrContains } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
-import { AccountFiles } from "./account-files.ts";
+import { PodVolumes } from "./pod-volumes.ts";
 import { Drains } from "./drain.ts";
 import { hostEnvironment } from "./host-env.ts";
 import type { Images } from "./launch.ts";
@@ -125,9 +125,18 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
     });
     opened.add(drains);
     const files = new PodFiles(dataDir);
+    const sandboxes = sandboxesOf(options, join(dataDir, "sandboxes"), log);
     const podDir = (uid: string): string => files.podDir(uid);
-    const accountFiles = new AccountFiles({ client, log, now, podDir });
-    opened.add(accountFiles);
+    const volumes = new PodVolumes({
+      client,
+      log,
+      now,
+      podDir,
+      canMount: sandboxes.canMount,
+      current: (pod) => pods.get(objectKey(pod.metadata)) ?? pod,
+      place: (podIps) => ({ podIps, hostIps: nodeAddresses, allocatable: capacity }),
+    });
+    opened.add(volumes);
     const set = new PodSet(
       {
         client,
@@ -138,7 +147,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         bootId: bootId(),
         dataDir,
         files,
-        accountFiles,
+        volumes,
         // ENV-010: read at each start, and nothing starts before the informer has synced.
         services: () => services.list(),
         record: (object, type, reason, message) => {
@@ -149,7 +158,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
         workingDir: options.workingDir ?? process.cwd(),
         hostIps: nodeAddresses,
         podIpsOf: (podIp) => podIpsOf(podIp, options),
-        sandboxes: sandboxesOf(options, join(dataDir, "sandboxes"), log),
+        sandboxes,
         allocatable: capacity,
       },
       podCidr,

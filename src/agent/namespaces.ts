@@ -1,16 +1,19 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import type { Pod } from "../api/v1/pod.ts";
 import type { PodSurroundings } from "../core/dns/pod-surroundings.ts";
 import type { IpAddress } from "../net/address.ts";
 import { ipFamilyOf, parseIpAddress } from "../net/address.ts";
 import { inNetworkOf, runIp } from "../kernel/ip-command.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { memoryCommand, mountCommand } from "./mount-script.ts";
 import { isAlive, readStat, signalGroup } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
-import type { Sandbox, Sandboxes } from "./sandbox.ts";
+import { MountError } from "./sandbox.ts";
+import type { ContainerPlace, Sandbox, Sandboxes } from "./sandbox.ts";
 
 export interface NamespacesDeps {
   readonly log: Logger;
@@ -22,6 +25,9 @@ export interface NamespacesDeps {
 }
 
 const COMMAND_MS = 10_000;
+/** In a Pod's folder, and in that of each container with mounts: the process that holds its namespaces. */
+const HOLDER = "holder.json";
+const CONTAINERS = "containers";
 
 /** Runs in the new namespaces: sets up what is the Pod's own, says so, and holds the namespaces open. */
 const HOLD = `
@@ -35,17 +41,51 @@ exec sleep infinity
 /**
  * A network, mount and UTS namespace for each Pod, joined to the agent's own network namespace by a pair of
  * virtual Ethernet devices: the node routes the Pod's addresses to it, and the Pod everything to the node. Pods
- * with hostNetwork have a mount namespace only. Needs root in the user namespace that owns the agent's network.
+ * with hostNetwork have a mount namespace only. A container that mounts volumes has a mount namespace of its own,
+ * made from its Pod's. Needs root in the user namespace that owns the agent's network.
  */
 export class Namespaces implements Sandboxes {
   readonly #deps: NamespacesDeps;
+  readonly canMount = true;
   readonly #open = new Map<string, Promise<Holder>>();
 
   constructor(deps: NamespacesDeps) {
     this.#deps = deps;
   }
 
-  async open(pod: Pod, podIps: readonly string[]): Promise<Sandbox> {
+  async open(
+    pod: Pod,
+    podIps: readonly string[],
+    { name, mounts }: ContainerPlace,
+  ): Promise<Sandbox> {
+    const holder = await this.#holder(pod, podIps);
+    const folder = this.#containerFolder(pod.metadata.uid ?? "", name);
+    // A container that starts again sees its volumes as they are now.
+    await endHolder(folder);
+    if (mounts.length === 0) return sandboxOf(holder.id, holder.isHostNetwork);
+    const enter = ["nsenter", `--target=${String(holder.id.pid)}`, "--mount"];
+    for (const mount of mounts) {
+      const command = memoryCommand(mount);
+      if (command !== undefined) await run([...enter, ...command]);
+    }
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    const network = holder.isHostNetwork ? [] : ["--net", "--uts"];
+    const words = [...enter, ...network, "unshare", "--mount", ...mountCommand(folder, mounts)];
+    const id = await startHolder(words).catch((error: unknown) => {
+      throw new MountError(error instanceof Error ? error.message : String(error));
+    });
+    await writeFile(join(folder, HOLDER), JSON.stringify(id));
+    return sandboxOf(id, holder.isHostNetwork);
+  }
+
+  async reopen(pod: Pod, podIps: readonly string[], container: string): Promise<Sandbox> {
+    const holder = await this.#holder(pod, podIps);
+    const own = await recordedHolder(this.#containerFolder(pod.metadata.uid ?? "", container));
+    const id = own !== undefined && isAlive(own) ? own : holder.id;
+    return sandboxOf(id, holder.isHostNetwork);
+  }
+
+  async #holder(pod: Pod, podIps: readonly string[]): Promise<Holder> {
     const uid = pod.metadata.uid ?? "";
     let opening = this.#open.get(uid);
     if (opening === undefined) {
@@ -54,25 +94,18 @@ export class Namespaces implements Sandboxes {
       // What failed is tried anew by the next who asks.
       opening.catch(() => this.#open.delete(uid));
     }
-    const { id, isHostNetwork } = await opening;
-    const own = isHostNetwork ? [] : ["--net", "--uts"];
-    return {
-      enter: (workingDir) => [
-        "nsenter",
-        `--target=${String(id.pid)}`,
-        "--mount",
-        ...own,
-        `--wdns=${workingDir}`,
-        "--",
-      ],
-    };
+    return opening;
   }
 
   async close(podUid: string): Promise<void> {
     const opening = this.#open.get(podUid);
     this.#open.delete(podUid);
     const holder = await opening?.catch(() => undefined);
-    const id = holder?.id ?? (await this.#recorded(podUid));
+    const id = holder?.id ?? (await recordedHolder(this.#folder(podUid)));
+    const containers = join(this.#folder(podUid), CONTAINERS);
+    for (const name of await readdir(containers).catch(() => [])) {
+      await endHolder(join(containers, name));
+    }
     // With the last process in it the namespace goes, and with it both ends of its link.
     if (id !== undefined && isAlive(id)) signalGroup(id.pid, "SIGKILL");
     await rm(this.#folder(podUid), { recursive: true, force: true });
@@ -81,7 +114,7 @@ export class Namespaces implements Sandboxes {
   async #make(pod: Pod, podIps: readonly string[]): Promise<Holder> {
     const uid = pod.metadata.uid ?? "";
     const isHostNetwork = pod.spec.hostNetwork === true;
-    const known = await this.#recorded(uid);
+    const known = await recordedHolder(this.#folder(uid));
     if (known !== undefined && isAlive(known)) return { id: known, isHostNetwork };
     const { hostname, resolvConf, hosts } = this.#deps.surroundings(pod, podIps);
     const folder = this.#folder(uid);
@@ -90,9 +123,9 @@ export class Namespaces implements Sandboxes {
     await writeFile(join(folder, "hosts"), hosts);
     const namespaces = isHostNetwork ? ["--mount"] : ["--net", "--mount", "--uts"];
     const words = ["sh", "-c", HOLD, "sh", isHostNetwork ? "" : hostname, folder];
-    const id = await startHolder([...namespaces, ...words]);
+    const id = await startHolder(["unshare", ...namespaces, ...words]);
     try {
-      await writeFile(join(folder, "holder.json"), JSON.stringify(id));
+      await writeFile(join(folder, HOLDER), JSON.stringify(id));
       if (!isHostNetwork) await this.#link(uid, id.pid, podIps);
     } catch (error) {
       signalGroup(id.pid, "SIGKILL");
@@ -139,22 +172,54 @@ export class Namespaces implements Sandboxes {
     return join(this.#deps.dir, uid);
   }
 
-  /** The holder that this or an earlier agent started. */
-  async #recorded(uid: string): Promise<ProcessId | undefined> {
-    try {
-      const record: unknown = JSON.parse(
-        await readFile(join(this.#folder(uid), "holder.json"), "utf8"),
-      );
-      if (typeof record !== "object" || record === null) return undefined;
-      const { pid, startTicks } = record as Partial<ProcessId>;
-      return typeof pid === "number" && typeof startTicks === "number"
-        ? { pid, startTicks }
-        : undefined;
-    } catch {
-      // None was made, or it was being made when its agent was killed: then nothing points to it, and the
-      // kernel ends it with the agent's PID namespace.
-      return undefined;
-    }
+  #containerFolder(uid: string, container: string): string {
+    return join(this.#folder(uid), CONTAINERS, container);
+  }
+}
+
+function sandboxOf(id: ProcessId, isHostNetwork: boolean): Sandbox {
+  const own = isHostNetwork ? [] : ["--net", "--uts"];
+  return {
+    enter: (workingDir) => [
+      "nsenter",
+      `--target=${String(id.pid)}`,
+      "--mount",
+      ...own,
+      `--wdns=${workingDir}`,
+      "--",
+    ],
+  };
+}
+
+/** The holder of a folder that this or an earlier agent started. */
+async function recordedHolder(folder: string): Promise<ProcessId | undefined> {
+  try {
+    const record: unknown = JSON.parse(await readFile(join(folder, HOLDER), "utf8"));
+    if (typeof record !== "object" || record === null) return undefined;
+    const { pid, startTicks } = record as Partial<ProcessId>;
+    return typeof pid === "number" && typeof startTicks === "number"
+      ? { pid, startTicks }
+      : undefined;
+  } catch {
+    // None was made, or it was being made when its agent was killed: then nothing points to it, and the
+    // kernel ends it with the agent's PID namespace.
+    return undefined;
+  }
+}
+
+async function endHolder(folder: string): Promise<void> {
+  const id = await recordedHolder(folder);
+  if (id !== undefined && isAlive(id)) signalGroup(id.pid, "SIGKILL");
+}
+
+/** @throws Error with what the command printed. */
+async function run([program = "", ...args]: readonly string[]): Promise<void> {
+  try {
+    await promisify(execFile)(program, args, { timeout: COMMAND_MS });
+  } catch (error) {
+    // As promisify(execFile) rejects.
+    const { stderr = "" } = error as { readonly stderr?: string };
+    throw new MountError(`volume in memory not made: ${stderr.trim()}`, { cause: error });
   }
 }
 
@@ -164,9 +229,9 @@ interface Holder {
 }
 
 /** Resolves when the holder has set up its namespaces. @throws Error with what it printed. */
-function startHolder(args: readonly string[]): Promise<ProcessId> {
+function startHolder([program = "", ...args]: readonly string[]): Promise<ProcessId> {
   return new Promise((resolve, reject) => {
-    const child = spawn("unshare", args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
     let errors = "";
     const timer = setTimeout(() => {
       child.kill("SIGKILL");
@@ -174,7 +239,7 @@ function startHolder(args: readonly string[]): Promise<ProcessId> {
     }, COMMAND_MS);
     child.once("error", (error) => {
       clearTimeout(timer);
-      reject(new Error("unshare (util-linux) cannot be run", { cause: error }));
+      reject(new Error(`${program} (util-linux) cannot be run`, { cause: error }));
     });
     child.stderr.on("data", (chunk: Buffer) => {
       if (errors.length < 1_000) errors += chunk.toString();

@@ -14,6 +14,7 @@ import type { PodLog } from "./pod-log.ts";
 import type { PodWorkerDeps, RunningContainer } from "./pod-worker.ts";
 import { restorePods } from "./restore.ts";
 import { adoptContainer, containerStarter } from "./start-container.ts";
+import { unmountedVolumes } from "./pod-volumes.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { StarterDeps } from "./start-container.ts";
 
@@ -57,11 +58,13 @@ export class PodSet {
         restored.get(pod.metadata.uid ?? "") ?? new Map<string, RestoredContainer>();
       const ip = [...containers.values()].find(({ process }) => process !== undefined)?.record
         .podIp;
-      const sandbox =
-        ip === undefined
-          ? undefined
-          : await this.#deps.sandboxes.open(pod, this.#deps.podIpsOf(ip));
-      this.#add(pod, containers, sandbox);
+      const sandboxes = new Map<string, Sandbox>();
+      for (const [name, { process }] of containers) {
+        if (process === undefined || ip === undefined) continue;
+        const podIps = this.#deps.podIpsOf(ip);
+        sandboxes.set(name, await this.#deps.sandboxes.reopen(pod, podIps, name));
+      }
+      this.#add(pod, containers, sandboxes);
     }
   }
 
@@ -74,7 +77,7 @@ export class PodSet {
     const worker = this.#workers.get(uid);
     if (worker === undefined) {
       this.#warnOfVolumes(after);
-      this.#add(after, new Map(), undefined);
+      this.#add(after, new Map(), new Map());
     } else worker.update(after);
   }
 
@@ -149,7 +152,7 @@ export class PodSet {
   #add(
     pod: Pod,
     restored: ReadonlyMap<string, RestoredContainer>,
-    sandbox: Sandbox | undefined,
+    sandboxes: ReadonlyMap<string, Sandbox>,
   ): void {
     const deps = this.#deps;
     const nowMs = deps.now();
@@ -177,6 +180,7 @@ export class PodSet {
     for (const container of [...initContainersOf(pod), ...pod.spec.containers]) {
       const { record, process: id } = restored.get(container.name) ?? {};
       const facts = containers.get(container.name);
+      const sandbox = sandboxes.get(container.name);
       if (!record || !id || !facts || !sandbox) continue;
       const { attempt, startedAtMs, podIp: given } = record;
       const { isStarted, isReady } = facts;
@@ -193,7 +197,7 @@ export class PodSet {
         found: { isStarted, isReady },
       });
       worker.adopt(container.name, run);
-      deps.accountFiles.resume(pod, container);
+      deps.volumes.resume(pod, container);
     }
     worker.sync();
   }
@@ -213,7 +217,7 @@ export class PodSet {
           : this.#addresses.allocate(pod.metadata.uid ?? ""),
       releaseIp: (pod, ip) => {
         // Without an address nothing of the Pod runs any more.
-        deps.accountFiles.close(pod.metadata.uid ?? "");
+        deps.volumes.close(pod.metadata.uid ?? "");
         const address = parseIpAddress(ip);
         if (address !== undefined) this.#addresses.release(address, pod.metadata.uid ?? "");
       },
@@ -250,23 +254,11 @@ export class PodSet {
     this.#leaving.add(leaving);
   }
 
-  /**
-   * Mounting needs a mount namespace, and with it root or user namespaces; loopback mode has neither. The
-   * Pod runs all the same: many programs only look into a volume that is optional.
-   */
+  /** The Pod runs all the same: many programs only look into a volume that is optional. */
   #warnOfVolumes(pod: Pod): void {
-    const all = [...initContainersOf(pod), ...pod.spec.containers];
-    const paths = all
-      .flatMap(({ volumeMounts }) => volumeMounts ?? [])
-      .map(({ mountPath }) => mountPath);
-    const wanted = paths.filter((path) => !path.startsWith("/var/run/secrets/kubernetes.io/"));
-    if (wanted.length === 0) return;
-    this.#deps.record(
-      referenceTo(pod, undefined),
-      "Warning",
-      "VolumesNotMounted",
-      `Pods run as local processes without mounts: nothing is mounted at ${wanted.join(", ")}`,
-    );
+    const message = unmountedVolumes(pod, this.#deps.sandboxes.canMount);
+    if (message === undefined) return;
+    this.#deps.record(referenceTo(pod, undefined), "Warning", "VolumesNotMounted", message);
   }
 }
 

@@ -19,6 +19,7 @@ import { planPod } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
 import type { ProcessExit } from "./process.ts";
 import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
+import { startFailure } from "./start-container.ts";
 import type { StartContainer } from "./start-container.ts";
 import { podStatusOf } from "./status.ts";
 import { OWN_CONDITIONS, StatusWriter } from "./status-writer.ts";
@@ -275,11 +276,10 @@ export class PodWorker {
       this.#ending.signal,
     );
     const nowMs = this.#deps.now();
-    const { failedStarts, containerStarts } = this.#deps.metrics;
-    (outcome.kind === "failed" ? failedStarts : containerStarts).inc();
+    this.#deps.metrics[outcome.kind === "failed" ? "failedStarts" : "containerStarts"].inc();
     if (outcome.kind === "failed") {
       if (this.#isClosing) return;
-      this.#record(name, "Warning", "Failed", `Error: ${outcome.message}`);
+      this.#record(...startFailure(name, outcome));
       this.#containers.set(name, {
         state: { kind: "waiting", reason: outcome.reason, message: outcome.message },
         previous,
@@ -443,7 +443,7 @@ export class PodWorker {
     return found;
   }
 
-  #record(container: string, type: EventType, reason: string, message: string): void {
+  #record(container: string | undefined, type: EventType, reason: string, message: string): void {
     this.#deps.record(this.#pod, container, type, reason, message);
   }
 

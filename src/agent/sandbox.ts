@@ -1,4 +1,5 @@
 import type { Pod } from "../api/v1/pod.ts";
+import type { Mount } from "./container-mounts.ts";
 
 /** Where a Pod's programs run: words put before each of their command lines. */
 export interface Sandbox {
@@ -9,14 +10,34 @@ export interface Sandbox {
   enter(workingDir: string): readonly string[];
 }
 
+/** A container's volumes cannot be mounted; the message is the system's. */
+export class MountError extends Error {
+  readonly code = "MOUNT";
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "MountError";
+  }
+}
+
+/** A container and what it sees of its Pod's volumes. */
+export interface ContainerPlace {
+  readonly name: string;
+  readonly mounts: readonly Mount[];
+}
+
 /** The places of a node's Pods. */
 export interface Sandboxes {
+  /** Whether they have mounts of their own. */
+  readonly canMount: boolean;
   /**
-   * The Pod's sandbox, made when it is first asked for.
+   * The Pod's sandbox, made when it is first asked for, and in it the container's mounts, made anew.
    * @param podIps the Pod's addresses, the first its primary one.
-   * @throws Error when it cannot be made; asking again tries again.
+   * @throws MountError when a volume cannot be mounted, Error when the sandbox cannot be made; asking again tries
+   * again.
    */
-  open(pod: Pod, podIps: readonly string[]): Promise<Sandbox>;
+  open(pod: Pod, podIps: readonly string[], container: ContainerPlace): Promise<Sandbox>;
+  /** The sandbox of a container that an earlier agent started. */
+  reopen(pod: Pod, podIps: readonly string[], container: string): Promise<Sandbox>;
   /** Ends what is left of the Pod's sandbox. Idempotent. */
   close(podUid: string): Promise<void>;
 }
@@ -25,6 +46,8 @@ const HERE: Sandbox = { enter: () => [] };
 
 /** Pods share the agent's namespaces: all that can be had without privileges. */
 export const SHARED: Sandboxes = {
+  canMount: false,
   open: () => Promise.resolve(HERE),
+  reopen: () => Promise.resolve(HERE),
   close: () => Promise.resolve(),
 };

@@ -3,8 +3,7 @@ import type { Service } from "../api/v1/service.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { ACCOUNT_DIR_VARIABLE } from "./account-files.ts";
-import type { AccountFiles } from "./account-files.ts";
+import { containerMounts } from "./container-mounts.ts";
 import { ContainerInput } from "./container-input.ts";
 import { ContainerLog } from "./container-log.ts";
 import { ContainerRun } from "./container-run.ts";
@@ -15,18 +14,21 @@ import { prepareLaunch } from "./launch.ts";
 import type { Images } from "./launch.ts";
 import { markerEnvironment } from "./markers.ts";
 import type { PodFiles } from "./pod-files.ts";
+import { VolumeError } from "./pod-volumes.ts";
+import type { PodVolumes } from "./pod-volumes.ts";
 import { readEnvironment } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
 import { adoptProcess, startProcess } from "./process.ts";
 import type { ContainerProcess } from "./process.ts";
 import type { RestartBackoff } from "./restart.ts";
-import type { Sandbox, Sandboxes } from "./sandbox.ts";
+import { MountError } from "./sandbox.ts";
+import type { ContainerPlace, Sandbox, Sandboxes } from "./sandbox.ts";
 
 export interface StarterDeps {
   readonly client: ApiClient;
   readonly services: () => readonly Service[];
   readonly files: PodFiles;
-  readonly accountFiles: AccountFiles;
+  readonly volumes: PodVolumes;
   readonly log: Logger;
   readonly now: () => number;
   readonly bootId: string;
@@ -63,12 +65,26 @@ export type StartContainer = (
   signal: AbortSignal,
 ) => Promise<StartOutcome>;
 
+/** A container whose volumes are not ready waits as one that was never started, as with kubelet. */
+const WAITING = "ContainerCreating";
+
+/** The Event that tells of a start that failed: of the container, or of the Pod when a volume is missing. */
+export function startFailure(
+  container: string,
+  { reason, message }: Extract<StartOutcome, { kind: "failed" }>,
+): readonly [about: string | undefined, type: "Warning", reason: string, message: string] {
+  return reason === WAITING
+    ? [undefined, "Warning", "FailedMount", message]
+    : [container, "Warning", "Failed", `Error: ${message}`];
+}
+
 export function containerStarter(deps: StarterDeps): StartContainer {
   return async (pod, container, context, listener, signal) => {
     try {
       return await start(deps, pod, container, context, listener, signal);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
+      if (error instanceof VolumeError) return { kind: "failed", reason: WAITING, message };
       return { kind: "failed", reason: "CreateContainerError", message };
     }
   };
@@ -90,7 +106,7 @@ async function start(
       message: "no address left in the node's pod range: delete Pods, or give a larger range",
     };
   const podIps = deps.podIpsOf(podIp);
-  const accountDir = await deps.accountFiles.open(pod, container, signal);
+  const opened = await deps.volumes.open(pod, container, podIps, signal);
   const launch = await prepareLaunch(
     pod,
     container,
@@ -100,14 +116,17 @@ async function start(
       place: { podIps, hostIps: deps.hostIps, allocatable: deps.allocatable },
       baseEnv: {
         ...deps.baseEnv,
-        ...(accountDir === undefined ? {} : { [ACCOUNT_DIR_VARIABLE]: accountDir }),
+        ...deps.volumes.environment(pod, container),
       },
-      workingDir: deps.workingDir,
+      workingDir: workingDirOf(deps, container),
       images: deps.images,
     },
     signal,
   );
   if (launch.kind === "refused") return { ...launch, kind: "failed" };
+  const mounts = deps.sandboxes.canMount
+    ? await containerMounts(container, opened, launch.env)
+    : [];
   const podUid = pod.metadata.uid ?? "";
   const attempt = previous === undefined ? 0 : previous.attempt + 1;
   const startedAtMs = deps.now();
@@ -125,7 +144,7 @@ async function start(
   await deps.files.write({ ...record, run: { kind: "starting" } });
   const marker = { podUid, container: container.name, attempt };
   const logFile = deps.files.logFile(podUid, container.name, attempt);
-  const sandbox = await deps.sandboxes.open(pod, podIps);
+  const sandbox = await openSandbox(deps.sandboxes, pod, podIps, { name: container.name, mounts });
   const spec = {
     command: launch.command,
     enter: sandbox.enter(launch.workingDir),
@@ -167,6 +186,33 @@ async function start(
   return { kind: "started", run, startedAtMs };
 }
 
+/** The agent's own, unless the container says another or has mounted something over it. */
+function workingDirOf(
+  { workingDir, sandboxes }: Pick<StarterDeps, "workingDir" | "sandboxes">,
+  container: Container,
+): string {
+  const isHidden = container.volumeMounts?.some(({ mountPath }) =>
+    `${workingDir}/`.startsWith(`${mountPath.replace(/\/+$/, "")}/`),
+  );
+  return container.workingDir ?? (sandboxes.canMount && isHidden === true ? "/" : workingDir);
+}
+
+/** @throws VolumeError for what cannot be mounted. */
+async function openSandbox(
+  sandboxes: Sandboxes,
+  pod: Pod,
+  podIps: readonly string[],
+  place: ContainerPlace,
+): Promise<Sandbox> {
+  try {
+    return await sandboxes.open(pod, podIps, place);
+  } catch (error) {
+    if (!(error instanceof MountError)) throw error;
+    const volumes = place.mounts.map(({ target }) => target).join(", ");
+    throw new VolumeError(volumes, error.message, { cause: error });
+  }
+}
+
 export interface AdoptedContainer {
   readonly pod: Pod;
   readonly container: Container;
@@ -199,7 +245,7 @@ function makeRun(
   },
 ): ContainerRun {
   const { pod, container, attempt } = args;
-  const workingDir = container.workingDir ?? deps.workingDir;
+  const workingDir = workingDirOf(deps, container);
   const podUid = pod.metadata.uid ?? "";
   // Commands of probes and hooks are marked as the Pod's, but not as the container itself.
   const marker = { podUid, container: container.name, attempt: Number.NaN };

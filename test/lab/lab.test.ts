@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { makeHome, PROGRAM, runPortolan, startedOf } from "../e2e/portolan.ts";
 import type { Home, Started } from "../e2e/portolan.ts";
-import { eventually, isAlive } from "../e2e/tools.ts";
+import { eventually, isAlive, run } from "../e2e/tools.ts";
+import type { Output } from "../e2e/tools.ts";
 import { hostNetwork, startLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 
@@ -243,6 +244,23 @@ describe("the end of a lab", { timeout: 100_000 }, () => {
 const isRoot = process.getuid?.() === 0;
 const NOBODY = 65_534;
 
+const VOLUMES = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: c}
+data: {a: "1"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec:
+  volumes: [{name: v, configMap: {name: c}}]
+  containers:
+    - name: c
+      command: [sleep, infinity]
+      volumeMounts: [{name: v, mountPath: /config/own}, {name: v, mountPath: /etc/own}]
+`;
+
 describe("a user without privileges", {
   timeout: 60_000,
   skip: !isRoot && "as all other tests",
@@ -264,6 +282,18 @@ describe("a user without privileges", {
     const { code, stdout, stderr } = await start("lab exec node-1 -- nft list tables").exited();
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^table ip portolan$/m);
+    // Its Pods' volumes are where they should be, though this user may make no folder there.
+    const { kubeconfig } = JSON.parse(lab.stdout()) as { readonly kubeconfig: string };
+    const kubectl = (args: string, stdin = ""): Promise<Output> =>
+      run("kubectl", ["--kubeconfig", kubeconfig, ...args.split(" ")], { stdin, env: home.env });
+    await kubectl("apply -f -", VOLUMES);
+    const waited = await kubectl("wait pod/p --for=condition=Ready --timeout=30s");
+    assert.equal(waited.code, 0, waited.stderr);
+    const account = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    const read = await kubectl(`exec p -- cat /config/own/a /etc/own/a ${account}`);
+    assert.deepEqual([read.stdout, read.stderr], ["11default", ""]);
+    const written = await kubectl("exec p -- touch /config/own/new");
+    assert.match(written.stderr, /Read-only file system/);
     assert.equal((await lab.end("SIGTERM")).code, 0);
   });
 });

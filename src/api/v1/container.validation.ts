@@ -190,8 +190,26 @@ function validateMounts(
       errors.push(invalid(`${at}.mountPath`, mount.mountPath, "must be unique"));
     }
     paths.add(mount.mountPath);
+    const { subPath = "", subPathExpr = "" } = mount;
+    errors.push(...validateSubPath(subPath, `${at}.subPath`));
+    errors.push(...validateSubPath(subPathExpr, `${at}.subPathExpr`));
+    if (subPath !== "" && subPathExpr !== "") {
+      const problem = "subPathExpr and subPath are mutually exclusive";
+      errors.push(invalid(`${at}.subPathExpr`, subPathExpr, problem));
+    }
     return errors;
   });
+}
+
+/** A part of a volume lies in it. Source: upstream `validateLocalDescendingPath`. */
+function validateSubPath(subPath: string, path: string): readonly FieldError[] {
+  const absolute = subPath.startsWith("/")
+    ? [invalid(path, subPath, "must be a relative path")]
+    : [];
+  const backsteps = subPath.split("/").includes("..")
+    ? [invalid(path, subPath, "must not contain '..'")]
+    : [];
+  return [...absolute, ...backsteps];
 }
 
 function validateResourceNames({ resources }: Container, path: string): readonly FieldError[] {

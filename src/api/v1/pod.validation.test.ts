@@ -126,6 +126,25 @@ describe("validatePod()", () => {
       `${c}.volumeMounts[0].name: Not found: "v"`,
     ],
     [
+      pod(
+        { volumes: [{ name: "v", emptyDir: {} }] },
+        {
+          volumeMounts: [
+            { name: "v", mountPath: "/a", subPath: "/etc" },
+            { name: "v", mountPath: "/b", subPath: "x/../y" },
+            { name: "v", mountPath: "/c", subPath: "x", subPathExpr: "y..z" },
+          ],
+        },
+      ),
+      `${c}.volumeMounts[0].subPath: Invalid value: "/etc": must be a relative path`,
+      `${c}.volumeMounts[1].subPath: Invalid value: "x/../y": must not contain '..'`,
+      `${c}.volumeMounts[2].subPathExpr: Invalid value: "y..z": subPathExpr and subPath are mutually exclusive`,
+    ],
+    [
+      pod({ volumes: [{ name: "v", hostPath: { path: "/a/../b" } }] }),
+      `spec.volumes[0].hostPath.path: Invalid value: "/a/../b": must not contain '..'`,
+    ],
+    [
       pod({ volumes: [{ name: "v", emptyDir: {}, hostPath: { path: "/" } }] }),
       "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
     ],

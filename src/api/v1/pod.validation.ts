@@ -64,6 +64,9 @@ function validateVolumes(spec: PodSpec): readonly FieldError[] {
     if (names.has(volume.name)) errors.push(duplicate(`${path}.name`, volume.name));
     names.add(volume.name);
     if (volume.hostPath?.path === "") errors.push(required(`${path}.hostPath.path`));
+    else if (volume.hostPath?.path.split("/").includes("..") === true) {
+      errors.push(invalid(`${path}.hostPath.path`, volume.hostPath.path, "must not contain '..'"));
+    }
     if (volume.secret !== undefined && !volume.secret.secretName) {
       errors.push(required(`${path}.secret.secretName`));
     }

@@ -8,7 +8,7 @@ import { secretNamesOf } from "../authorization/pod-references.ts";
 export const ACCOUNT_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
 /** The ConfigMap that every namespace has. */
 const ROOT_CERTIFICATE = "kube-root-ca.crt";
-const VOLUME_PREFIX = "kube-api-access-";
+export const ACCOUNT_VOLUME_PREFIX = "kube-api-access-";
 /** A Pod that stands for one that its node has from a file. */
 const MIRROR_ANNOTATION = "kubernetes.io/config.mirror";
 
@@ -77,8 +77,8 @@ function withToken(spec: Pod["spec"], generateName: (prefix: string) => string):
   const { containers, initContainers, volumes = [] } = spec;
   const all = [...(initContainers ?? []), ...containers];
   if (all.every(hasMount)) return spec;
-  const existing = volumes.find((volume) => volume.name.startsWith(VOLUME_PREFIX))?.name;
-  const name = existing ?? generateName(VOLUME_PREFIX);
+  const existing = volumes.find((volume) => volume.name.startsWith(ACCOUNT_VOLUME_PREFIX))?.name;
+  const name = existing ?? generateName(ACCOUNT_VOLUME_PREFIX);
   const mounted = (container: Container): Container => {
     if (hasMount(container)) return container;
     const mount = { name, readOnly: true, mountPath: ACCOUNT_MOUNT_PATH };

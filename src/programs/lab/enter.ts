@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { access, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { podKind } from "../../api/v1/pod.kind.ts";
 import { hasReason } from "../../api/machinery/status.ts";
@@ -43,9 +43,17 @@ export async function enterLab(
     "--uts",
     "--mount",
     "--pid",
-    `--wdns=${workingDir}`,
+    `--wdns=${(await isThere(pid, workingDir)) ? workingDir : "/"}`,
     "--",
   ];
+}
+
+/** A Pod may have something else mounted where the caller is. */
+async function isThere(pid: number, path: string): Promise<boolean> {
+  return access(`/proc/${String(pid)}/root${path}`).then(
+    () => true,
+    () => false,
+  );
 }
 
 function machineHolder(lab: LabState, name: string): number {
@@ -65,10 +73,14 @@ async function podHolder(lab: LabState, path: string): Promise<number> {
     throw error;
   });
   const { nodeName = "" } = pod.spec;
-  const file = join(lab.dir, nodeName, "sandboxes", pod.metadata.uid ?? "", "holder.json");
-  const text = await readFile(file, "utf8").catch(() => {
-    throw new LabError(`Pod ${ref.name} does not run (${pod.status?.phase ?? "Pending"})`);
-  });
+  const sandbox = join(lab.dir, nodeName, "sandboxes", pod.metadata.uid ?? "");
+  // Its first container's view, with its volumes; a container without any has the Pod's own.
+  const container = join(sandbox, "containers", pod.spec.containers[0]?.name ?? "");
+  const text = await readFile(join(container, "holder.json"), "utf8")
+    .catch(() => readFile(join(sandbox, "holder.json"), "utf8"))
+    .catch(() => {
+      throw new LabError(`Pod ${ref.name} does not run (${pod.status?.phase ?? "Pending"})`);
+    });
   // Written by the node agent, which types it.
   return (JSON.parse(text) as { readonly pid: number }).pid;
 }

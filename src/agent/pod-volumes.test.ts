@@ -12,7 +12,7 @@ import type { Pod } from "../api/v1/pod.ts";
 import { serviceAccountKind } from "../api/v1/serviceaccount.kind.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createClient } from "../client/rest.ts";
-import { AccountFiles } from "./account-files.ts";
+import { PodVolumes, unmountedVolumes } from "./pod-volumes.ts";
 
 const namespace = "default";
 const signal = new AbortController().signal;
@@ -40,11 +40,21 @@ describe("files of ServiceAccounts", () => {
       spec: { containers: [{ name: "c", image: "x" }], ...spec },
     });
   const newFiles = (now = Date.now) =>
-    new AccountFiles({ client, log: SILENT, now, podDir: (uid) => join(root, uid) });
-  const open = (files: AccountFiles, pod: Pod) => {
+    new PodVolumes({
+      client,
+      log: SILENT,
+      now,
+      podDir: (uid) => join(root, uid),
+      canMount: false,
+      current: (pod) => pod,
+      place: (podIps) => ({ podIps, hostIps: [], allocatable: { cpu: 1, memory: 1 } }),
+    });
+  /** The folder with the token of the Pod's account, as its program is told. */
+  const open = async (files: PodVolumes, pod: Pod) => {
     const [first] = pod.spec.containers;
     assert.ok(first);
-    return files.open(pod, first, signal);
+    await files.open(pod, first, [], signal);
+    return files.environment(pod, first)["PORTOLAN_SERVICEACCOUNT_DIR"];
   };
   const claimsOf = (token: string): Record<string, unknown> =>
     JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
@@ -53,7 +63,8 @@ describe("files of ServiceAccounts", () => {
     await using files = newFiles();
     const pod = await newPod();
     const dir = (await open(files, pod)) ?? "";
-    assert.deepEqual((await readdir(dir)).toSorted(), ["ca.crt", "namespace", "token"]);
+    const names = (await readdir(dir)).filter((name) => !name.startsWith(".."));
+    assert.deepEqual(names.toSorted(), ["ca.crt", "namespace", "token"]);
     const read = (name: string) => readFile(join(dir, name), "utf8");
     assert.equal(await read("ca.crt"), "PEM");
     assert.equal(await read("namespace"), "default");
@@ -67,8 +78,8 @@ describe("files of ServiceAccounts", () => {
         uid: (await client.get(serviceAccountKind, { namespace, name: "default" })).metadata.uid,
       },
     });
-    assert.equal((await stat(dir)).mode & 0o777, 0o700);
-    assert.equal((await stat(join(dir, "token"))).mode & 0o777, 0o600);
+    assert.equal((await stat(join(root, pod.metadata.uid ?? ""))).mode & 0o777, 0o700);
+    assert.equal((await stat(join(dir, "token"))).mode & 0o777, 0o644);
   });
 
   it("are none for a Pod that declines its token", async () => {
@@ -117,5 +128,57 @@ describe("files of ServiceAccounts", () => {
       containers: [{ name: "c", image: "x", volumeMounts: [mount] }],
     });
     await assert.rejects(open(files, pod), /outside its volume/);
+  });
+
+  it("are told where they cannot be mounted, with all volumes that are made of files", async () => {
+    await using files = newFiles();
+    await client.create(configMapKind, { metadata: { namespace, name: "c" }, data: { a: "1" } });
+    const pod = await newPod({
+      automountServiceAccountToken: false,
+      volumes: [
+        { name: "settings", configMap: { name: "c" } },
+        { name: "scratch", emptyDir: {} },
+        { name: "host", hostPath: { path: "/nowhere" } },
+      ],
+      containers: [
+        {
+          name: "c",
+          image: "x",
+          volumeMounts: ["settings", "scratch", "host"].map((name) => ({
+            name,
+            mountPath: `/${name}`,
+          })),
+        },
+      ],
+    });
+    const [first] = pod.spec.containers;
+    assert.ok(first);
+    const opened = await files.open(pod, first, [], signal);
+    assert.deepEqual([...opened.keys()], ["settings", "scratch"]);
+    const dir = files.environment(pod, first)["PORTOLAN_VOLUMES_DIR"] ?? "";
+    assert.equal(await readFile(join(dir, "settings/a"), "utf8"), "1");
+    assert.deepEqual(await readdir(join(dir, "scratch")), []);
+    assert.match(unmountedVolumes(pod, false) ?? "", /nothing is mounted at \/settings, \/scratch/);
+    assert.equal(unmountedVolumes(pod, true), undefined);
+    const patch = { kind: "merge", body: { data: { a: "2" } } } as const;
+    await client.patch(configMapKind, { namespace, name: "c" }, patch);
+    await eventually(
+      "the change is seen",
+      async () => (await readFile(join(dir, "settings/a"), "utf8")) === "2",
+    );
+  });
+
+  it("name the volume that is not ready, in kubelet's words", async () => {
+    await using files = newFiles();
+    const pod = await newPod({
+      volumes: [{ name: "v", secret: { secretName: "none" } }],
+      containers: [{ name: "c", image: "x", volumeMounts: [{ name: "v", mountPath: "/v" }] }],
+    });
+    const [first] = pod.spec.containers;
+    assert.ok(first);
+    await assert.rejects(
+      files.open(pod, first, [], signal),
+      /^VolumeError: MountVolume\.SetUp failed for volume "v" : secret "none" not found$/,
+    );
   });
 });

@@ -1,0 +1,58 @@
+import { isAbsolute, join, normalize } from "node:path";
+import type { Container } from "../api/v1/container.ts";
+import { expandVariables } from "./expansion.ts";
+import { subPathOf } from "./host-path.ts";
+import type { OpenedVolume } from "./pod-volumes.ts";
+import { VolumeError } from "./pod-volumes.ts";
+
+/** A file or folder of the node that a container sees at another path. */
+export interface Mount {
+  readonly source: string;
+  /** Absolute. */
+  readonly target: string;
+  readonly isReadOnly: boolean;
+  /** For a source in memory; @see OpenedVolume.memoryBytes */
+  readonly memory?: { readonly dir: string; readonly bytes: number };
+  /** What of the source is mounted, where that is only known in the Pod. */
+  readonly subPath?: string;
+}
+
+/**
+ * What a container mounts, outer folders before those inside them. Volumes that are not opened are left out.
+ * @param env the container's variables, for `subPathExpr`.
+ * @throws VolumeError when a part of a volume cannot be had.
+ */
+export async function containerMounts(
+  { volumeMounts = [] }: Container,
+  opened: ReadonlyMap<string, OpenedVolume>,
+  env: Readonly<Record<string, string>>,
+): Promise<readonly Mount[]> {
+  const mounts: Mount[] = [];
+  for (const { name, mountPath, readOnly, subPath = "", subPathExpr = "" } of volumeMounts) {
+    const volume = opened.get(name);
+    if (volume === undefined) continue;
+    const { dir, memoryBytes: bytes } = volume;
+    const part = subPathExpr === "" ? subPath : expandVariables(subPathExpr, (key) => env[key]);
+    const target = normalize(isAbsolute(mountPath) ? mountPath : join("/", mountPath));
+    const isReadOnly = volume.isReadOnly || readOnly === true;
+    const mount = { source: dir, target: withoutSlash(target), isReadOnly };
+    if (bytes !== undefined) {
+      if (part.startsWith("/") || part.split("/").includes(".."))
+        throw new VolumeError(name, `subPath ${JSON.stringify(part)} must stay within its volume`);
+      mounts.push({ ...mount, memory: { dir, bytes }, subPath: part });
+      continue;
+    }
+    try {
+      const source = part === "" ? dir : await subPathOf(dir, part, !volume.isReadOnly);
+      mounts.push({ ...mount, source });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new VolumeError(name, message, { cause: error });
+    }
+  }
+  return mounts.sort((a, b) => (a.target < b.target ? -1 : 1));
+}
+
+function withoutSlash(path: string): string {
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}
