@@ -1,5 +1,5 @@
 // What `portolan dns` costs a question, beside other servers on the same machine in the same run:
-// npm run build && node bench/dns.mjs [SERVICES HEADLESS ENDPOINTS [SECONDS]]
+// npm run build && node bench/dns.mjs [SERVICES HEADLESS ENDPOINTS [SECONDS [alone]]]; alone: without the other servers.
 // The load generator has the same cores. CPU is the server's processes' own, user and system.
 import { spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
@@ -14,7 +14,8 @@ import { questions } from "./dns-cluster.mjs";
 import { yardsticks } from "./dns-yardsticks.mjs";
 import { conditions, cpuMs, median, percentile, residentMb } from "./measure.mjs";
 
-const [services = 9000, headless = 1000, endpoints = 100, seconds = 3] = process.argv.slice(2).map(Number);
+const [services = 9000, headless = 1000, endpoints = 100, seconds = 3] = process.argv.slice(2, 6).map(Number);
+const isAlone = process.argv[6] === "alone";
 const SAMPLES = 3;
 const dir = mkdtempSync(join(tmpdir(), "portolan-dns-bench-"));
 const asked = join(dir, "questions");
@@ -39,17 +40,17 @@ writeFileSync(
 );
 for (const workers of [2, 0]) {
   const { child, port } = await startPortolan(workers);
-  const idleMb = residentMb(child.pid);
+  const idleMb = decimalMb(child.pid);
   // Until each question was asked once: the threads' answers are made then.
   warmUp(port);
   measure(`portolan dns --workers ${workers}`, port, child.pid);
-  console.log(`  resident: ${idleMb.toFixed(0)} MB before the first question, ${residentMb(child.pid).toFixed(0)} MB after all`);
+  console.log(`  resident: ${idleMb.toFixed(0)} MB before the first question, ${decimalMb(child.pid).toFixed(0)} MB after all`);
   if (workers > 0) await changes(port, child.pid);
   child.kill("SIGTERM");
   await once(child, "exit");
 }
 let port = 20_053;
-for (const [name, start] of await yardsticks(dir, [services, headless, endpoints])) {
+for (const [name, start] of isAlone ? [] : await yardsticks(dir, [services, headless, endpoints])) {
   port += 1;
   const child = start(port);
   await answers(port);
@@ -68,6 +69,11 @@ async function startPortolan(workers) {
     return { child, port: Number(JSON.parse(line).dns.split(":").at(-1)) };
   }
   throw new Error("portolan dns ended before it was ready");
+}
+
+/** Resident memory in megabytes of 10^6 bytes. */
+function decimalMb(pid) {
+  return residentMb(pid) * 1.048576;
 }
 
 function blast(toPort, forSeconds) {

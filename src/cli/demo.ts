@@ -2,7 +2,6 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Service } from "../api/v1/service.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
-import { startAllInOne } from "../programs/all-in-one.ts";
 import type { Cluster } from "../programs/all-in-one.ts";
 import { fiveServicesFile } from "../programs/bundled.ts";
 import { CLUSTER_FLAGS, clusterConfigOf } from "./cluster-flags.ts";
@@ -41,6 +40,7 @@ what DNS answers and which Pods answered. Everything is temporary unless --data-
       dnsListen: "127.0.0.1:0",
     });
     const manifests = [fiveServicesFile(), ...config.manifests];
+    const { startAllInOne } = await import("../programs/all-in-one.ts");
     const cluster = await startAllInOne({ ...config, manifests }, context);
     try {
       for (const problem of cluster.applied.problems)

@@ -4,12 +4,9 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { serviceKind } from "../api/v1/service.kind.ts";
 import { parseHostPort, parsePort } from "../net/host-port.ts";
-import { enterLab, labClient } from "../programs/lab/enter.ts";
 import { dialTo, startForwarder } from "../programs/lab/forwarder.ts";
-import { startLab } from "../programs/lab/lab.ts";
-import { runLabMachine } from "../programs/lab/machine.ts";
 import type { LabMachineConfig } from "../programs/lab/machine.ts";
-import { DIALER_SOCKET, startPart } from "../programs/lab/part.ts";
+import { DIALER_SOCKET } from "../programs/lab/parts.ts";
 import { dialLine } from "../programs/lab/dialer.ts";
 import { isRunning, labNamed } from "../programs/lab/state.ts";
 import type { Command, CommandContext, FlagSpec, FlagValues } from "./command.ts";
@@ -66,6 +63,7 @@ where users may make user namespaces. It stays up until Ctrl-C, and leaves nothi
     const apiListen = parseHostPort(listen);
     if (apiListen === undefined)
       throw new UsageError(`--api-listen: ${JSON.stringify(listen)} is not IP:PORT`);
+    const { startLab } = await import("../programs/lab/lab.ts");
     const lab = await startLab(
       {
         name: nameOf(flags),
@@ -117,6 +115,7 @@ server), node-1, node-2, ..., pod/NAME or pod/NAMESPACE/NAME. Files are the host
     if (place === undefined || command.length === 0)
       throw new UsageError("lab exec needs a place and a command; see portolan lab exec --help");
     const lab = await labNamed(statesDir(context), nameOf(flags));
+    const { enterLab } = await import("../programs/lab/enter.ts");
     const [program = "", ...args] = [...(await enterLab(lab, place, process.cwd())), ...command];
     const child = spawn(program, args, { stdio: "inherit" });
     // The terminal sends Ctrl-C to both; this process waits for the other's answer.
@@ -147,6 +146,7 @@ on its first node reaches it: through the node's rules, to one of the Service's 
       );
     const [name = "", namespace = "default"] = service.split(".");
     const lab = await labNamed(statesDir(context), nameOf(flags));
+    const { labClient } = await import("../programs/lab/enter.ts");
     using client = await labClient(lab);
     const { spec } = await client.get(serviceKind, { namespace, name });
     const clusterIp = spec.clusterIP ?? "";
@@ -201,6 +201,7 @@ const labMachine: Command = {
     context.signal.addEventListener("abort", () => {
       gone.abort(context.signal.reason);
     });
+    const { runLabMachine } = await import("../programs/lab/machine.ts");
     await runLabMachine(config, {
       log: context.log,
       signal: gone.signal,
@@ -221,6 +222,7 @@ const labPart: Command = {
   flags: { part: { type: "string", value: "FILE", description: "What to run." } },
   examples: [],
   run: async (context, flags) => {
+    const { startPart } = await import("../programs/lab/part.ts");
     await using part = await startPart(textFlag(flags, "part") ?? "", context);
     context.print(`${JSON.stringify(part.ready)}\n`);
     await ended(context.signal);

@@ -2,10 +2,7 @@ import { hostname } from "node:os";
 import { parseCidr } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { parseHostPort } from "../net/host-port.ts";
-import { attach } from "../programs/attached.ts";
-import { startNodeProxy } from "../programs/node-proxy.ts";
 import type { NodeProxyOptions } from "../programs/node-proxy.ts";
-import { cleanUpProxy } from "../programs/proxy-cleanup.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { UsageError } from "./command.ts";
 import type { Command, FlagValues } from "./command.ts";
@@ -80,6 +77,7 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
   ],
   run: async (context, flags) => {
     if (flags["cleanup"] === true) {
+      const { cleanUpProxy } = await import("../programs/proxy-cleanup.ts");
       const removed = await cleanUpProxy();
       context.note(
         removed.length === 0 ? "nothing to remove\n" : `removed ${removed.join(", ")}\n`,
@@ -91,6 +89,8 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
     const { log, signal } = context;
     const metrics = new Metrics();
     const kubeconfig = textFlag(flags, "kubeconfig");
+    const { attach } = await import("../programs/attached.ts");
+    const { startNodeProxy } = await import("../programs/node-proxy.ts");
     await using api = await attach(
       { kubeconfig, env: context.env, part: "proxy" },
       { log, metrics },

@@ -1,4 +1,3 @@
-import { startAllInOne } from "../programs/all-in-one.ts";
 import { CLUSTER_FLAGS, clusterConfigOf } from "./cluster-flags.ts";
 import type { Command } from "./command.ts";
 import { ended } from "./ended.ts";
@@ -25,6 +24,7 @@ the objects are kept in the data dir for the next start.`,
   run: async (context, flags) => {
     const isJson = wantsJson(flags);
     const config = await clusterConfigOf(context, flags, {});
+    const { startAllInOne } = await import("../programs/all-in-one.ts");
     const cluster = await startAllInOne(config, context);
     const startMs = Math.round(performance.now());
     for (const problem of cluster.applied.problems)

@@ -25,6 +25,8 @@ export interface FastPathOptions {
   readonly arenaBytes?: number | undefined;
   /** The threads' program, `udp-worker.ts`; default as it is bundled. */
   readonly worker?: URL | undefined;
+  /** Called when a thread has started: V8 sets some of the process's flags anew for each. */
+  readonly onThreadStarted?: (() => void) | undefined;
 }
 
 const ARENA_BYTES = 32 * 1024 * 1024;
@@ -41,6 +43,7 @@ const ASKED_BEFORE = 65_536;
 export class CompiledAnswers implements Disposable {
   readonly memory: AnswerMemory;
   readonly worker: URL | undefined;
+  readonly onThreadStarted: () => void;
   /** For the reader of this number to count in. */
   readonly tallies: readonly SharedArrayBuffer[];
   readonly #table: AnswerTable;
@@ -59,6 +62,7 @@ export class CompiledAnswers implements Disposable {
   constructor(options: FastPathOptions, metrics?: Metrics) {
     const { threads, arenaBytes = ARENA_BYTES } = options;
     this.worker = options.worker;
+    this.onThreadStarted = options.onThreadStarted ?? (() => undefined);
     const seed = randomInt(0x7fff_ffff);
     this.memory = createAnswerMemory({ arenaBytes, slots: SLOTS, readers: threads, seed });
     this.tallies = Array.from({ length: threads }, () => QuestionTally.memory());

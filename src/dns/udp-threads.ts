@@ -110,6 +110,7 @@ function openThreads(deps: UdpThreadsDeps, libc: Libc, listen: ListenAddress): T
       resourceLimits: RESOURCE_LIMITS,
       name: `dns-udp-${String(reader)}`,
     });
+    worker.once("online", deps.compiled.onThreadStarted);
     worker.on("message", (questions: readonly PassedOn[]) => {
       Atomics.sub(control, CONTROL.passedOn, questions.length);
       for (const question of questions) answerPassedOn(deps, socket, question);

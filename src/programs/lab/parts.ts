@@ -58,3 +58,6 @@ export const NETWORK_KUBECONFIG = "network.kubeconfig";
 
 /** Port of the API server in its namespace. */
 export const API_PORT = 6443;
+
+/** The socket of a node's folder by which the host opens connections from that node. */
+export const DIALER_SOCKET = "dial.sock";
