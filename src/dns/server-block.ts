@@ -5,7 +5,7 @@ import type { DnsIndex } from "../core/dns/dns-index.ts";
 import type { TransferConfig } from "../core/dns/corefile/small-directives.ts";
 import { foldName, isWithin, sameName } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { RCODE, TYPE } from "../core/dns/message.ts";
+import { RCODE, TYPE, typeOf } from "../core/dns/message.ts";
 import type { Question, ResourceRecord } from "../core/dns/message.ts";
 import type { HostsTable } from "../core/dns/hosts-table.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
@@ -135,7 +135,28 @@ async function resolveElsewhere(
     authenticData: query.authenticData,
     checkingDisabled: query.checkingDisabled,
   });
-  return stepOf(forwarded, name);
+  const step = stepOf(forwarded, name);
+  return type === TYPE.ANY ? minimal(step) : step;
+}
+
+/**
+ * All that others have of a name is more than anybody needs who asks for ANY, and much for whoever did not ask
+ * but is made to look so: records of one type are enough (RFC 8482 section 4.1).
+ */
+function minimal(step: Step): Step {
+  const [first] = step.answers ?? [];
+  return {
+    ...step,
+    answers: step.answers?.filter(
+      ({ name, data }) =>
+        first !== undefined &&
+        sameName(name, first.name) &&
+        typeOf(data) === typeOf(first.data),
+    ),
+    // Who gets no answer still learns how long that is true.
+    authority: first === undefined ? step.authority : [],
+    additional: [],
+  };
 }
 
 function stepOf(forwarded: Forwarded, asked: DomainName): Step {
