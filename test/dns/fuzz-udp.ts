@@ -4,7 +4,7 @@ import type { Libc } from "../../src/kernel/libc.ts";
 import { encodeSocketAddress } from "../../src/kernel/socket-address.ts";
 import { SLOT_BYTES, UdpBatch } from "../../src/kernel/udp-batch.ts";
 import { openUdpSocket } from "../../src/kernel/udp-socket.ts";
-import { checkAnswer } from "./fuzz-answer.ts";
+import { checkAnswer, hasSameQuestion } from "./fuzz-answer.ts";
 import { hostilePacket } from "./fuzz-packets.ts";
 import type { Pick } from "./fuzz-packets.ts";
 import { ip } from "./fake-upstream.ts";
@@ -17,11 +17,13 @@ export const CANARY = Buffer.from(
 );
 /** Ids for hostile packets: below those of canaries. */
 const IDS = 0xff00;
-const BATCH = 32;
+/** How many packets of one id an answer may be to: the hostile upstream makes some late. */
+const ROUNDS = 6;
+const BATCH = 24;
 /** The Z bit, which nobody minds, but with which no answer is found compiled. */
 const ODD = 0x40;
 /** How many batches are sent before the first of them must have been answered. */
-const AHEAD = 2;
+const AHEAD = 1;
 /** How long a canary is waited for, and how often it is sent again: a full queue may lose packets. */
 const WAIT_MS = 30;
 const CANARY_TRIES = 300;
@@ -53,7 +55,7 @@ export async function fuzzUdp({ libc, port, count, pick, onProgress }: UdpFuzz):
   const batch = new UdpBatch(libc, socket.fd);
   const received = new Uint8Array(batch.packets);
   const to = encodeSocketAddress(ip("127.0.0.1"), port);
-  const packets: (Uint8Array | undefined)[] = Array.from({ length: IDS });
+  const packets: (Uint8Array | undefined)[] = Array.from({ length: IDS * ROUNDS });
   const canary = Buffer.from(CANARY);
   /** For the main thread and for one of its own in turn. */
   const canaryOf = (number: number): Uint8Array => {
@@ -64,6 +66,7 @@ export async function fuzzUdp({ libc, port, count, pick, onProgress }: UdpFuzz):
   let answers = 0;
   let answeredBatch = 0;
 
+  let sent = 0;
   const take = (sentBatches: number): number => {
     const taken = batch.receive();
     for (let slot = 0; slot < taken; slot++) {
@@ -75,10 +78,21 @@ export async function fuzzUdp({ libc, port, count, pick, onProgress }: UdpFuzz):
         answeredBatch = Math.max(answeredBatch, sentBatches - ((sentBatches - id) & 0xff));
       } else {
         answers += 1;
-        check(packets[id], answer);
+        check(packetOf(id, answer), answer);
       }
     }
     return taken;
+  };
+  /** The newest packet with this id whose question it is, or at least the newest. */
+  const packetOf = (id: number, answer: Uint8Array): Uint8Array | undefined => {
+    const newest = Math.floor((sent - 1 - id) / IDS);
+    let first: Uint8Array | undefined;
+    for (let round = newest; round > newest - ROUNDS && round >= 0; round--) {
+      const packet = packets[(round * IDS + id) % packets.length];
+      first ??= packet;
+      if (packet !== undefined && hasSameQuestion(packet, answer)) return packet;
+    }
+    return first;
   };
   const waitFor = (wanted: number, sentBatches: number): void => {
     for (let tries = 0; answeredBatch < wanted; ) {
@@ -89,7 +103,6 @@ export async function fuzzUdp({ libc, port, count, pick, onProgress }: UdpFuzz):
     }
   };
 
-  let sent = 0;
   let batches = 0;
   while (sent < count) {
     for (let i = 0; i < BATCH && sent < count; i++, sent++) {
@@ -97,7 +110,7 @@ export async function fuzzUdp({ libc, port, count, pick, onProgress }: UdpFuzz):
       const id = sent % IDS;
       if (packet.length > 0) packet[0] = id >> 8;
       if (packet.length > 1) packet[1] = id & 0xff;
-      packets[id] = packet;
+      packets[sent % packets.length] = packet;
       socket.send(packet, to);
     }
     batches += 1;
