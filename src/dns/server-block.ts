@@ -143,20 +143,13 @@ async function resolveElsewhere(
  * All that others have of a name is more than anybody needs who asks for ANY, and much for whoever did not ask
  * but is made to look so: records of one type are enough (RFC 8482 section 4.1).
  */
-function minimal(step: Step): Step {
-  const [first] = step.answers ?? [];
-  return {
-    ...step,
-    answers: step.answers?.filter(
-      ({ name, data }) =>
-        first !== undefined &&
-        sameName(name, first.name) &&
-        typeOf(data) === typeOf(first.data),
-    ),
-    // Who gets no answer still learns how long that is true.
-    authority: first === undefined ? step.authority : [],
-    additional: [],
-  };
+function minimal({ answers = [], authority = [], ...step }: Step): Step {
+  const [first] = answers;
+  // Who gets no answer still learns for how long.
+  if (first === undefined) return { ...step, authority, additional: [] };
+  const isKept = ({ name, data }: ResourceRecord): boolean =>
+    sameName(name, first.name) && typeOf(data) === typeOf(first.data);
+  return { ...step, answers: answers.filter(isKept), authority: [], additional: [] };
 }
 
 function stepOf(forwarded: Forwarded, asked: DomainName): Step {

@@ -14,7 +14,11 @@ const COMPLAINTS: ReadonlySet<number> = new Set([RCODE.FORMERR, RCODE.NOTIMP, RC
  * of one type to ANY (RFC 8482); nothing that was forged; and the truth about the Service `web`.
  * @throws AssertionError.
  */
-export function checkAnswer(packet: Uint8Array, answer: Uint8Array, transport: "udp" | "tcp"): void {
+export function checkAnswer(
+  packet: Uint8Array,
+  answer: Uint8Array,
+  transport: "udp" | "tcp",
+): void {
   assert.ok(packet.length >= 12, "an answer to less than a header");
   assert.equal((packet[2] ?? 0) & 0x80, 0, "an answer to an answer");
   const message = decodeMessage(answer);
@@ -49,7 +53,11 @@ export function hasSameQuestion(packet: Uint8Array, answer: Uint8Array): boolean
   return end > 0 && Buffer.from(packet.subarray(12, end)).equals(answer.subarray(12, end));
 }
 
-function checkTruth({ question, rcode, answers }: NonNullable<ReturnType<typeof decodeMessage>>): void {
+function checkTruth({
+  question,
+  rcode,
+  answers,
+}: NonNullable<ReturnType<typeof decodeMessage>>): void {
   if (question?.type !== TYPE.A || question.class !== 1 || COMPLAINTS.has(rcode)) return;
   if (formatDomainName(question.name).toLowerCase() !== "web.default.svc.cluster.local.") return;
   assert.equal(rcode, RCODE.NOERROR);

@@ -131,7 +131,9 @@ function check(packet: Uint8Array | undefined, answer: Uint8Array): void {
     assert.ok(packet, "an answer to nothing");
     checkAnswer(packet, answer, "udp");
   } catch (error) {
-    const hex = [packet ?? new Uint8Array(), answer].map((each) => Buffer.from(each).toString("hex"));
+    const hex = [packet ?? new Uint8Array(), answer].map((each) =>
+      Buffer.from(each).toString("hex"),
+    );
     throw new Error(`${String(error)}\npacket ${String(hex[0])}\nanswer ${String(hex[1])}`, {
       cause: error,
     });

@@ -110,7 +110,10 @@ function realAnswer(query: Buffer, pick: Pick): Buffer | undefined {
     case 4: {
       // Names that point to themselves or beyond the end.
       const loop = [0xc0, pick(80)];
-      return answerTo(query, [record(loop, RIGHT_ADDRESS), cname(ASKED_NAME, [0xc0, 12 + pick(60)])]);
+      return answerTo(query, [
+        record(loop, RIGHT_ADDRESS),
+        cname(ASKED_NAME, [0xc0, 12 + pick(60)]),
+      ]);
     }
     case 5: {
       // Far more than was asked for, and codes of all kinds.

@@ -49,7 +49,10 @@ const OBJECTS = [
   ]),
   service("outside", { type: "ExternalName", externalName: "www.example.invalid" }),
   service("inside", { type: "ExternalName", externalName: "plain.default.svc.cluster.local" }),
-  service("inside-twice", { type: "ExternalName", externalName: "inside.default.svc.cluster.local" }),
+  service("inside-twice", {
+    type: "ExternalName",
+    externalName: "inside.default.svc.cluster.local",
+  }),
   service("plain", { ports: [HTTP, { name: "dns", protocol: "UDP", port: 53 }] }),
   slice("plain", [{ addresses: ["10.1.0.5"], hostname: "first", ...READY }]),
   service("lonely", { ports: [HTTP], selector: { app: "nobody" } }),
@@ -111,7 +114,15 @@ describe("DNS of a running cluster", { skip: missing("dig", "kubectl") }, () => 
   /** `name` is below default.svc.cluster.local unless it ends with a dot. */
   const ask = async (name: string, type = "A", ...more: readonly string[]): Promise<Seen> => {
     const full = name.endsWith(".") ? name : `${name}.default.svc.cluster.local.`;
-    const text = await up.dig(["+noall", "+comments", "+answer", "+authority", ...more, full, type]);
+    const text = await up.dig([
+      "+noall",
+      "+comments",
+      "+answer",
+      "+authority",
+      ...more,
+      full,
+      type,
+    ]);
     const section = (title: string): readonly string[] =>
       (text.split(`;; ${title} SECTION:\n`)[1]?.split("\n\n")[0] ?? "")
         .split("\n")
@@ -161,7 +172,7 @@ describe("DNS of a running cluster", { skip: missing("dig", "kubectl") }, () => 
     // A label cannot end with a dash.
     assert.deepEqual((await ask("2001-db8-1--0.ids", "AAAA")).answer, ["AAAA 2001:db8:1::"]);
     const targets = (await ask("_http._tcp.ids", "SRV")).answer.map(
-      (record) => record.split(" ").at(-1)?.split(".")[0],
+      (record) => record.split(" ").at(-1)?.split(".")[0] ?? "",
     );
     assert.deepEqual(targets.sort(), ["10-1-0-2", "2001-db8--a-b", "2001-db8-1--0"]);
   });
@@ -258,7 +269,10 @@ describe("DNS of a running cluster", { skip: missing("dig", "kubectl") }, () => 
     };
     const nameservers = ["192.0.2.1"];
     await refused(undefined, /spec\.dnsConfig: Required value: must provide `dnsConfig` when/);
-    await refused({}, /spec\.dnsConfig\.nameservers: Required value: must provide at least one DNS/);
+    await refused(
+      {},
+      /spec\.dnsConfig\.nameservers: Required value: must provide at least one DNS/,
+    );
     const four = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
     await refused({ nameservers: four }, /must not have more than 3 nameservers/);
     const domains = (count: number, length: number): readonly string[] =>
@@ -271,8 +285,14 @@ describe("DNS of a running cluster", { skip: missing("dig", "kubectl") }, () => 
       { nameservers, searches: domains(32, 63) },
       /must not have more than 2048 characters \(including spaces\) in the search list/,
     );
-    await refused({ nameservers, searches: ["no domain"] }, /spec\.dnsConfig\.searches\[0\]: Invalid/);
-    await refused({ nameservers, options: [{ value: "2" }] }, /spec\.dnsConfig\.options\[0\]: Required/);
+    await refused(
+      { nameservers, searches: ["no domain"] },
+      /spec\.dnsConfig\.searches\[0\]: Invalid/,
+    );
+    await refused(
+      { nameservers, options: [{ value: "2" }] },
+      /spec\.dnsConfig\.options\[0\]: Required/,
+    );
     const most = { nameservers: four.slice(1), searches: domains(32, 50) };
     await up.kubectl("create --dry-run=server -f -", pod(most));
   });
