@@ -31,7 +31,7 @@ export interface FuzzState {
 }
 
 /** What no server with bounded buffers needs, whatever it is sent. */
-const MAX_RSS_BYTES = 300 * 1024 * 1024;
+const MAX_RSS_BYTES = 400 * 1024 * 1024;
 
 /**
  * Sends hostile packets over UDP, and hostile streams over TCP, to a server in a process of its own, and looks
@@ -59,6 +59,7 @@ export async function fuzzDns(
   crashed.catch(() => undefined);
   const rss: number[] = [];
   const look = async (): Promise<FuzzState> => {
+    assert.ok(server.connected, "the server is gone");
     server.send("how are you");
     const [state] = (await once(server, "message")) as [FuzzState];
     rss.push(state.rss);
