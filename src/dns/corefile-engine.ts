@@ -186,6 +186,7 @@ async function buildBlock(
       ? undefined
       : await followCluster(deps, config, config.kubernetes, listens, opened, feeds);
   return {
+    plugins: config.plugins,
     rewrites: config.rewrites,
     hosts: hosts === undefined ? undefined : () => hosts.table,
     cluster,

@@ -19,6 +19,8 @@ import type { LoggedAnswer } from "./query-log.ts";
 export interface ServerBlock {
   /** Folded; the empty name serves all. */
   readonly zones: readonly DomainName[];
+  /** The names of its directives in a Corefile, for whoever counts them. */
+  readonly plugins?: readonly string[] | undefined;
   /** What is looked for in place of what was asked for. */
   readonly rewrites?: readonly RewriteRule[] | undefined;
   /** Names with addresses of their own, before all others. */

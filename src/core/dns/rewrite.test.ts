@@ -105,10 +105,14 @@ describe("rewriteName()", () => {
             return {
               name: owner,
               ttlSeconds: 5,
-              data: target === undefined ? { kind: "TXT", strings: ["end"] } : { kind: "CNAME", target },
+              data:
+                target === undefined
+                  ? { kind: "TXT", strings: ["end"] }
+                  : { kind: "CNAME", target },
             };
           });
-          const isCircle = new Set(chain.map((each) => foldName(each).join("."))).size < chain.length;
+          const isCircle =
+            new Set(chain.map((each) => foldName(each).join("."))).size < chain.length;
           // Where an alias leads to the name that was asked for, the client goes round in any case.
           if (isCircle || aliases.some((each) => sameName(each, asked))) return;
           const restored = restoreNames(records, rewritten);
