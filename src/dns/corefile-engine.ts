@@ -193,7 +193,14 @@ async function buildBlock(
     forwards,
     transfers: config.transfers,
     rotates: config.rotates,
-    log: config.log.length === 0 ? undefined : createQueryLog(config.log, deps.print),
+    log:
+      config.log.length === 0
+        ? undefined
+        : createQueryLog(
+            config.log,
+            deps.print,
+            new Set(listens.map(({ on }) => on.address)).size === 1 ? first?.on.address : undefined,
+          ),
     onFailure: config.logsErrors
       ? ({ name, type }, reason) => {
           log.error("dns question failed", {

@@ -124,6 +124,9 @@ describe("portolan dns, in operation", { skip: missing("dig", "kubectl") }, () =
   forward . 127.0.0.1:${String(upstream.port)}
   cache 30
   errors
+  log . "{local} {type} {name} {rcode}" {
+    class denial
+  }
 }
 `);
     await using dns = await startDns(home, up, ["--corefile", corefile]);
@@ -165,9 +168,15 @@ describe("portolan dns, in operation", { skip: missing("dig", "kubectl") }, () =
     assert.equal(sum(samples, "coredns_forward_requests_total", { to }), 1);
     assert.equal(sum(samples, "coredns_proxy_request_duration_seconds_count", { to }), 1);
     const enabled = (samples.get("coredns_plugin_enabled") ?? []).map((sample) => sample["name"]);
-    const plugins = ["cache", "errors", "forward", "kubernetes", "prometheus"];
+    const plugins = ["cache", "errors", "forward", "kubernetes", "log", "prometheus"];
     assert.deepEqual(new Set(enabled), new Set(plugins));
     assert.equal(sum(samples, "coredns_panics_total"), 0);
+    // What has no such name or no record of the type, and nothing else.
+    assert.deepEqual(dns.stdout().match(/^\[INFO\] .*$/gm), [
+      `[INFO] 127.0.0.1 AAAA ${NAME}. NOERROR`,
+      `[INFO] 127.0.0.1 TXT ${NAME}. NOERROR`,
+      `[INFO] 127.0.0.1 A gone-${NAME}. NXDOMAIN`,
+    ]);
     assert.ok(sum(samples, "process_resident_memory_bytes") > 20_000_000);
     assert.ok(sum(samples, "process_cpu_seconds_total") > 0.05);
   });
