@@ -10,7 +10,8 @@ export const dns: Command = {
   summary: "Answer a cluster's names: DNS alone, for any Kubernetes API.",
   description: `Serves cluster DNS from the Services and EndpointSlices of any Kubernetes API, over UDP and TCP, and
 has other servers answer for all other names. It reads CoreDNS's Corefile and counts by CoreDNS's
-names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.`,
+names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM; SIGUSR1 has it
+look at its Corefile at once.`,
   flags: {
     kubeconfig: {
       type: "string",
@@ -72,6 +73,12 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
       },
       config,
     );
+    // As CoreDNS: look at the Corefile now. Node would start its debugger.
+    const reload = (): void => {
+      // What is wrong with the file is logged, and counted, where it is read.
+      void server.reload();
+    };
+    process.on("SIGUSR1", reload);
     try {
       await server.synced(context.signal);
       const startMs = Math.round(performance.now());
@@ -92,6 +99,7 @@ names, so that it can take CoreDNS's place. It stays up until Ctrl-C or SIGTERM.
     } catch (error) {
       if (!context.signal.aborted) throw error;
     } finally {
+      process.off("SIGUSR1", reload);
       await server[Symbol.asyncDispose]();
     }
     return 0;

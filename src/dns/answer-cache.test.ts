@@ -61,6 +61,27 @@ describe("AnswerCache", () => {
     assert.equal(cache.get("giant", 0), undefined);
   });
 
+  it("holds fewer answers when they are long, however they come and go", () => {
+    const cache = new AnswerCache({
+      ...config,
+      success: { capacity: 100, maxTtlSeconds: 30, minTtlSeconds: 0 },
+    });
+    const long = { message: message({ answers: [a("x.test", "192.0.2.1")] }), bytes: 4096 };
+    for (let i = 0; i < 50; i++) cache.put(String(i), long, 0);
+    // 100 answers of 256 bytes would be as many bytes.
+    assert.equal(cache.sizeOf("success"), 6);
+    assert.ok(cache.get("49", 0));
+    assert.equal(cache.get("43", 0), undefined);
+    // Over, replaced, and turned into the other kind: their bytes are free again.
+    for (let i = 44; i < 50; i++) assert.equal(cache.get(String(i), 40_000), undefined);
+    for (let i = 0; i < 6; i++) cache.put("same", long, 50_000);
+    const denied = { message: message({ authority: [soa(20, 20)] }), bytes: 100 };
+    cache.put("same", denied, 50_000);
+    for (let i = 0; i < 100; i++) cache.put(`short ${String(i)}`, { ...long, bytes: 256 }, 50_000);
+    assert.equal(cache.sizeOf("success"), 100);
+    assert.equal(cache.sizeOf("denial"), 1);
+  });
+
   const ten = { message: message({ answers: [a("x.test", "192.0.2.1", 10)] }), bytes: 100 };
 
   it("says once that an answer asked for often is to be asked for again near its end", () => {

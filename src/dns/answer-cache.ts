@@ -5,8 +5,13 @@ import { RCODE } from "../core/dns/message.ts";
 import type { Message, ResourceRecord } from "../core/dns/message.ts";
 import type { UpstreamAnswer, UpstreamQuestion } from "./upstream.ts";
 
-/** Longer answers are rare, and would let 10,000 entries hold hundreds of megabytes. */
+/** Longer answers are rare, and would push out many others. */
 const MAX_ENTRY_BYTES = 4096;
+/**
+ * All of a kind together have as many bytes as if each had these, which most are shorter than. Read, they take some
+ * twelve times as much: without this bound, 10,000 of the longest answers would take hundreds of megabytes.
+ */
+const MEAN_ENTRY_BYTES = 256;
 /** What a stale answer may be kept for by who gets it (RFC 8767 section 5). */
 const STALE_TTL_SECONDS = 30;
 /** After a server failed to renew a stale answer, it is not asked again for so long (RFC 8767 section 5). */
@@ -14,6 +19,8 @@ const STALE_RETRY_MS = 5000;
 
 interface Entry {
   readonly message: Message;
+  /** As it came. */
+  readonly bytes: number;
   readonly storedMs: number;
   readonly expiresMs: number;
   hits: number;
@@ -50,7 +57,7 @@ const NO_CACHE_METRICS: CacheMetrics = {
 
 /**
  * Answers from upstream, kept for their time to live within the configured bounds; negative ones as RFC 2308
- * says. Of each kind it holds as many as configured, and forgets what was not asked for the longest. Names of
+ * says. Of each kind it holds as many as configured, or fewer where they are long, and forgets what was not asked for the longest. Names of
  * the cluster never come here: they are always answered from what is true now (DNS-031).
  */
 export class AnswerCache {
@@ -58,6 +65,7 @@ export class AnswerCache {
   readonly #metrics: CacheMetrics;
   readonly #success = new Map<string, Entry>();
   readonly #denial = new Map<string, Entry>();
+  readonly #bytes: Record<Share, number> = { success: 0, denial: 0 };
 
   constructor(config: CacheConfig, metrics: CacheMetrics = NO_CACHE_METRICS) {
     this.#config = config;
@@ -96,16 +104,13 @@ export class AnswerCache {
     // A failure is no news as long as there is something to give in its place.
     if (isFailure(message) && this.#config.serveStale !== undefined && this.#success.has(key))
       return;
-    this.#success.delete(key);
-    this.#denial.delete(key);
-    const map = this.#mapOf(kind);
-    if (map.size >= this.#config[kind].capacity) {
-      const [oldest] = map.keys();
-      if (oldest !== undefined) map.delete(oldest);
-      this.#metrics.evicted(kind);
-    }
-    map.set(key, {
+    this.#remove("success", key);
+    this.#remove("denial", key);
+    this.#makeRoom(kind, bytes);
+    this.#bytes[kind] += bytes;
+    this.#mapOf(kind).set(key, {
       message,
+      bytes,
       storedMs: nowMs,
       expiresMs: nowMs + 1000 * ttlSeconds,
       hits: 0,
@@ -113,6 +118,23 @@ export class AnswerCache {
       retryMs: 0,
       isRenewing: false,
     });
+  }
+
+  #makeRoom(kind: Share, bytes: number): void {
+    const map = this.#mapOf(kind);
+    const { capacity } = this.#config[kind];
+    const maxBytes = Math.max(MAX_ENTRY_BYTES, capacity * MEAN_ENTRY_BYTES);
+    for (const oldest of map.keys()) {
+      if (map.size < capacity && this.#bytes[kind] + bytes <= maxBytes) return;
+      this.#remove(kind, oldest);
+      this.#metrics.evicted(kind);
+    }
+  }
+
+  #remove(kind: Share, key: string): void {
+    const map = this.#mapOf(kind);
+    this.#bytes[kind] -= map.get(key)?.bytes ?? 0;
+    map.delete(key);
   }
 
   #mapOf(kind: Share): Map<string, Entry> {
@@ -123,10 +145,14 @@ export class AnswerCache {
     const map = this.#mapOf(kind);
     const entry = map.get(key);
     if (entry === undefined) return undefined;
-    map.delete(key);
     const isStale = nowMs >= entry.expiresMs;
     const maxAgeMs = this.#config.serveStale?.maxAgeMs ?? 0;
-    if (isStale && nowMs >= entry.expiresMs + maxAgeMs) return undefined;
+    if (isStale && nowMs >= entry.expiresMs + maxAgeMs) {
+      this.#remove(kind, key);
+      return undefined;
+    }
+    // Behind all others: it goes last.
+    map.delete(key);
     map.set(key, entry);
     if (isStale) {
       const isDue = !entry.isRenewing && nowMs >= entry.retryMs;

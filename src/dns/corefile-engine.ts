@@ -186,13 +186,21 @@ async function buildBlock(
       ? undefined
       : await followCluster(deps, config, config.kubernetes, listens, opened, feeds);
   return {
+    plugins: config.plugins,
     rewrites: config.rewrites,
     hosts: hosts === undefined ? undefined : () => hosts.table,
     cluster,
     forwards,
     transfers: config.transfers,
     rotates: config.rotates,
-    log: config.log.length === 0 ? undefined : createQueryLog(config.log, deps.print),
+    log:
+      config.log.length === 0
+        ? undefined
+        : createQueryLog(
+            config.log,
+            deps.print,
+            new Set(listens.map(({ on }) => on.address)).size === 1 ? first?.on.address : undefined,
+          ),
     onFailure: config.logsErrors
       ? ({ name, type }, reason) => {
           log.error("dns question failed", {

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { sleep } from "../async/sleep.ts";
 import { withDeadline } from "../async/deadline.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
+import { formatDomainName } from "../core/dns/domain-name.ts";
 import { formatHostPort } from "../net/host-port.ts";
 import type { RateLimiter } from "./rate-limit.ts";
 import { buildEngine } from "./corefile-engine.ts";
@@ -82,6 +83,33 @@ export async function startCorefileServer(
     "coredns_panics_total",
     "Questions left without an answer by a defect.",
   );
+  // What never happened is 0, as CoreDNS says it, not unknown.
+  for (const each of [failures, panics]) each.with().inc(0);
+  const enabled = deps.metrics.gauge(
+    "coredns_plugin_enabled",
+    "The directives of each zone's server block.",
+    ["server", "zone", "view", "name"],
+  );
+  let enabledNow: (() => void)[] = [];
+  const noteEnabled = (from: Engine): void => {
+    for (const remove of enabledNow) remove();
+    enabledNow = from.sockets.flatMap(({ id, scheme, listen: { address }, blocks }) => {
+      const port = sockets.get(id)?.listener.port;
+      if (port === undefined) return [];
+      const server = `${scheme}://${formatHostPort(address, port)}`;
+      return blocks.flatMap(({ zones, plugins = [] }) =>
+        zones.flatMap((zone) =>
+          plugins.map((name) => {
+            const labels = { server, zone: formatDomainName(zone), view: "", name };
+            enabled.with(labels).set(1);
+            return () => {
+              enabled.remove(labels);
+            };
+          }),
+        ),
+      );
+    });
+  };
   const counted: typeof log = {
     ...log,
     error: (event, fields) => {
@@ -214,6 +242,7 @@ export async function startCorefileServer(
       https.delete(id);
       await server[Symbol.asyncDispose]();
     }
+    noteEnabled(next);
   };
 
   const retire = async (old: Engine): Promise<void> => {
@@ -232,7 +261,7 @@ export async function startCorefileServer(
     ["hash", "value"],
   );
 
-  const reload = async (): Promise<void> => {
+  const reloadOnce = async (): Promise<void> => {
     let next: Engine | undefined;
     try {
       const found = await deps.load();
@@ -258,6 +287,13 @@ export async function startCorefileServer(
       failures.with().inc();
       log.error("dns configuration not usable, the old one stays", { error });
     }
+  };
+
+  /** One after the other: each compares with what the one before left. */
+  let lastReload: Promise<void> = Promise.resolve();
+  const reload = (): Promise<void> => {
+    lastReload = lastReload.then(reloadOnce);
+    return lastReload;
   };
 
   const watchConfiguration = async (): Promise<void> => {
@@ -304,6 +340,7 @@ export async function startCorefileServer(
       if (lameduckMs > 0) await sleep(lameduckMs, new AbortController().signal);
       ended.abort(new Error("the DNS server was stopped"));
       await watching;
+      await lastReload;
       for (const { listener } of sockets.values()) await listener[Symbol.asyncDispose]();
       for (const { server } of https.values()) await server[Symbol.asyncDispose]();
       for (const old of retired) await old[Symbol.asyncDispose]();

@@ -40,6 +40,23 @@ export function createForwardMetrics(
     ["proxy_name", "to", "rcode"],
     BUCKETS,
   );
+  // As CoreDNS called them up to 1.10, and dashboards still do.
+  const asked = metrics.counter(
+    "coredns_forward_requests_total",
+    "Questions that an upstream server answered.",
+    ["to"],
+  );
+  const answers = metrics.counter(
+    "coredns_forward_responses_total",
+    "Answers of an upstream server.",
+    ["to", "rcode"],
+  );
+  const forwardDurations = metrics.histogram(
+    "coredns_forward_request_duration_seconds",
+    "Time until an upstream server answered.",
+    ["to", "rcode"],
+    BUCKETS,
+  );
   const checks = metrics.counter(
     "coredns_proxy_healthcheck_failures_total",
     "Health checks of an upstream server that failed.",
@@ -63,6 +80,7 @@ export function createForwardMetrics(
     "coredns_forward_max_concurrent_rejects_total",
     "Questions refused since too many waited.",
   );
+  for (const each of [broken, rejects]) each.with().inc(0);
   const view = "";
   const zones = "";
   const common = { server, zones, view };
@@ -100,9 +118,11 @@ export function createForwardMetrics(
   const toOf = ({ address, port }: Upstream): string => formatHostPort(address, port);
   return {
     answered: (upstream, rcode, ms) => {
-      durations
-        .with({ proxy_name: PROXY, to: toOf(upstream), rcode: rcodeLabel(rcode) })
-        .observe(ms / 1000);
+      const labels = { to: toOf(upstream), rcode: rcodeLabel(rcode) };
+      durations.with({ proxy_name: PROXY, ...labels }).observe(ms / 1000);
+      forwardDurations.with(labels).observe(ms / 1000);
+      asked.with({ to: labels.to }).inc();
+      answers.with(labels).inc();
     },
     connection: (upstream, isReused) => {
       const proto = upstream.tls === undefined ? "tcp" : "tcp-tls";

@@ -21,17 +21,22 @@ const COMMON =
   '{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" ' +
   "{rcode} {>rflags} {rsize} {duration}";
 
-/** Writes a line for each answer that one of the rules wants. */
+/**
+ * Writes a line for each answer that one of the rules wants.
+ * @param local where questions come to; undefined when the block listens on several addresses.
+ */
 export function createQueryLog(
   rules: readonly LogConfig[],
   write: (line: string) => void,
+  local?: string,
 ): (logged: LoggedAnswer) => void {
   return (logged) => {
     const rule = rules.find((candidate) => isWanted(candidate, logged));
     if (rule === undefined) return;
     const format = rule.format
       .replaceAll("{common}", COMMON)
-      .replaceAll("{combined}", `${COMMON} {>opcode}`);
+      .replaceAll("{combined}", `${COMMON} {>opcode}`)
+      .replaceAll("{local}", local === undefined ? "-" : inBrackets(local));
     const text = format.replaceAll(/\{[^}]+\}/g, (placeholder) => valueOf(placeholder, logged));
     write(`[INFO] ${text}`);
   };
@@ -54,7 +59,7 @@ function valueOf(placeholder: string, logged: LoggedAnswer): string {
   const { question, edns } = query;
   switch (placeholder) {
     case "{remote}":
-      return peer.address.includes(":") ? `[${peer.address}]` : peer.address;
+      return inBrackets(peer.address);
     case "{port}":
       return String(peer.port);
     case "{>id}":
@@ -87,6 +92,10 @@ function valueOf(placeholder: string, logged: LoggedAnswer): string {
     default:
       return "-";
   }
+}
+
+function inBrackets(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
 }
 
 function classText(value: number): string {

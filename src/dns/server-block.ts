@@ -5,7 +5,7 @@ import type { DnsIndex } from "../core/dns/dns-index.ts";
 import type { TransferConfig } from "../core/dns/corefile/small-directives.ts";
 import { foldName, isWithin, sameName } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { RCODE, TYPE } from "../core/dns/message.ts";
+import { RCODE, TYPE, typeOf } from "../core/dns/message.ts";
 import type { Question, ResourceRecord } from "../core/dns/message.ts";
 import type { HostsTable } from "../core/dns/hosts-table.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
@@ -19,6 +19,8 @@ import type { LoggedAnswer } from "./query-log.ts";
 export interface ServerBlock {
   /** Folded; the empty name serves all. */
   readonly zones: readonly DomainName[];
+  /** The names of its directives in a Corefile, for whoever counts them. */
+  readonly plugins?: readonly string[] | undefined;
   /** What is looked for in place of what was asked for. */
   readonly rewrites?: readonly RewriteRule[] | undefined;
   /** Names with addresses of their own, before all others. */
@@ -135,7 +137,21 @@ async function resolveElsewhere(
     authenticData: query.authenticData,
     checkingDisabled: query.checkingDisabled,
   });
-  return stepOf(forwarded, name);
+  const step = stepOf(forwarded, name);
+  return type === TYPE.ANY ? minimal(step) : step;
+}
+
+/**
+ * All that others have of a name is more than anybody needs who asks for ANY, and much for whoever did not ask
+ * but is made to look so: records of one type are enough (RFC 8482 section 4.1).
+ */
+function minimal({ answers = [], authority = [], ...step }: Step): Step {
+  const [first] = answers;
+  // Who gets no answer still learns for how long.
+  if (first === undefined) return { ...step, authority, additional: [] };
+  const isKept = ({ name, data }: ResourceRecord): boolean =>
+    sameName(name, first.name) && typeOf(data) === typeOf(first.data);
+  return { ...step, answers: answers.filter(isKept), authority: [], additional: [] };
 }
 
 function stepOf(forwarded: Forwarded, asked: DomainName): Step {

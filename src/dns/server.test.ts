@@ -184,6 +184,18 @@ describe("startDns(), asked by dig", needsDig, () => {
     ]);
   });
 
+  it("DNS-036: a Service whose name starts with a digit has its name", async () => {
+    await using cluster = await filled();
+    const spec = { ...web.spec, clusterIP: "10.96.0.11", clusterIPs: ["10.96.0.11"] };
+    await cluster.put(serviceKind, service("1st-shop", spec));
+    assert.deepEqual(await cluster.dig("1st-shop.default.svc.cluster.local"), [
+      "1st-shop.default.svc.cluster.local. 5 IN A 10.96.0.11",
+    ]);
+    assert.deepEqual(await cluster.dig("-x", "10.96.0.11"), [
+      "11.0.96.10.in-addr.arpa. 5 IN PTR 1st-shop.default.svc.cluster.local.",
+    ]);
+  });
+
   it("DNS-019, DNS-021, DNS-023: dig sees codes, SOA and the authoritative flag", async () => {
     await using cluster = await filled();
     const { stdout } = await run("dig", [

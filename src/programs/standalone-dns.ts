@@ -25,6 +25,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { ConfigError } from "./config.ts";
 import type { ListenAddress } from "./config.ts";
+import { addProcessMetrics } from "./process-metrics.ts";
 import { programVersion } from "./version.ts";
 
 /** What `portolan dns` is to do, checked. */
@@ -64,6 +65,7 @@ export async function startStandaloneDns(
   keepHeapSmall();
   const metrics = new Metrics();
   const nowMs = (): number => performance.now();
+  addProcessMetrics(metrics);
   const version = programVersion();
   metrics
     .gauge("coredns_build_info", "The program that answers by these names.", [

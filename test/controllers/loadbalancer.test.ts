@@ -62,6 +62,32 @@ describe("the load-balancer controller with the pool", () => {
     assert.equal(addressOf([classy], "classy"), undefined);
   });
 
+  it("LB-016: the provider says what there is, and making and deleting may be done again", async () => {
+    await using plane = await startControlPlane();
+    const services = plane.deps.informers.of(serviceKind);
+    const provider = createPoolProvider(
+      { services, random: () => 0 },
+      { pools: [cidr("192.0.2.0/29")] },
+    );
+    const [one, two] = [
+      await plane.service("one", loadBalancer),
+      await plane.service("two", loadBalancer),
+    ];
+    const { signal } = new AbortController();
+    await services.synced(signal);
+    assert.equal(await provider.get(one, signal), undefined);
+    await provider.delete(one, signal);
+    const first = await provider.ensure(one, [], signal, []);
+    assert.deepEqual(await provider.ensure(one, [], signal, []), first);
+    assert.deepEqual(await provider.get(one, signal), first);
+    await provider.updateNodes(one, [], signal);
+    const second = await provider.ensure(two, [], signal, []);
+    assert.notEqual(second.ingress?.[0]?.ip, first.ingress?.[0]?.ip);
+    for (let i = 0; i < 2; i++) await provider.delete(one, signal);
+    assert.equal(await provider.get(one, signal), undefined);
+    assert.deepEqual(await provider.get(two, signal), second);
+  });
+
   it("LB-005: releases the address of a deleted Service, and gives it to who waits for one", async () => {
     await using plane = await startControlPlane();
     // Two usable addresses.

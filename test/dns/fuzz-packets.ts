@@ -17,6 +17,8 @@ const NAMES = [
   "big.default.svc.cluster.local",
   "_http._tcp.big.default.svc.cluster.local",
   "pod-7.big.default.svc.cluster.local",
+  "small.default.svc.cluster.local",
+  "pod-7.small.default.svc.cluster.local",
   "outside.default.svc.cluster.local",
   "loop.default.svc.cluster.local",
   "www.example.com.default.svc.cluster.local",
@@ -33,13 +35,16 @@ const TYPES = [
   1, 2, 5, 6, 12, 13, 15, 16, 28, 33, 41, 43, 65, 249, 250, 251, 252, 253, 254, 255, 65_535,
 ];
 
-/** A question that is well-formed, but for what its parts are. */
+const PARSED_NAMES = NAMES.map((text) => parseDomainName(text) ?? []);
+const BLANK = decodeMessage(new Uint8Array(12));
+
+/** A question that is well-formed, but for what its parts are; one of fifty for a name that is new. */
 function question(pick: Pick): Uint8Array {
-  const blank = decodeMessage(new Uint8Array(12));
-  const name = parseDomainName(NAMES[pick(NAMES.length)] ?? ".") ?? [];
+  const known = PARSED_NAMES[pick(PARSED_NAMES.length)] ?? [];
+  const name = pick(50) === 0 ? [`n${String(pick(1_000_000))}`, ...known] : known;
   const randomCase = pick(3) === 0;
   const message: Message = {
-    ...(blank as Message), // twelve zero bytes are a message
+    ...(BLANK as Message), // twelve zero bytes are a message
     id: pick(0x1_0000),
     opcode: pick(20) === 0 ? pick(16) : 0,
     recursionDesired: pick(2) === 0,

@@ -19,6 +19,10 @@ const DNS_POLICIES = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "Non
 const TAINT_EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"] as const;
 const MAX_DEADLINE_SECONDS = 2 ** 31 - 1;
 const MAX_NAMESERVERS = 3;
+const MAX_SEARCHES = 32;
+const MAX_SEARCH_CHARS = 2048;
+const SEARCH_DOMAIN_TEXT =
+  "must be a domain name of at most 253 lower case letters, digits, '-', '_' and '.', whose parts start and end with a letter, digit or '_'";
 
 /**
  * Checks a Pod that has its defaults. What concerns parts of Kubernetes that no Pod here can use (claims of
@@ -193,5 +197,36 @@ function validateDnsConfig({ dnsPolicy, dnsConfig }: PodSpec): readonly FieldErr
       errors.push(...validateIp(address, `${path}.nameservers[${String(i)}]`));
     }
   });
+  return [...errors, ...validateDnsSearches(dnsConfig?.searches ?? [], `${path}.searches`)].concat(
+    (dnsConfig?.options ?? []).flatMap(({ name = "" }, i) =>
+      name === "" ? [required(`${path}.options[${String(i)}]`, "must not be empty")] : [],
+    ),
+  );
+}
+
+/** DNS-054, DNS-056: in a name that is searched with, underscores are right, and "." is the root. */
+function validateDnsSearches(searches: readonly string[], path: string): readonly FieldError[] {
+  const errors: FieldError[] = [];
+  if (searches.length > MAX_SEARCHES) {
+    const text = `must not have more than ${String(MAX_SEARCHES)} search paths`;
+    errors.push(invalid(path, searches, text));
+  }
+  if (searches.join(" ").length > MAX_SEARCH_CHARS) {
+    const text = `must not have more than ${String(MAX_SEARCH_CHARS)} characters (including spaces) in the search list`;
+    errors.push(invalid(path, searches, text));
+  }
+  searches.forEach((search, i) => {
+    const name = search.replace(/\.$/, "");
+    if (search !== "." && !isSearchDomain(name)) {
+      errors.push(invalid(`${path}[${String(i)}]`, search, SEARCH_DOMAIN_TEXT));
+    }
+  });
   return errors;
+}
+
+function isSearchDomain(name: string): boolean {
+  return (
+    name.length <= 253 &&
+    /^[a-z0-9_](?:[-a-z0-9_]*[a-z0-9_])?(?:\.[a-z0-9_](?:[-a-z0-9_]*[a-z0-9_])?)*$/.test(name)
+  );
 }

@@ -394,6 +394,64 @@ describe("compiled answers", () => {
     assert.equal(put("again"), true);
   });
 
+  it("are given for plain questions only: whatever opcode, flags, counts, class and options say", () => {
+    const zone = new FastZone();
+    zone.index.setNamespace("default", true);
+    zone.put(service("a", { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1"] }));
+    zone.put(service("b", { clusterIP: "None", clusterIPs: ["None"] }));
+    zone.put(slice("b", [{ addresses: ["10.112.0.1"], hostname: "h1" }]));
+    // Opcode and flags, the four counts, or what stands behind the question.
+    const headerByte = fc.tuple(
+      fc.integer({ min: 2, max: 11 }),
+      fc.constantFrom(0, 1, 0x10, 0x20, 0x40, 0x80, 255),
+    );
+    const tail = fc.uint8Array({ maxLength: 30 });
+    const opt = fc
+      .array(fc.tuple(fc.nat(20), fc.uint8Array({ maxLength: 12 })), { maxLength: 3 })
+      .map((options) => options.flatMap(([code, data]) => [0, code, 0, data.length, ...data]))
+      .map((bytes) => [
+        0,
+        0,
+        41,
+        4,
+        208,
+        0,
+        0,
+        0,
+        0,
+        bytes.length >> 8,
+        bytes.length & 255,
+        ...bytes,
+      ]);
+    let hits = 0;
+    let left = 0;
+    fc.assert(
+      fc.property(
+        question,
+        fc.array(headerByte, { maxLength: 2 }),
+        fc.oneof(fc.constant([]), tail, opt),
+        fc.nat(3),
+        (plain, header, behind, rotation) => {
+          if (parseQuery(plain).kind === "query") zone.compile(plain);
+          const message = Uint8Array.from([...plain, ...behind]);
+          // An OPT is counted, but for sometimes.
+          if (behind.length > 10 && rotation > 0) message[11] = 1;
+          for (const [at, value] of header) message[at] = value;
+          const fast = zone.fast(message, rotation);
+          if (fast === undefined) {
+            left += 1;
+            return;
+          }
+          hits += 1;
+          assert.equal(parseQuery(message).kind, "query", hex(message));
+          assert.ok(zone.allSlow(message).has(hex(fast)), `${hex(message)}: ${hex(fast)}`);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+    assert.ok(hits > 100 && left > 100, `${String(hits)} answered, ${String(left)} left alone`);
+  });
+
   it("leave any other bytes alone", () => {
     let hits = 0;
     const zone = new FastZone();

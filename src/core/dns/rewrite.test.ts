@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseDomainName } from "./domain-name.ts";
+import fc from "fast-check";
+import { foldName, parseDomainName, sameName } from "./domain-name.ts";
 import type { ResourceRecord } from "./message.ts";
 import { restoreNames, rewriteName } from "./rewrite.ts";
 import type { RewriteRule } from "./rewrite.ts";
@@ -56,6 +57,90 @@ describe("rewriteName()", () => {
     assert.deepEqual(
       restored.map((each) => each.name.join(".")),
       ["Web.Corp.example", "other.example"],
+    );
+  });
+
+  it("restoreNames() leaves the names that aliases lead to", () => {
+    const rewritten = rewriteName(name("web.corp"), [rule("suffix", "corp", "svc.local")]);
+    assert.ok(rewritten);
+    const records: readonly ResourceRecord[] = [
+      {
+        name: name("web.svc.local"),
+        ttlSeconds: 5,
+        data: { kind: "CNAME", target: name("db.svc.local") },
+      },
+      { name: name("db.svc.local"), ttlSeconds: 5, data: { kind: "TXT", strings: ["x"] } },
+    ];
+    assert.deepEqual(
+      restoreNames(records, rewritten).map((each) => each.name.join(".")),
+      ["web.corp", "db.svc.local"],
+    );
+  });
+
+  const label = fc.constantFrom("a", "B", "corp", "svc");
+  const anyName = fc.array(label, { minLength: 1, maxLength: 4 });
+  const anyRule = fc.record(
+    {
+      match: fc.constantFrom("exact" as const, "suffix" as const),
+      from: anyName.map(foldName),
+      to: anyName.map(foldName),
+      isLast: fc.boolean(),
+    },
+    { noNullPrototype: true },
+  );
+
+  it("an answer through any rules leads from the name asked for to the same end", () => {
+    fc.assert(
+      fc.property(
+        anyName,
+        fc.array(anyRule, { maxLength: 4 }),
+        fc.array(anyName, { maxLength: 3 }),
+        (asked, rules, aliases) => {
+          const rewritten = rewriteName(asked, rules);
+          if (rewritten === undefined) return;
+          // What a server says of the name that is looked up: aliases, and a record at their end.
+          const chain = [rewritten.name, ...aliases];
+          const records = chain.map((owner, i): ResourceRecord => {
+            const target = chain[i + 1];
+            return {
+              name: owner,
+              ttlSeconds: 5,
+              data:
+                target === undefined
+                  ? { kind: "TXT", strings: ["end"] }
+                  : { kind: "CNAME", target },
+            };
+          });
+          const isCircle =
+            new Set(chain.map((each) => foldName(each).join("."))).size < chain.length;
+          // Where an alias leads to the name that was asked for, the client goes round in any case.
+          if (isCircle || aliases.some((each) => sameName(each, asked))) return;
+          const restored = restoreNames(records, rewritten);
+          let at: readonly string[] = asked;
+          for (const record of restored) {
+            assert.ok(sameName(record.name, at), `${record.name.join(".")} is not ${at.join(".")}`);
+            if (record.data.kind === "CNAME") at = record.data.target;
+          }
+          assert.deepEqual(restored[0]?.name, asked, "in the letters of the question");
+        },
+      ),
+    );
+  });
+
+  it("a rule that matches exactly, or at the end, changes that and nothing else", () => {
+    fc.assert(
+      fc.property(anyName, anyRule, (asked, only) => {
+        const folded = foldName(asked);
+        const end = folded.slice(Math.max(0, folded.length - only.from.length)).join(".");
+        const isMatch =
+          end === only.from.join(".") &&
+          folded.length >= only.from.length &&
+          (only.match === "suffix" || folded.length === only.from.length);
+        const expected = isMatch
+          ? [...asked.slice(0, asked.length - only.from.length), ...only.to]
+          : undefined;
+        assert.deepEqual(rewriteName(asked, [only])?.name, expected);
+      }),
     );
   });
 });

@@ -1,4 +1,4 @@
-import { foldName, isWithin } from "./domain-name.ts";
+import { foldName, isWithin, sameName } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import type { ResourceRecord } from "./message.ts";
 
@@ -12,52 +12,41 @@ export interface RewriteRule {
   readonly isLast: boolean;
 }
 
-/** A name after all rules, and what of it stands for what of the name that was asked for. */
+/** A name after all rules, and the one that was asked for. */
 export interface Rewritten {
   readonly name: DomainName;
-  readonly changes: readonly { readonly from: DomainName; readonly to: DomainName }[];
+  readonly asked: DomainName;
 }
 
 /** @returns undefined when no rule matches. A rule that would make a name too long does not. */
 export function rewriteName(
-  name: DomainName,
+  asked: DomainName,
   rules: readonly RewriteRule[],
 ): Rewritten | undefined {
-  let current = name;
-  const changes: { from: DomainName; to: DomainName }[] = [];
+  let name = asked;
+  let isRewritten = false;
   for (const { match, from, to, isLast } of rules) {
-    const folded = foldName(current);
+    const folded = foldName(name);
     const isMatch = isWithin(folded, from) && (match === "suffix" || folded.length === from.length);
     if (!isMatch) continue;
-    const at = current.length - from.length;
-    const next = [...current.slice(0, at), ...to];
+    const next = [...name.slice(0, name.length - from.length), ...to];
     if (next.reduce((sum, label) => sum + label.length + 1, 1) > 255) continue;
-    changes.push({ from: current.slice(at), to });
-    current = next;
+    name = next;
+    isRewritten = true;
     if (isLast) break;
   }
-  return changes.length === 0 ? undefined : { name: current, changes };
+  return isRewritten ? { name, asked } : undefined;
 }
 
 /**
- * The records with the names that the client asked for in place of those that were looked up: a resolver takes
- * no records of a name that it did not ask for.
+ * The records with the name that the client asked for in place of the one that was looked up: a resolver takes
+ * no records of a name that it did not ask for. Other names stay, for aliases in the answer lead to them.
  */
 export function restoreNames(
   records: readonly ResourceRecord[],
-  { changes }: Rewritten,
+  { name, asked }: Rewritten,
 ): readonly ResourceRecord[] {
-  const restored = (name: DomainName): DomainName => {
-    let current = name;
-    for (const { from, to } of changes.toReversed()) {
-      if (isWithin(foldName(current), to)) {
-        current = [...current.slice(0, current.length - to.length), ...from];
-      }
-    }
-    return current;
-  };
-  return records.map((record) => {
-    const name = restored(record.name);
-    return name === record.name ? record : { ...record, name };
-  });
+  return records.map((record) =>
+    sameName(record.name, name) ? { ...record, name: asked } : record,
+  );
 }

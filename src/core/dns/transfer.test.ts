@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
 import { indexOf, service, short, slice, zoneOptions } from "../../../test/dns/zone.ts";
+import { objectKey } from "../../api/machinery/object-key.ts";
+import type { ObjectKey } from "../../api/machinery/object-key.ts";
+import { answer } from "./answer.ts";
 import { decodeMessage } from "./decode.ts";
 import type { Query } from "./decode.ts";
-import { parseDomainName } from "./domain-name.ts";
+import type { DnsIndex } from "./dns-index.ts";
+import { formatDomainName, parseDomainName } from "./domain-name.ts";
 import { CLASS_IN, TYPE } from "./message.ts";
 import { zoneTransfer } from "./transfer.ts";
 
@@ -63,4 +68,103 @@ describe("zoneTransfer()", () => {
     assert.equal(transfer("svc.cluster.local", TYPE.AXFR), undefined);
     assert.equal(transfer("example.org", TYPE.AXFR), undefined);
   });
+
+  const portLists = fc.constantFrom(
+    [],
+    [http],
+    [http, { name: "dns", protocol: "UDP", port: 53 } as const],
+  );
+  const serviceName = fc.constantFrom("a", "b", "c");
+  const anyService = fc
+    .tuple(serviceName, fc.nat(3), portLists)
+    .map(([name, kind, ports]) =>
+      [
+        service(name, { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1", "fd00::1"], ports }),
+        service(name, { clusterIP: "None", clusterIPs: ["None"], ports }),
+        service(name, { type: "ExternalName", externalName: "a.default.svc.cluster.local" }),
+        service(name, { type: "ExternalName", externalName: "api.example.com" }),
+      ].flatMap((each, i) => (i === kind ? [each] : [])),
+    );
+  const endpoint = fc
+    .tuple(fc.nat(5), fc.constantFrom(undefined, "h0", "h1"))
+    .map(([n, hostname]) => ({
+      addresses: [`10.112.0.${String(n)}`],
+      ...(hostname === undefined ? {} : { hostname }),
+    }));
+  const anySlice = fc
+    .tuple(serviceName, fc.array(endpoint, { maxLength: 4 }), portLists)
+    .map(([name, endpoints, ports]) => slice(name, endpoints, [...ports]));
+
+  it("lists all that is answered, and nothing else, whatever the cluster has", () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyService, { maxLength: 3 }),
+        fc.array(anySlice, { maxLength: 3 }),
+        (services, slices) => {
+          const filled = indexOf(services.flat(), slices);
+          const listed = new Set(recordsOf(filled));
+          const ask = (name: string, type: number): readonly string[] => {
+            const question = { name: parseDomainName(name) ?? [], type, class: CLASS_IN };
+            const decision = answer(question, filled, zoneOptions, 0, Number.MAX_SAFE_INTEGER);
+            if (decision.kind !== "answer" && decision.kind !== "chase") return [];
+            // The aliases' targets are listed by themselves, or are of another zone.
+            return decision.answers
+              .filter((record) => formatDomainName(record.name) === name)
+              .map(short);
+          };
+          // Everything listed is answered.
+          const names = new Set([...listed].map((text) => text.split(" ")[0] ?? ""));
+          const full = (name: string): string => name.replace("~", "cluster.local.");
+          const types = [TYPE.A, TYPE.AAAA, TYPE.SRV, TYPE.CNAME, TYPE.TXT, TYPE.SOA, TYPE.NS];
+          const answered = new Set(
+            [...names].flatMap((name) => types.flatMap((type) => ask(full(name), type))),
+          );
+          for (const record of answered) if (isExtension(record)) answered.delete(record);
+          assert.deepEqual([...listed].toSorted(), [...answered].toSorted());
+          // What exists is listed: of all names that the cluster may have.
+          const ends = ["a", "b", "c"].map((name) => `${name}.default.svc.cluster.local.`);
+          const below = ["", "_http._tcp.", "_dns._udp.", "h0.", "h1."];
+          const dashed = [0, 1, 2, 3, 4, 5].map((n) => `10-112-0-${String(n)}.`);
+          for (const end of ends) {
+            const isHeadless = filled.service(objectKeyOf(end))?.kind === "headless";
+            // Endpoints of a Service with a cluster IP have names (DNS-039), which are not listed.
+            const prefixes = isHeadless ? [...below, ...dashed] : below.slice(0, 3);
+            for (const prefix of prefixes) {
+              for (const type of types) {
+                for (const record of ask(`${prefix}${end}`, type)) {
+                  const isListed = listed.has(record) || isExtension(record);
+                  assert.ok(isListed, `${record} is not in ${[...listed].join("\n")}`);
+                }
+              }
+            }
+          }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
 });
+
+/** Answered beyond the specification, and not listed: addresses of a port's name, SRV of an endpoint's. */
+function isExtension(record: string): boolean {
+  const [name = "", type] = record.split(" ");
+  return name.startsWith("_") ? type !== "SRV" : /^(h\d|10-)/.test(name) && type === "SRV";
+}
+
+function objectKeyOf(end: string): ObjectKey {
+  return objectKey({ namespace: "default", name: end.split(".")[0] ?? "" });
+}
+
+function recordsOf(filled: DnsIndex): readonly string[] {
+  const question = { name: ["cluster", "local"], type: TYPE.AXFR, class: CLASS_IN };
+  const query: Query = {
+    id: 7,
+    question,
+    recursionDesired: false,
+    authenticData: false,
+    checkingDisabled: false,
+    edns: undefined,
+  };
+  const messages = zoneTransfer(query, filled, zoneOptions, undefined) ?? [];
+  return messages.flatMap((bytes) => decodeMessage(bytes)?.answers.map(short) ?? []);
+}

@@ -4,6 +4,7 @@ import type { RewriteRule } from "../rewrite.ts";
 import { readCache } from "./cache-directive.ts";
 import type { CacheConfig } from "./cache-directive.ts";
 import { CorefileError } from "./corefile-error.ts";
+import type { Position } from "./corefile-error.ts";
 import { Directive, parseDuration } from "./directive.ts";
 import type { ListenOn } from "./directive.ts";
 import { readForward } from "./forward-directive.ts";
@@ -19,7 +20,10 @@ import type { Statement } from "./statements.ts";
 
 /** A server block: the zones before the braces, and what stands between them. */
 export interface BlockConfig {
-  readonly line: number;
+  /** Where it stands. */
+  readonly at: Position;
+  /** The names of its directives, in their order. */
+  readonly plugins: readonly string[];
   readonly keys: readonly ServerKey[];
   /** Addresses to listen on instead of the command line's. */
   readonly bind: readonly IpAddress[];
@@ -53,20 +57,18 @@ export function parseCorefile(
   env: Readonly<Record<string, string | undefined>>,
 ): readonly BlockConfig[] {
   const blocks = parseStatements(text, env).map(readBlock);
-  if (blocks.length === 0) throw new CorefileError(1, "there is no server block such as .:53 { }");
+  if (blocks.length === 0)
+    throw new CorefileError({ line: 1, column: 1 }, "there is no server block such as .:53 { }");
   const seen = new Map<string, number>();
-  for (const { line, keys } of blocks) {
+  for (const { at, keys } of blocks) {
     for (const { scheme, zones, port } of keys) {
       for (const zone of zones) {
         const id = `${scheme}://${zone.join(".")}.:${String(port ?? "")}`;
         const first = seen.get(id);
         if (first !== undefined) {
-          throw new CorefileError(
-            line,
-            `${id} has a server block on line ${String(first)} already`,
-          );
+          throw new CorefileError(at, `${id} has a server block on line ${String(first)} already`);
         }
-        seen.set(id, line);
+        seen.set(id, at.line);
       }
     }
   }
@@ -74,17 +76,18 @@ export function parseCorefile(
 }
 
 function readBlock(statement: Statement): BlockConfig {
-  const { line, words, block } = statement;
+  const { words, block } = statement;
   if (block === undefined) {
     throw new CorefileError(
-      line,
+      statement,
       `${words.join(" ")}: a server block needs { and } behind its zones`,
     );
   }
-  const keys = words.map((word) => parseServerKey(word, line));
+  const keys = words.map((word) => parseServerKey(word, statement));
   const zones = keys.flatMap((key) => key.zones);
   const draft: Draft = {
-    line,
+    at: statement,
+    plugins: [],
     keys,
     bind: [],
     tls: undefined,
@@ -116,14 +119,15 @@ function readBlock(statement: Statement): BlockConfig {
     seen.add(name);
     read(draft, directive, zones);
   }
+  draft.plugins = [...seen];
   if (keys.some((key) => key.scheme === "tls") && draft.tls === undefined) {
     throw new CorefileError(
-      line,
+      statement,
       `${words.join(" ")}: tls:// needs tls CERTIFICATE KEY in its block`,
     );
   }
   if (draft.autopath && draft.kubernetes === undefined) {
-    throw new CorefileError(line, "autopath @kubernetes needs kubernetes in its block");
+    throw new CorefileError(statement, "autopath @kubernetes needs kubernetes in its block");
   }
   return draft;
 }
@@ -207,7 +211,8 @@ const READERS: Readonly<
       directive.fail("needs an interval of at least 2s, and a jitter, such as 30s 15s");
     }
     directive.end();
-    draft.reload = { intervalMs, jitterMs };
+    // As CoreDNS: more jitter than half the interval is half of it.
+    draft.reload = { intervalMs, jitterMs: Math.min(jitterMs, intervalMs / 2) };
   },
   rewrite: (draft, directive) => {
     draft.rewrites = [...draft.rewrites, readRewrite(directive)];

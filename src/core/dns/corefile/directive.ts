@@ -5,6 +5,7 @@ import type { Port } from "../../../net/host-port.ts";
 import { foldName, parseDomainName } from "../domain-name.ts";
 import type { DomainName } from "../domain-name.ts";
 import { CorefileError } from "./corefile-error.ts";
+import type { Position } from "./corefile-error.ts";
 import type { Statement } from "./statements.ts";
 
 /**
@@ -13,7 +14,7 @@ import type { Statement } from "./statements.ts";
  */
 export class Directive {
   readonly name: string;
-  readonly line: number;
+  readonly #at: Position;
   readonly #path: string;
   readonly #words: readonly string[];
   readonly #block: readonly Statement[] | undefined;
@@ -21,14 +22,14 @@ export class Directive {
 
   constructor(statement: Statement, parent?: string) {
     this.name = statement.words[0] ?? "";
-    this.line = statement.line;
+    this.#at = statement;
     this.#path = parent === undefined ? this.name : `${parent}: ${this.name}`;
     this.#words = statement.words;
     this.#block = statement.block;
   }
 
   fail(problem: string): never {
-    throw new CorefileError(this.line, `${this.#path}: ${problem}`);
+    throw new CorefileError(this.#at, `${this.#path}: ${problem}`);
   }
 
   /** The next argument, or undefined behind the last. */

@@ -5,6 +5,7 @@ import { foldName, parseDomainName } from "../domain-name.ts";
 import type { DomainName } from "../domain-name.ts";
 import { reverseZonesOf } from "../reverse-name.ts";
 import { CorefileError } from "./corefile-error.ts";
+import type { Position } from "./corefile-error.ts";
 
 /** One of the names before a server block's braces: `[SCHEME://]ZONE[:PORT]`. */
 export interface ServerKey {
@@ -15,17 +16,17 @@ export interface ServerKey {
   readonly port: Port | undefined;
 }
 
-export function parseServerKey(text: string, line: number): ServerKey {
+export function parseServerKey(text: string, at: Position): ServerKey {
   const [, scheme = "dns", rest = ""] = /^(?:([a-z+]+):\/\/)?(.*)$/.exec(text) ?? [];
   if (scheme !== "dns" && scheme !== "tls") {
-    throw new CorefileError(line, `${text}: there are dns:// and tls://, not ${scheme}://`);
+    throw new CorefileError(at, `${text}: there are dns:// and tls://, not ${scheme}://`);
   }
   const portText = /:(\d+)$/.exec(rest)?.[1];
   const port = portText === undefined ? undefined : parsePort(portText);
   const zoneText = portText === undefined ? rest : rest.slice(0, -portText.length - 1);
   const zones = zonesOf(zoneText === "" ? "." : zoneText);
   if (zones.length === 0 || (portText !== undefined && port === undefined)) {
-    throw new CorefileError(line, `${JSON.stringify(text)} is no zone such as example.org:53`);
+    throw new CorefileError(at, `${JSON.stringify(text)} is no zone such as example.org:53`);
   }
   return { scheme, zones, port };
 }

@@ -1,4 +1,5 @@
 import type { Cidr } from "../../../net/cidr.ts";
+import { parseHostPort } from "../../../net/host-port.ts";
 import { parseCidr, singleAddress } from "../../../net/cidr.ts";
 import type { HostLine } from "../hosts-table.ts";
 import { parseHostLine } from "../hosts-table.ts";
@@ -66,7 +67,8 @@ export function readHosts(
   let reloadMs = 5000;
   let fallthrough: readonly DomainName[] | undefined;
   const lines: HostLine[] = [];
-  for (const { line, words } of directive.lines()) {
+  for (const statement of directive.lines()) {
+    const { words } = statement;
     const [first = "", ...rest] = words;
     if (first === "ttl") {
       ttlSeconds = /^\d{1,9}$/.test(rest[0] ?? "")
@@ -82,7 +84,7 @@ export function readHosts(
       const parsed = parseHostLine(words.join(" "));
       if (parsed === undefined) {
         throw new CorefileError(
-          line,
+          statement,
           `hosts: ${first} is not supported; there are ADDRESS NAME..., ttl, no_reverse, reload, fallthrough`,
         );
       }
@@ -141,7 +143,11 @@ export function readTransfer(
     to: (option) => {
       for (const word of option.rest()) {
         if (word === "*") isOpen = true;
-        else peers.push(parseCidr(word) ?? singleAddress(option.address(word)));
+        else {
+          // A port is where CoreDNS tells of changes; who asks has any.
+          const address = parseHostPort(word)?.address ?? word;
+          peers.push(parseCidr(word) ?? singleAddress(option.address(address)));
+        }
       }
     },
   });

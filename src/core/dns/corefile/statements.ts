@@ -1,16 +1,17 @@
 import { CorefileError } from "./corefile-error.ts";
+import type { Position } from "./corefile-error.ts";
 
 /** A line of a Corefile: its words, and the lines between the braces behind it. */
-export interface Statement {
-  readonly line: number;
+export interface Statement extends Position {
   /** At least one. */
   readonly words: readonly string[];
   /** Undefined when there are no braces. */
   readonly block: readonly Statement[] | undefined;
 }
 
-interface Word {
-  readonly line: number;
+interface Word extends Position {
+  /** Where it ends: words in quotes go over lines. */
+  readonly endLine: number;
   readonly text: string;
   /** Braces in quotes are text. */
   readonly isQuoted: boolean;
@@ -36,16 +37,19 @@ function readWords(text: string): readonly Word[] {
   const words: Word[] = [];
   const pattern = /"((?:[^"\\]|\\[^])*)"|(#[^\n]*)|([^\s"#][^\s]*|"[^]*)|(\n)/g;
   let line = 1;
-  for (const [all, quoted, comment, plain, end] of text.matchAll(pattern)) {
-    if (end !== undefined) {
-      line += 1;
-    } else if (quoted !== undefined) {
-      words.push({ line, text: quoted.replaceAll('\\"', '"'), isQuoted: true });
-      line += all.split("\n").length - 1;
+  let lineStart = 0;
+  for (const match of text.matchAll(pattern)) {
+    const [all, quoted, comment, plain, end] = match;
+    const ends = end === undefined ? all.split("\n").length - 1 : 1;
+    const at = { line, column: match.index - lineStart + 1, endLine: line + ends };
+    if (quoted !== undefined) {
+      words.push({ ...at, text: quoted.replaceAll('\\"', '"'), isQuoted: true });
     } else if (comment === undefined && plain !== undefined) {
-      if (plain.startsWith('"')) throw new CorefileError(line, "a quote is not closed");
-      words.push({ line, text: plain, isQuoted: false });
+      if (plain.startsWith('"')) throw new CorefileError(at, "a quote is not closed");
+      words.push({ ...at, text: plain, isQuoted: false });
     }
+    if (ends > 0) lineStart = match.index + all.lastIndexOf("\n") + 1;
+    line += ends;
   }
   return words;
 }
@@ -72,7 +76,7 @@ class Reader {
   }
 
   /** All statements up to the brace that closes the one opened on `openedOn`, or to the end. */
-  statements(openedOn: number | undefined): readonly Statement[] {
+  statements(openedOn: Position | undefined): readonly Statement[] {
     const found: Statement[] = [];
     for (;;) {
       const word = this.#words[this.#next];
@@ -81,33 +85,34 @@ class Reader {
         return found;
       }
       if (isBrace(word, "}")) {
-        if (openedOn === undefined) throw new CorefileError(word.line, "} closes nothing");
+        if (openedOn === undefined) throw new CorefileError(word, "} closes nothing");
         this.#next += 1;
         return found;
       }
-      found.push(this.#statement(word.line, openedOn === undefined));
+      found.push(this.#statement(word, openedOn === undefined));
     }
   }
 
-  #statement(line: number, isTop: boolean): Statement {
+  #statement({ line, column }: Position, isTop: boolean): Statement {
     const words: string[] = [];
     let current = line;
     for (;;) {
       const word = this.#words[this.#next];
       if (word === undefined || word.line !== current || isBrace(word, "}")) break;
       this.#next += 1;
+      current = word.endLine;
       if (isBrace(word, "{")) {
-        if (words.length === 0) throw new CorefileError(word.line, "{ stands behind nothing");
-        return { line, words, block: this.statements(word.line) };
+        if (words.length === 0) throw new CorefileError(word, "{ stands behind nothing");
+        return { line, column, words, block: this.statements(word) };
       }
       // The zones of a server block may have commas between them, and go on in the next line after one.
-      const hasComma = isTop && word.text.endsWith(",");
+      const hasComma = isTop && !word.isQuoted && word.text.endsWith(",");
       const text = hasComma ? word.text.slice(0, -1) : word.text;
-      if (text !== "") words.push(text);
+      if (text !== "" || word.isQuoted) words.push(text);
       if (hasComma) current = this.#words[this.#next]?.line ?? current;
     }
-    if (words.length === 0) throw new CorefileError(line, "a line has no words");
-    return { line, words, block: undefined };
+    if (words.length === 0) throw new CorefileError({ line, column }, "a line has no words");
+    return { line, column, words, block: undefined };
   }
 }
 
@@ -124,7 +129,7 @@ function withoutSnippets(statements: readonly Statement[]): readonly Statement[]
     const name = /^\((.+)\)$/.exec(statement.words[0] ?? "")?.[1];
     if (name === undefined) return true;
     if (statement.block === undefined || statement.words.length > 1) {
-      throw new CorefileError(statement.line, `snippet (${name}) needs { and } behind its name`);
+      throw new CorefileError(statement, `snippet (${name}) needs { and } behind its name`);
     }
     snippets.set(name, statement.block);
     return false;
@@ -141,12 +146,12 @@ function withoutSnippets(statements: readonly Statement[]): readonly Statement[]
       if (snippet === undefined || parameters.length > 0) {
         const what = `import ${statement.words.slice(1).join(" ")}`;
         throw new CorefileError(
-          statement.line,
+          statement,
           `${what}: only snippets of this file, (NAME) { ... }, can be imported, without arguments`,
         );
       }
       if (depth >= MAX_IMPORTS) {
-        throw new CorefileError(statement.line, `import ${name}: the snippet imports itself`);
+        throw new CorefileError(statement, `import ${name}: the snippet imports itself`);
       }
       return expanded(snippet, depth + 1);
     });
