@@ -54,8 +54,7 @@ export function servicePart(
   slices: readonly EndpointSlice[],
   node: ProxyNode,
 ): ServicePart {
-  const whole = serviceView(service);
-  const view = node.ignoresExternalIPs === true && whole ? { ...whole, externalIPs: [] } : whole;
+  const view = serviceView(service);
   if (view === undefined) {
     return { service: keyOf(service), frontends: [], healthCheck: undefined };
   }
@@ -66,10 +65,11 @@ export function servicePart(
 
 /** The same from who takes traffic at each port. @see ServiceParts */
 export function partOfView(
-  view: ServiceView,
+  whole: ServiceView,
   node: ProxyNode,
   backendsOf: (port: ServicePortView, family: IpFamily) => PortBackends,
 ): ServicePart {
+  const view = node.ignoresExternalIPs === true ? { ...whole, externalIPs: [] } : whole;
   const localReady = new Set<string>();
   const [firstIP] = view.clusterIPs;
   const firstFamily = firstIP === undefined ? undefined : ipFamilyOf(firstIP);

@@ -55,6 +55,7 @@ const anyWeb = fc
         internalTrafficPolicy: internal,
         externalTrafficPolicy: external,
         healthCheckNodePort: 31_000,
+        externalIPs: ["198.51.100.9"],
         ports: ports.map((name, i) => ({
           name,
           protocol: name === "dns" ? ("UDP" as const) : ("TCP" as const),
@@ -67,7 +68,7 @@ const anyWeb = fc
     ),
   );
 
-/** What happens to a Service: most often one slice changes, sometimes the Service itself or the node's zone. */
+/** What happens to a Service: most often one slice changes, sometimes the Service itself or the node. */
 const anyStep = fc.oneof(
   {
     weight: 6,
@@ -76,7 +77,15 @@ const anyStep = fc.oneof(
       .chain((name) => fc.oneof(anySlice(name), fc.constant(name))),
   },
   { weight: 1, arbitrary: anyWeb },
-  { weight: 1, arbitrary: fc.constantFrom({ zone: "a" }, { zone: "b" }, { zone: undefined }) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({
+        zone: fc.constantFrom("a", "b", undefined),
+        ignoresExternalIPs: fc.boolean(),
+      })
+      .map((node) => ({ node: { ...HERE, ...node } })),
+  },
 );
 
 describe("the parts of Services, asked for again and again", () => {
@@ -90,7 +99,7 @@ describe("the parts of Services, asked for again and again", () => {
         let before: ServicePart | undefined;
         for (const step of steps) {
           if (typeof step === "string") slices.delete(step);
-          else if ("zone" in step) node = { ...HERE, zone: step.zone };
+          else if ("node" in step) node = step.node;
           else if ("addressType" in step) slices.set(step.metadata.name ?? "", step);
           else web = step;
           const part = parts.part(WEB, web, [...slices.values()], node);
@@ -101,6 +110,19 @@ describe("the parts of Services, asked for again and again", () => {
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it("EXT-004: leave external IPs out where they are ignored, however many endpoints there are", () => {
+    const web = service({ externalIPs: ["198.51.100.9"] });
+    for (const minEndpoints of [0, 200]) {
+      const parts = new ServiceParts(minEndpoints);
+      const addressesOn = (node: typeof HERE): readonly string[] =>
+        parts
+          .part(WEB, web, [slice(["10.244.0.1 ready"])], node)
+          .frontends.map(({ address }) => address);
+      assert.ok(addressesOn(HERE).includes("198.51.100.9"));
+      assert.ok(!addressesOn({ ...HERE, ignoresExternalIPs: true }).includes("198.51.100.9"));
+    }
   });
 
   it("forget a Service that is gone", () => {
