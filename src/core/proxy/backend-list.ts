@@ -1,7 +1,7 @@
-import { compareText } from "./frontend.ts";
 import type { Backend } from "./frontend.ts";
 import { noteStep, stepBetween } from "./list-step.ts";
 import type { ListChange } from "./list-step.ts";
+import { comparePlaces, firstAtOrAfter } from "./place.ts";
 
 /** Beyond so many, moving the rest of the list for each costs more than to merge. */
 const MAX_SPLICES = 50;
@@ -20,7 +20,7 @@ export function changeBackends(
   if (removed.length + added.length > MAX_SPLICES) {
     const gone = new Set(removed.map((backend) => placeIn(after, backend)));
     const kept = after.filter((_, i) => !gone.has(i));
-    const all = [...kept, ...added].sort(compareBackends);
+    const all = [...kept, ...added].sort(comparePlaces);
     for (const backend of replaced) all[placeIn(all, backend)] = backend;
     noteStep(all, before, change);
     return all;
@@ -49,7 +49,7 @@ export function diffBackends(
     const now = after[j];
     if (old === undefined && now === undefined) return { removed, added };
     const order =
-      old === now ? 0 : old === undefined ? 1 : now === undefined ? -1 : compareBackends(old, now);
+      old === now ? 0 : old === undefined ? 1 : now === undefined ? -1 : comparePlaces(old, now);
     if (old !== undefined && order < 0) removed.push(old);
     else if (now !== undefined && order > 0) added.push(now);
     if (order <= 0) i++;
@@ -57,20 +57,6 @@ export function diffBackends(
   }
 }
 
-/** Orders by address, then port. */
-export function compareBackends(a: Backend, b: Backend): number {
-  return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
-}
-
-/** Index of the first that is not before it. */
 function placeIn(list: readonly Backend[], wanted: Backend): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const backend = list[middle];
-    if (backend !== undefined && compareBackends(backend, wanted) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return firstAtOrAfter(list, (backend) => comparePlaces(backend, wanted));
 }

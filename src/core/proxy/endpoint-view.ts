@@ -7,6 +7,7 @@ import { parsePort } from "../../net/host-port.ts";
 import type { Port } from "../../net/host-port.ts";
 import { compareText } from "./frontend.ts";
 import type { Backend } from "./frontend.ts";
+import { comparePlaces } from "./place.ts";
 
 /** An endpoint of one Service port, as the proxy reads it (PROXY-006..010). */
 export interface EndpointView {
@@ -63,10 +64,10 @@ export function endpointsOfPort(
     all.push(...viewsOf(slice, port, family, nodeName));
   }
   // Each slice's views are sorted already, which sorting makes use of.
-  all.sort((a, b) => comparePlace(a, b) || comparePreference(a, b));
+  all.sort((a, b) => comparePlaces(a, b) || comparePreference(a, b));
   return all.filter((view, i) => {
     const before = all[i - 1];
-    return before === undefined || comparePlace(before, view) !== 0;
+    return before === undefined || comparePlaces(before, view) !== 0;
   });
 }
 
@@ -96,15 +97,10 @@ export function viewsOf(
       if (view !== undefined) views.push(view);
     }
   }
-  views.sort(comparePlace);
+  views.sort(comparePlaces);
   // Small Services are read anew faster than they are remembered.
   if (views.length >= WORTH_REMEMBERING) READ.set(slice, read.set(key, views));
   return views;
-}
-
-/** By address, then port. */
-export function comparePlace(a: EndpointView, b: EndpointView): number {
-  return a.address === b.address ? a.port - b.port : compareText(a.address, b.address);
 }
 
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];

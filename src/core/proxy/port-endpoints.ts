@@ -1,14 +1,15 @@
 import type { EndpointSlice } from "../../api/discovery/endpointslice.ts";
 import type { IpFamily } from "../../net/address.ts";
-import { changeBackends, compareBackends } from "./backend-list.ts";
+import { changeBackends } from "./backend-list.ts";
 import { EndpointTally, isLocalReady, takesCluster, takesLocal } from "./choose-backends.ts";
 import type { Choice, PortBackends } from "./choose-backends.ts";
-import { comparePlace, comparePreference, sameView, viewsOf } from "./endpoint-view.ts";
+import { comparePreference, sameView, viewsOf } from "./endpoint-view.ts";
 import type { EndpointView } from "./endpoint-view.ts";
 import { sameBackend } from "./frontend.ts";
 import type { Backend } from "./frontend.ts";
 import type { ProxyNode } from "./service-part.ts";
 import type { ServicePortView } from "./service-view.ts";
+import { comparePlaces, placeText } from "./place.ts";
 
 /** An endpoint as one slice, by its name, has it. */
 interface Claim {
@@ -103,7 +104,7 @@ export class PortEndpoints implements PortBackends {
       const one = old[i];
       const two = now[j];
       if (one === undefined && two === undefined) return;
-      const order = one === undefined ? 1 : two === undefined ? -1 : comparePlace(one, two);
+      const order = one === undefined ? 1 : two === undefined ? -1 : comparePlaces(one, two);
       if (one !== undefined && two !== undefined && order === 0 && sameView(one, two)) {
         i++;
         j++;
@@ -126,7 +127,7 @@ export class PortEndpoints implements PortBackends {
   }
 
   #unclaim(slice: string, view: EndpointView, touched: Touched): void {
-    const key = placeKey(view);
+    const key = placeText(view);
     const claims = this.#touch(key, touched);
     const index = claims.findIndex((claim) => claim.slice === slice && sameView(claim.view, view));
     const rest = claims.filter((_, i) => i !== index);
@@ -135,7 +136,7 @@ export class PortEndpoints implements PortBackends {
   }
 
   #claim(slice: string, view: EndpointView, touched: Touched): void {
-    const key = placeKey(view);
+    const key = placeText(view);
     this.#claims.set(key, [...this.#touch(key, touched), { slice, view }]);
   }
 
@@ -169,7 +170,7 @@ export class PortEndpoints implements PortBackends {
       winners
         .filter(takes)
         .map((view) => view.backend)
-        .sort(compareBackends);
+        .sort(comparePlaces);
     this.#cluster = list((view) => takesCluster(view, this.#choice, this.#node));
     this.#local = list((view) => takesLocal(view, this.#choice));
   }
@@ -200,8 +201,4 @@ function winnerOf(claims: readonly Claim[]): EndpointView | undefined {
   const [first] = claims;
   if (claims.length < 2) return first?.view;
   return claims.map((claim) => claim.view).sort(comparePreference)[0];
-}
-
-function placeKey(view: EndpointView): string {
-  return `${view.address} ${String(view.port)}`;
 }

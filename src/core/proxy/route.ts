@@ -4,6 +4,7 @@ import { cidrContains } from "../../net/cidr.ts";
 import type { Port } from "../../net/host-port.ts";
 import { compareFrontends, sameBackend } from "./frontend.ts";
 import type { Backend, BackendSet, Frontend } from "./frontend.ts";
+import { firstAtOrAfter } from "./place.ts";
 import type { ProxyNode } from "./service-part.ts";
 import { hashedBackend } from "./source-hash.ts";
 import type { ForwardingTable } from "./table.ts";
@@ -122,7 +123,8 @@ function policyFor(
 
 function findFrontend(table: ForwardingTable, packet: Packet): Frontend | undefined {
   const wanted = { protocol: packet.protocol, address: packet.destination, port: packet.port };
-  const found = table.frontends[firstAtOrAfter(table.frontends, wanted)];
+  const found =
+    table.frontends[firstAtOrAfter(table.frontends, (each) => compareFrontends(each, wanted))];
   return found !== undefined && compareFrontends(found, wanted) === 0 ? found : undefined;
 }
 
@@ -130,19 +132,4 @@ function isClusterIP(table: ForwardingTable, address: IpAddress): boolean {
   return table.frontends.some(
     (frontend) => frontend.address === address && frontend.kind === "clusterIP",
   );
-}
-
-function firstAtOrAfter(
-  frontends: readonly Frontend[],
-  wanted: Pick<Frontend, "protocol" | "address" | "port">,
-): number {
-  let low = 0;
-  let high = frontends.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const frontend = frontends[middle];
-    if (frontend !== undefined && compareFrontends(frontend, wanted) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,6 +1,7 @@
 import { ipToBytes } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import type { Backend } from "./frontend.ts";
+import { placeText } from "./place.ts";
 
 /**
  * Consistent hashing by client: a client's address gives 16 bits, the lower ones of them a bucket, and each
@@ -80,7 +81,7 @@ function throwDarts(backends: readonly Backend[]): readonly Backend[] {
 
 /** Two numbers that name a backend: one alone may be another's as well. */
 function nameHashes(backend: Backend): readonly [number, number] {
-  const text = `${backend.address} ${String(backend.port)}`;
+  const text = placeText(backend);
   let first = 0x811c_9dc5;
   let second = 0x1b87_3593;
   for (let i = 0; i < text.length; i++) {

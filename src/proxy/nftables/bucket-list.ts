@@ -1,7 +1,6 @@
-import { compareBackends } from "../../core/proxy/backend-list.ts";
 import type { Backend } from "../../core/proxy/frontend.ts";
+import { comparePlaces, placeText } from "../../core/proxy/place.ts";
 import { hashBuckets } from "../../core/proxy/source-hash.ts";
-import { keyOf } from "./slot-list.ts";
 import type { EndpointList, SlotChange } from "./slot-list.ts";
 
 /**
@@ -23,21 +22,21 @@ export class BucketList implements EndpointList {
   }
 
   has(backend: Backend): boolean {
-    return this.#members.has(keyOf(backend));
+    return this.#members.has(placeText(backend));
   }
 
   change(removed: readonly Backend[], added: readonly Backend[]): readonly SlotChange[] {
     if (removed.length + added.length === 0) return [];
-    for (const backend of removed) this.#members.delete(keyOf(backend));
-    for (const backend of added) this.#members.set(keyOf(backend), backend);
+    for (const backend of removed) this.#members.delete(placeText(backend));
+    for (const backend of added) this.#members.set(placeText(backend), backend);
     const old = this.#buckets;
-    this.#buckets = hashBuckets([...this.#members.values()].sort(compareBackends));
+    this.#buckets = hashBuckets([...this.#members.values()].sort(comparePlaces));
     const changes: SlotChange[] = [];
     for (let slot = 0; slot < Math.max(old.length, this.#buckets.length); slot++) {
       const before = old[slot];
       const after = this.#buckets[slot];
       const isSame =
-        before !== undefined && after !== undefined && compareBackends(before, after) === 0;
+        before !== undefined && after !== undefined && comparePlaces(before, after) === 0;
       if (!isSame) changes.push({ slot, before, after });
     }
     return changes;

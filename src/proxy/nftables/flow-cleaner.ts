@@ -7,6 +7,7 @@ import type { IpAddress } from "../../net/address.ts";
 import { cidrContains } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
+import { placeText } from "../../core/proxy/place.ts";
 
 const UDP = 17;
 
@@ -87,7 +88,5 @@ function hasLost(before: Frontend, after: Frontend): boolean {
 }
 
 function endpointsOf(target: BackendSet): ReadonlySet<string> {
-  return new Set(
-    [...target.cluster, ...target.local].map(({ address, port }) => `${address} ${String(port)}`),
-  );
+  return new Set([...target.cluster, ...target.local].map(placeText));
 }

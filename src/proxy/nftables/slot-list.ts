@@ -1,4 +1,5 @@
 import type { Backend } from "../../core/proxy/frontend.ts";
+import { placeText } from "../../core/proxy/place.ts";
 
 /** A slot whose content changed; undefined is empty. */
 export interface SlotChange {
@@ -33,7 +34,7 @@ export class SlotList implements EndpointList {
   }
 
   has(backend: Backend): boolean {
-    return this.#slotOf.has(keyOf(backend));
+    return this.#slotOf.has(placeText(backend));
   }
 
   /**
@@ -45,11 +46,11 @@ export class SlotList implements EndpointList {
     const put = (slot: number, backend: Backend): void => {
       if (!touched.has(slot)) touched.set(slot, this.#slots[slot]);
       this.#slots[slot] = backend;
-      this.#slotOf.set(keyOf(backend), slot);
+      this.#slotOf.set(placeText(backend), slot);
     };
     const holes: number[] = [];
     for (const backend of removed) {
-      const key = keyOf(backend);
+      const key = placeText(backend);
       const slot = this.#slotOf.get(key);
       if (slot === undefined) continue;
       this.#slotOf.delete(key);
@@ -75,8 +76,4 @@ export class SlotList implements EndpointList {
   backends(): readonly Backend[] {
     return this.#slots;
   }
-}
-
-export function keyOf(backend: Backend): string {
-  return `${backend.address} ${String(backend.port)}`;
 }

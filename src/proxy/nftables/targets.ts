@@ -1,5 +1,6 @@
 import { diffBackends } from "../../core/proxy/backend-list.ts";
 import type { Backend, BackendSet } from "../../core/proxy/frontend.ts";
+import { placeText } from "../../core/proxy/place.ts";
 import { isLinkLocalUnicast, isLoopback, isMulticast, isUnspecified } from "../../net/address.ts";
 import type { IpAddress, IpFamily } from "../../net/address.ts";
 import type { ElementSink } from "./elements.ts";
@@ -155,7 +156,7 @@ export class Targets {
     const room = MAX_ENDPOINTS - (slots.length - removed.length);
     const good = added.filter((backend) => isForwardable(backend.address)).slice(0, room);
     const refused = target.refused[policy];
-    if (refused.size > 0) for (const backend of removed) refused.delete(textOf(backend));
+    if (refused.size > 0) for (const backend of removed) refused.delete(placeText(backend));
     if (good.length < added.length) refuse(refused, added, good);
     const gone = removed.filter((backend) => slots.has(backend));
     for (const backend of good) {
@@ -188,7 +189,7 @@ export class Targets {
     const { affinity } = target;
     if (affinity === undefined) return;
     for (const backend of backends) {
-      const text = textOf(backend);
+      const text = placeText(backend);
       const handle = affinity.handles.get(text) ?? newHandle(affinity);
       affinity.handles.set(text, handle);
       sink.add(`picked_${policy}`, words(handle), endpointBytes(backend));
@@ -201,7 +202,7 @@ export class Targets {
     for (const backend of backends) {
       if (backend.isLocal) this.#hairpins.add(backend.address, -1);
       if (affinity === undefined) continue;
-      const text = textOf(backend);
+      const text = placeText(backend);
       const handle = affinity.handles.get(text);
       if (handle === undefined) continue;
       sink.delete(`picked_${policy}`, words(handle), endpointBytes(backend));
@@ -217,7 +218,7 @@ function refuse(
 ): void {
   const kept = new Set(good);
   for (const backend of added) {
-    if (!kept.has(backend)) refused.set(textOf(backend), backend);
+    if (!kept.has(backend)) refused.set(placeText(backend), backend);
   }
 }
 
@@ -241,7 +242,7 @@ export function carrierFor(target: Target, policy: Policy): number {
 }
 
 function dataOf(backend: Backend, affinity: Affinity | undefined): Uint8Array {
-  const handle = affinity?.handles.get(textOf(backend));
+  const handle = affinity?.handles.get(placeText(backend));
   return handle === undefined ? endpointBytes(backend) : words(handle);
 }
 
@@ -263,8 +264,4 @@ function isForwardable(address: IpAddress): boolean {
     isLinkLocalUnicast(address) ||
     isMulticast(address)
   );
-}
-
-function textOf(backend: Backend): string {
-  return `${backend.address} ${String(backend.port)}`;
 }

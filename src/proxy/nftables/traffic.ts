@@ -1,3 +1,4 @@
+import { placeText } from "../../core/proxy/place.ts";
 import { frontendKey } from "../../core/proxy/frontend.ts";
 import type { Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
 import type { Protocol } from "../../api/v1/service.ts";
@@ -70,7 +71,7 @@ function openConnections(
         if (port === undefined || answeringPort === undefined) return;
         const key = frontendKey({ protocol, address: flow.destination, port });
         const endpoint = { address: flow.replySource, port: answeringPort };
-        const text = `${endpoint.address} ${String(endpoint.port)}`;
+        const text = placeText(endpoint);
         const byEndpoint = all.get(key) ?? new Map<string, Open>();
         all.set(key, byEndpoint);
         byEndpoint.set(text, { endpoint, count: (byEndpoint.get(text)?.count ?? 0) + 1 });

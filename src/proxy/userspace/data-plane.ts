@@ -19,6 +19,7 @@ import { firstUnprivilegedPort, standInPorts } from "./stand-in.ts";
 import { TcpForwarder } from "./tcp.ts";
 import { UdpForwarder, udpSocket } from "./udp.ts";
 import type { UdpDeps } from "./udp.ts";
+import { placeText } from "../../core/proxy/place.ts";
 
 const SWEEP_MS = 5_000;
 
@@ -287,10 +288,9 @@ export class UserspaceDataPlane implements DataPlane {
 
   #forgetMetrics(before: BackendSet, after: BackendSet | undefined): void {
     if (before === after) return;
-    const idOf = (backend: Backend): string => `${backend.address} ${String(backend.port)}`;
-    const kept = new Set([...(after?.cluster ?? []), ...(after?.local ?? [])].map(idOf));
+    const kept = new Set([...(after?.cluster ?? []), ...(after?.local ?? [])].map(placeText));
     for (const backend of [...before.cluster, ...before.local]) {
-      if (!kept.has(idOf(backend))) this.#metrics.forget(before, backend);
+      if (!kept.has(placeText(backend))) this.#metrics.forget(before, backend);
     }
   }
 }
