@@ -1,7 +1,7 @@
 import { isNoChange } from "../../core/proxy/diff.ts";
 import type { TableChange } from "../../core/proxy/diff.ts";
 import { frontendKey } from "../../core/proxy/frontend.ts";
-import type { Backend, BackendSet, Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
+import type { BackendSet, Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
 import type { ProxyNode } from "../../core/proxy/service-part.ts";
 import { isLoopback } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
