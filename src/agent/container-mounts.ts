@@ -1,7 +1,7 @@
 import { isAbsolute, join, normalize } from "node:path";
 import type { Container } from "../api/v1/container.ts";
 import { expandVariables } from "./expansion.ts";
-import { subPathOf } from "./host-path.ts";
+import { checkSubPath, subPathOf } from "./host-path.ts";
 import type { OpenedVolume } from "./pod-volumes.ts";
 import { VolumeError } from "./pod-volumes.ts";
 
@@ -36,13 +36,12 @@ export async function containerMounts(
     const target = normalize(isAbsolute(mountPath) ? mountPath : join("/", mountPath));
     const isReadOnly = volume.isReadOnly || readOnly === true;
     const mount = { source: dir, target: withoutSlash(target), isReadOnly };
-    if (bytes !== undefined) {
-      if (part.startsWith("/") || part.split("/").includes(".."))
-        throw new VolumeError(name, `subPath ${JSON.stringify(part)} must stay within its volume`);
-      mounts.push({ ...mount, memory: { dir, bytes }, subPath: part });
-      continue;
-    }
     try {
+      if (bytes !== undefined) {
+        checkSubPath(part);
+        mounts.push({ ...mount, memory: { dir, bytes }, subPath: part });
+        continue;
+      }
       const source = part === "" ? dir : await subPathOf(dir, part, !volume.isReadOnly);
       mounts.push({ ...mount, source });
     } catch (error) {

@@ -36,8 +36,7 @@ export async function hostPathProblem(path: string, type: string): Promise<strin
  * @throws Error when it leads out of the volume, by `..` or by a link that a program put there.
  */
 export async function subPathOf(dir: string, subPath: string, canMake: boolean): Promise<string> {
-  if (subPath.startsWith("/") || subPath.split("/").includes(".."))
-    throw new Error(`subPath ${JSON.stringify(subPath)} must stay within its volume`);
+  checkSubPath(subPath);
   const root = await realpath(dir);
   const path = join(root, subPath);
   // Before anything is made: what is there of the way must not lead out.
@@ -49,6 +48,12 @@ export async function subPathOf(dir: string, subPath: string, canMake: boolean):
     await mkdir(path, { recursive: true, mode: 0o755 });
   }
   return inside(root, await realpath(path), subPath);
+}
+
+/** @throws Error when the words of a part of a volume lead out of it. */
+export function checkSubPath(subPath: string): void {
+  if (subPath.startsWith("/") || subPath.split("/").includes(".."))
+    throw new Error(`subPath ${JSON.stringify(subPath)} must stay within its volume`);
 }
 
 function inside(root: string, path: string, subPath: string): string {

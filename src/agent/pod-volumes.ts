@@ -9,7 +9,6 @@ import type { Logger } from "../telemetry/log.ts";
 import type { PodPlace } from "./downward.ts";
 import { hostPathProblem } from "./host-path.ts";
 import { KeptVolume } from "./kept-volume.ts";
-
 import { parseQuantity } from "./quantity.ts";
 import { RecentObjects } from "./recent-objects.ts";
 import { unknownSource, writtenVolume } from "./volume-files.ts";
