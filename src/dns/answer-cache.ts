@@ -57,8 +57,8 @@ const NO_CACHE_METRICS: CacheMetrics = {
 
 /**
  * Answers from upstream, kept for their time to live within the configured bounds; negative ones as RFC 2308
- * says. Of each kind it holds as many as configured, or fewer where they are long, and forgets what was not asked for the longest. Names of
- * the cluster never come here: they are always answered from what is true now (DNS-031).
+ * says. Of each kind it holds as many as configured, or fewer where they are long, and forgets what was not asked
+ * for the longest. Names of the cluster never come here: they are always answered from what is true now (DNS-031).
  */
 export class AnswerCache {
   readonly #config: CacheConfig;

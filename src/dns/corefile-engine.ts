@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { Disposables } from "../async/disposables.ts";
 import type { Informers } from "../client/informer.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
@@ -75,13 +76,7 @@ export async function buildEngine(
   configs: readonly BlockConfig[],
   listen: ListenAddress,
 ): Promise<Engine> {
-  const opened: (AsyncDisposable | Disposable)[] = [];
-  const close = async (): Promise<void> => {
-    for (const each of opened.toReversed()) {
-      if (Symbol.asyncDispose in each) await each[Symbol.asyncDispose]();
-      else each[Symbol.dispose]();
-    }
-  };
+  const opened = new Disposables();
   try {
     const guard = configs.some(({ detectsLoops }) => detectsLoops)
       ? new LoopGuard(deps.log, deps.nowMs)
@@ -118,10 +113,10 @@ export async function buildEngine(
       synced: async (signal) => {
         await Promise.all(feeds.map((feed) => feed.synced(signal)));
       },
-      [Symbol.asyncDispose]: close,
+      [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     };
   } catch (error) {
-    await close();
+    await opened[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -148,18 +143,18 @@ async function buildBlock(
   config: BlockConfig,
   listens: readonly BlockListen[],
   guard: LoopGuard | undefined,
-  opened: (AsyncDisposable | Disposable)[],
+  opened: Disposables,
   feeds: IndexFeed[],
 ): Promise<Omit<ServerBlock, "zones">> {
   const { log } = deps;
   const hosts = config.hosts === undefined ? undefined : await followHosts(log, config.hosts);
-  if (hosts !== undefined) opened.push(hosts);
+  if (hosts !== undefined) opened.add(hosts);
   const [first] = listens;
   const server = first === undefined ? "" : serverLabel(first);
   const forwardMetrics = createForwardMetrics(deps.metrics, server);
   const cache =
     config.cache === undefined ? undefined : new AnswerCache(config.cache, forwardMetrics.cache);
-  if (cache !== undefined) opened.push(forwardMetrics.watch(cache));
+  if (cache !== undefined) opened.add(forwardMetrics.watch(cache));
   const forwards: ForwardRule[] = [];
   for (const forward of config.forwards) {
     const forwarder = startForwarder(
@@ -178,7 +173,7 @@ async function buildBlock(
         maxInFlight: forward.maxConcurrent ?? MAX_IN_FLIGHT,
       },
     );
-    opened.push(forwarder);
+    opened.add(forwarder);
     forwards.push({ from: forward.from, except: forward.except, forwarder });
   }
   const cluster =
@@ -221,11 +216,11 @@ async function followCluster(
   block: BlockConfig,
   config: KubernetesConfig,
   listens: readonly BlockListen[],
-  opened: (AsyncDisposable | Disposable)[],
+  opened: Disposables,
   feeds: IndexFeed[],
 ): Promise<ServerBlock["cluster"]> {
   const access = await deps.openCluster(config);
-  opened.push(access);
+  opened.add(access);
   const feed = feedIndex(access.informers, {
     namespaces: config.namespaces,
     labels: config.labels,
@@ -235,7 +230,7 @@ async function followCluster(
     withPods: config.pods === "verified",
     onProgrammed: createProgrammingMetric(deps.metrics),
   });
-  opened.push(feed);
+  opened.add(feed);
   feeds.push(feed);
   const isReverse = (zone: readonly string[]): boolean => zone.at(-1) === "arpa";
   const addresses = listens.map(({ on }) => on.address).filter((each) => !isUnspecified(each));
