@@ -7,7 +7,7 @@ import type { Pod } from "../api/v1/pod.ts";
 import type { PodSurroundings } from "../core/dns/pod-surroundings.ts";
 import type { IpAddress } from "../net/address.ts";
 import { ipFamilyOf, parseIpAddress } from "../net/address.ts";
-import { inNetworkOf, runIp } from "../kernel/ip-command.ts";
+import { inNetworkOf, runIp } from "../kernel/network-commands.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { memoryCommand, mountCommand } from "./mount-script.ts";
 import { isAlive, readStat, signalGroup } from "./proc.ts";

@@ -9,25 +9,42 @@ const COMMAND_MS = 20_000;
  * @throws Error with what `ip` said, or that it is not installed.
  */
 export function runIp(enter: readonly string[], commands: readonly string[]): Promise<void> {
-  const [program, ...args] = [...enter, "ip", "-batch", "-"] as const;
+  const input = `${commands.join("\n")}\n`;
+  return runTool("ip", "iproute2", [...enter, "ip", "-batch", "-"], input);
+}
+
+/**
+ * Has `nft` apply rules in one transaction.
+ * @param enter as for {@link runIp}.
+ * @param rules as in a file for `nft -f`.
+ * @throws Error with what `nft` said, or that it is not installed.
+ */
+export function runNft(enter: readonly string[], rules: string): Promise<void> {
+  return runTool("nft", "nftables", [...enter, "nft", "-f", "-"], rules);
+}
+
+function runTool(
+  tool: string,
+  debianPackage: string,
+  [program = "", ...args]: readonly string[],
+  input: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = execFile(program, args, { timeout: COMMAND_MS }, (error, _stdout, stderr) => {
       if (error === null) resolve();
-      else reject(new Error(explain(error, stderr)));
+      else if (error.code === "ENOENT")
+        reject(
+          new Error(`the program ${tool} is not installed: it is in the package ${debianPackage}`),
+        );
+      else reject(new Error(`${tool}: ${stderr.trim() === "" ? error.message : stderr.trim()}`));
     });
     // A program that is missing or ends early; the callback tells why.
     child.stdin?.on("error", () => undefined);
-    child.stdin?.end(`${commands.join("\n")}\n`);
+    child.stdin?.end(input);
   });
 }
 
 /** Words that run what follows in the network namespace of a process. */
 export function inNetworkOf(pid: number): readonly string[] {
   return ["nsenter", `--target=${String(pid)}`, "--net", "--"];
-}
-
-function explain(error: Error, stderr: string): string {
-  if ("code" in error && error.code === "ENOENT")
-    return "the program ip is not installed: it is in the package iproute2";
-  return `ip: ${stderr.trim() === "" ? error.message : stderr.trim()}`;
 }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { inNetworkOf, runIp } from "../../kernel/ip-command.ts";
+import { inNetworkOf, runIp } from "../../kernel/network-commands.ts";
 import { abortable } from "../../async/deadline.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { machineLink, machineRoutes, nodeAddresses } from "./plan.ts";

@@ -1,12 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { Agent, get } from "node:http";
 import { serviceKind } from "../../api/v1/service.kind.ts";
 import type { Service } from "../../api/v1/service.ts";
 import type { ObjectKey } from "../../api/machinery/object-key.ts";
 import { sleep } from "../../async/sleep.ts";
 import type { Informers } from "../../client/informer.ts";
-import { inNetworkOf } from "../../kernel/ip-command.ts";
+import { inNetworkOf, runNft } from "../../kernel/network-commands.ts";
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import type { Logger } from "../../telemetry/log.ts";
@@ -125,12 +123,14 @@ export class WorldRouter implements AsyncDisposable {
     balanced.sort((a, b) => (a.address < b.address ? -1 : 1));
     const rules = balanced.length === 0 ? "" : renderBalancer(balanced);
     if (rules === this.#rules) return;
-    const problem = await runNft(this.#options.worldPid, renderBalancer(balanced));
-    // What was wrong with these rules will be wrong again: nothing is tried until there are others.
+    // What is wrong with these rules will be wrong again: nothing is tried until there are others.
     this.#rules = rules;
-    if (problem === undefined)
+    try {
+      await runNft(inNetworkOf(this.#options.worldPid), renderBalancer(balanced));
       this.#deps.log.info("the world's router follows health checks", { balanced });
-    else this.#deps.log.warn("the world's router cannot follow health checks", { problem });
+    } catch (error) {
+      this.#deps.log.warn("the world's router cannot follow health checks", { error });
+    }
   }
 }
 
@@ -142,17 +142,4 @@ function targetOf({ spec, status }: Service): Target | undefined {
     return address !== undefined && ipFamilyOf(address) === "IPv4" ? [address] : [];
   });
   return port === 0 || addresses.length === 0 ? undefined : { addresses, port };
-}
-
-/** What went wrong, if anything did. */
-async function runNft(worldPid: number, text: string): Promise<string | undefined> {
-  const [program, ...args] = [...inNetworkOf(worldPid), "nft", "-f", "-"] as const;
-  const child = spawn(program, args, { stdio: ["pipe", "ignore", "pipe"] });
-  let said = "";
-  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-  // The exit code tells.
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(text);
-  const [code]: unknown[] = await once(child, "close");
-  return code === 0 ? undefined : said.trim();
 }
