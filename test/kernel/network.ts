@@ -117,6 +117,17 @@ export class Network implements AsyncDisposable {
     return network;
   }
 
+  /** Adds Pods that answer at these ports. */
+  async addServers(
+    pods: readonly { readonly name: string; readonly v4: string; readonly v6: string }[],
+    ...ports: readonly number[]
+  ): Promise<void> {
+    for (const pod of pods) {
+      this.addPod(pod.name, pod.v4, pod.v6);
+      for (const port of ports) await this.serve(pod.name, port);
+    }
+  }
+
   /** A Pod with these addresses, beside the others of the node. */
   addPod(name: string, address4: string, address6: string): void {
     this.#addresses.set(name, [address4, address6]);

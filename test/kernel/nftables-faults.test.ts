@@ -19,10 +19,7 @@ inNamespace(import.meta.url, () => {
 
   before(async () => {
     network = await Network.open();
-    for (const pod of PODS) {
-      network.addPod(pod.name, pod.v4, pod.v6);
-      await network.serve(pod.name, 8080);
-    }
+    await network.addServers(PODS, 8080);
   });
 
   after(() => network[Symbol.asyncDispose]());

@@ -27,10 +27,7 @@ interface Expectation {
 inNamespace(import.meta.url, () => {
   it("the kernel does to real packets what route() says, however the Services are and change", async () => {
     await using network = await Network.open();
-    for (const pod of PODS) {
-      network.addPod(pod.name, pod.v4, pod.v6);
-      await network.serve(pod.name, POD_PORT);
-    }
+    await network.addServers(PODS, POD_PORT);
     await using plane = await TestPlane.open();
     await fc.assert(
       fc.asyncProperty(anyCluster, async (cluster) => {

@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { makeHome } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
 import { eventually, missing } from "../e2e/tools.ts";
-import { startLab } from "./lab.ts";
+import { podOn, startLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 
 /** Tells its Pod and whom it sees, to HTTP and to datagrams. */
@@ -20,17 +20,7 @@ udp.bind(8080, "::");
 const STICKY_PORTS = Array.from({ length: 20 }, (_, i) => 8000 + i);
 
 function pod(name: string, node: string, command: readonly string[], port: number): object {
-  const readinessProbe = { tcpSocket: { port }, periodSeconds: 1 };
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, labels: { app: name.split("-")[0] } },
-    spec: {
-      nodeName: node,
-      terminationGracePeriodSeconds: 1,
-      containers: [{ name: "main", command, readinessProbe }],
-    },
-  };
+  return podOn(node, name, command, port, { terminationGracePeriodSeconds: 1 });
 }
 
 function service(name: string, spec: object): object {

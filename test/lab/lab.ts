@@ -56,6 +56,26 @@ export async function startLab(home: Home, args: string): Promise<Lab> {
   };
 }
 
+/**
+ * A Pod on a node whose label `app` is its name before the first dash. It is ready when `port` takes connections.
+ * @param spec what else its spec says.
+ */
+export function podOn(
+  node: string,
+  name: string,
+  command: readonly string[],
+  port: number,
+  spec: object,
+): object {
+  const readinessProbe = { tcpSocket: { port }, periodSeconds: 1 };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, labels: { app: name.split("-")[0] } },
+    spec: { nodeName: node, containers: [{ name: "main", command, readinessProbe }], ...spec },
+  };
+}
+
 /** Links, addresses, routes and rules of this process's own network namespace. */
 export function hostNetwork(): string {
   const show = (...args: readonly [string, ...string[]]): string =>

@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import { makeHome } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
 import { eventually, missing } from "../e2e/tools.ts";
-import { startLab } from "./lab.ts";
+import { podOn, startLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 
 /** Tells over TCP (HTTP) and UDP who it is, who asked and with how many bytes, and gives the bytes back. */
@@ -48,23 +48,11 @@ ask(Number(times));
 `;
 
 function pod(name: string, node: string, ports: readonly string[], spec: object = {}): object {
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, labels: { app: name.split("-")[0] } },
-    spec: {
-      nodeName: node,
-      terminationGracePeriodSeconds: 0,
-      containers: [
-        {
-          name: "server",
-          command: [process.execPath, "-e", SERVER, ...ports],
-          readinessProbe: { tcpSocket: { port: Number(ports[0]) }, periodSeconds: 1 },
-        },
-      ],
-      ...spec,
-    },
-  };
+  const command = [process.execPath, "-e", SERVER, ...ports];
+  return podOn(node, name, command, Number(ports[0]), {
+    terminationGracePeriodSeconds: 0,
+    ...spec,
+  });
 }
 
 const PORTS = [

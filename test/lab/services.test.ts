@@ -4,7 +4,7 @@ import { makeHome, startPortolan } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
 import { eventually, missing } from "../e2e/tools.ts";
 import type { Output } from "../e2e/tools.ts";
-import { startLab } from "./lab.ts";
+import { podOn, startLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 
 /** Tells its Pod and whom it was asked by; on SIGTERM it waits, still answering, until its grace is over. */
@@ -19,23 +19,8 @@ process.on("SIGTERM", () => undefined);
 `;
 
 function pod(name: string, node: string, spec: object = {}): object {
-  return {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, labels: { app: name.split("-")[0] } },
-    spec: {
-      nodeName: node,
-      terminationGracePeriodSeconds: 30,
-      containers: [
-        {
-          name: "web",
-          command: [process.execPath, "-e", PROGRAM],
-          readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 },
-        },
-      ],
-      ...spec,
-    },
-  };
+  const command = [process.execPath, "-e", PROGRAM];
+  return podOn(node, name, command, 8080, { terminationGracePeriodSeconds: 30, ...spec });
 }
 
 function service(name: string, app: string, spec: object = {}): object {
