@@ -1,12 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { Disposables } from "../async/disposables.ts";
-import type { Informers } from "../client/informer.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
-import type { KubernetesConfig } from "../core/dns/corefile/kubernetes-directive.ts";
 import { formatDomainName } from "../core/dns/domain-name.ts";
-import type { ZoneOptions } from "../core/dns/records.ts";
-import { parseSearchDomains } from "../core/dns/resolv-conf.ts";
 import { formatType } from "../core/dns/zone-text.ts";
 import { isUnspecified } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
@@ -16,12 +12,11 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import { createForwardMetrics } from "./forward-metrics.ts";
 import { FORWARDER_DEFAULTS, startForwarder } from "./forwarder.ts";
+import { followCluster } from "./follow-cluster.ts";
+import type { ClusterDeps, FollowedCluster } from "./follow-cluster.ts";
 import { followHosts } from "./hosts-file.ts";
-import { feedIndex } from "./index-feed.ts";
-import type { IndexFeed } from "./index-feed.ts";
 import type { ListenAddress } from "./listener.ts";
 import { LoopGuard } from "./loop-guard.ts";
-import { createProgrammingMetric } from "./metrics.ts";
 import { createQueryLog } from "./query-log.ts";
 import type { ForwardRule, ServerBlock } from "./server-block.ts";
 import type { ServingCertificate } from "./tcp.ts";
@@ -29,14 +24,7 @@ import type { UpstreamTls } from "./upstream.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
 
-/** What is known of the cluster of a `kubernetes` directive. Disposing stops its watches. */
-export interface ClusterAccess extends AsyncDisposable {
-  readonly informers: Pick<Informers, "of">;
-}
-
-export interface EngineDeps {
-  /** @throws Error when there is no way to that cluster. */
-  readonly openCluster: (config: KubernetesConfig) => Promise<ClusterAccess>;
+export interface EngineDeps extends ClusterDeps {
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Takes the lines of the query log. */
@@ -63,7 +51,6 @@ export interface Engine extends AsyncDisposable {
   synced(signal: AbortSignal): Promise<void>;
 }
 
-const HOST_RESOLV_CONF = "/etc/resolv.conf";
 const TLS_PORT = parsePort(853);
 
 /**
@@ -81,11 +68,11 @@ export async function buildEngine(
     const guard = configs.some(({ detectsLoops }) => detectsLoops)
       ? new LoopGuard(deps.log, deps.nowMs)
       : undefined;
-    const feeds: IndexFeed[] = [];
+    const clusters: FollowedCluster[] = [];
     const sockets = new Map<string, SocketPlan>();
     for (const config of configs) {
       const listens = listensOf(config, listen);
-      const built = await buildBlock(deps, config, listens, guard, opened, feeds);
+      const built = await buildBlock(deps, config, listens, guard, opened, clusters);
       const certificate =
         config.tls === undefined
           ? undefined
@@ -109,9 +96,9 @@ export async function buildEngine(
     return {
       sockets: [...sockets.values()],
       loopGuard: guard,
-      notReady: () => (feeds.every(({ index }) => index !== undefined) ? [] : ["kubernetes"]),
+      notReady: () => (clusters.every(({ isReady }) => isReady) ? [] : ["kubernetes"]),
       synced: async (signal) => {
-        await Promise.all(feeds.map((feed) => feed.synced(signal)));
+        await Promise.all(clusters.map((cluster) => cluster.synced(signal)));
       },
       [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     };
@@ -144,7 +131,7 @@ async function buildBlock(
   listens: readonly BlockListen[],
   guard: LoopGuard | undefined,
   opened: Disposables,
-  feeds: IndexFeed[],
+  clusters: FollowedCluster[],
 ): Promise<Omit<ServerBlock, "zones">> {
   const { log } = deps;
   const hosts = config.hosts === undefined ? undefined : await followHosts(log, config.hosts);
@@ -179,12 +166,17 @@ async function buildBlock(
   const cluster =
     config.kubernetes === undefined
       ? undefined
-      : await followCluster(deps, config, config.kubernetes, listens, opened, feeds);
+      : await followCluster(deps, config, config.kubernetes, addressesOf(listens));
+  if (cluster !== undefined) {
+    opened.add(cluster);
+    clusters.push(cluster);
+  }
   return {
     plugins: config.plugins,
     rewrites: config.rewrites,
     hosts: hosts === undefined ? undefined : () => hosts.table,
-    cluster,
+    cluster: cluster?.names,
+    clusterset: cluster?.clusterset,
     forwards,
     transfers: config.transfers,
     rotates: config.rotates,
@@ -211,46 +203,6 @@ async function buildBlock(
 /** Different questions that may wait for upstream servers when the Corefile does not bound them. */
 const MAX_IN_FLIGHT = 10_000;
 
-async function followCluster(
-  deps: EngineDeps,
-  block: BlockConfig,
-  config: KubernetesConfig,
-  listens: readonly BlockListen[],
-  opened: Disposables,
-  feeds: IndexFeed[],
-): Promise<ServerBlock["cluster"]> {
-  const access = await deps.openCluster(config);
-  opened.add(access);
-  const feed = feedIndex(access.informers, {
-    namespaces: config.namespaces,
-    labels: config.labels,
-    namespaceLabels: config.namespaceLabels,
-    usesPodNames: config.endpointPodNames,
-    withoutEndpoints: config.noEndpoints,
-    withPods: config.pods === "verified",
-    onProgrammed: createProgrammingMetric(deps.metrics),
-  });
-  opened.add(feed);
-  feeds.push(feed);
-  const isReverse = (zone: readonly string[]): boolean => zone.at(-1) === "arpa";
-  const addresses = listens.map(({ on }) => on.address).filter((each) => !isUnspecified(each));
-  const zone: ZoneOptions = {
-    zones: config.zones.filter((each) => !isReverse(each)),
-    reverseZones: config.zones.filter(isReverse),
-    fallthrough: config.fallthrough,
-    reverseCidrs: undefined,
-    autopath: block.autopath
-      ? { search: parseSearchDomains(await readFile(HOST_RESOLV_CONF, "utf8").catch(() => "")) }
-      : undefined,
-    ttlSeconds: config.ttlSeconds,
-    firstSerial: Math.floor(Date.now() / 1000),
-    podRecords: config.pods,
-    ignoresEmptyServices: config.ignoreEmptyServices,
-    serverAddresses: [...new Set(addresses)],
-  };
-  return { index: () => feed.index, zone };
-}
-
 /** The servers that are named, and those of files, which are followed. */
 async function upstreamsOf(
   { log, nowMs }: EngineDeps,
@@ -270,6 +222,11 @@ async function upstreamsOf(
     return () => Promise.resolve([upstream]);
   });
   return async () => (await Promise.all(sources.map((source) => source()))).flat();
+}
+
+/** Addresses that a client can ask. */
+function addressesOf(listens: readonly BlockListen[]): readonly IpAddress[] {
+  return [...new Set(listens.map(({ on }) => on.address))].filter((each) => !isUnspecified(each));
 }
 
 function serverLabel({ scheme, on }: BlockListen): string {

@@ -98,27 +98,29 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
     }
     // Wraps before numbers stop being exact.
     rotation = (rotation + 1) & 0x7fff_ffff;
-    const step = answerInBlock(block, parsed, rotation, maxReplyBytes(parsed.edns, protocol));
+    const maxBytes = maxReplyBytes(parsed.edns, protocol);
+    const step = answerInBlock(block, parsed, { rotation, maxBytes });
     return step instanceof Promise ? step.then(finish) : finish(step);
   };
 }
 
 /** @returns undefined when this peer may not have the zone, or it is none of the cluster's. */
 function transferTo(
-  { cluster, transfers = [] }: ServerBlock,
+  { cluster, clusterset, transfers = [] }: ServerBlock,
   query: Query,
   peer: string,
 ): readonly Uint8Array[] | undefined {
-  const index = cluster?.index();
-  const address = parseIpAddress(peer);
-  if (cluster === undefined || index === undefined || address === undefined) return undefined;
   const name = foldName(query.question.name);
+  const owner = [cluster, clusterset].find((names) => zoneOf(name, names?.zone.zones ?? []));
+  const index = owner?.index();
+  const address = parseIpAddress(peer);
+  if (owner === undefined || index === undefined || address === undefined) return undefined;
   const isAllowed = transfers.some(
     ({ zones, to }) =>
       zones.some((zone) => isWithin(name, zone)) &&
       (to === undefined || to.some((cidr) => cidrContains(cidr, address))),
   );
-  return isAllowed ? zoneTransfer(query, index, cluster.zone, query.knownSerial) : undefined;
+  return isAllowed ? zoneTransfer(query, index, owner.zone, query.knownSerial) : undefined;
 }
 
 const REFUSAL: Step = { rcode: RCODE.REFUSED, by: "" };

@@ -48,7 +48,7 @@ async function asked(
   };
   const steps: Step[] = [];
   for (const type of ["A", "AAAA"] as const) {
-    steps.push(await answerInBlock(block, query(name, type), 0, TCP_BYTES));
+    steps.push(await answerInBlock(block, query(name, type), { rotation: 0, maxBytes: TCP_BYTES }));
   }
   const questions = upstream.queries.map(
     ({ query: sent }) => `${sent.question?.name.join(".") ?? ""} ${String(sent.question?.type)}`,

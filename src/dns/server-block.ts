@@ -1,7 +1,7 @@
 import { answer, zoneOf } from "../core/dns/answer.ts";
 import type { Decision } from "../core/dns/answer.ts";
 import type { Query } from "../core/dns/decode.ts";
-import type { DnsIndex } from "../core/dns/dns-index.ts";
+import { DnsIndex } from "../core/dns/dns-index.ts";
 import type { TransferConfig } from "../core/dns/corefile/small-directives.ts";
 import { foldName, isWithin, sameName } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
@@ -26,6 +26,8 @@ export interface ServerBlock {
   /** Names with addresses of their own, before all others. */
   readonly hosts?: (() => HostsTable) | undefined;
   readonly cluster: ClusterNames | undefined;
+  /** Names of a set of clusters (KEP-1645), asked for what `cluster` forwards. */
+  readonly clusterset?: ClusterNames | undefined;
   /** The one whose `from` is the longest is asked. */
   readonly forwards: readonly ForwardRule[];
   /** Who may have the cluster's zones whole. */
@@ -60,66 +62,94 @@ export interface Step extends Reply {
   readonly reason?: string | undefined;
 }
 
+/** What an answer is made for, beside the question. */
+export interface AnswerShape {
+  /** Which of several addresses comes first: any whole number from 0. */
+  readonly rotation: number;
+  /** What its message may have. */
+  readonly maxBytes: number;
+}
+
 /**
  * Answers a question in its server block: from the cluster's names at once, all other names when others have
  * answered.
- *
- * @param rotation which of several addresses comes first.
- * @param maxBytes what the answer's message may have.
  */
 export function answerInBlock(
   block: ServerBlock,
   query: Query,
-  rotation: number,
-  maxBytes: number,
+  shape: AnswerShape,
 ): Step | Promise<Step> {
+  const turned = block.rotates === false ? { ...shape, rotation: 0 } : shape;
   const rewritten = rewriteName(query.question.name, block.rewrites ?? []);
-  if (rewritten === undefined) return answerNamed(block, query, rotation, maxBytes);
+  if (rewritten === undefined) return answerNamed(block, query, turned);
   const question = { ...query.question, name: rewritten.name };
   const restored = (step: Step): Step => ({
     ...step,
     answers: restoreNames(step.answers ?? [], rewritten),
   });
-  const step = answerNamed(block, { ...query, question }, rotation, maxBytes);
+  const step = answerNamed(block, { ...query, question }, turned);
   return step instanceof Promise ? step.then(restored) : restored(step);
 }
 
-function answerNamed(
-  block: ServerBlock,
-  query: Query,
-  rotation: number,
-  maxBytes: number,
-): Step | Promise<Step> {
+function answerNamed(block: ServerBlock, query: Query, shape: AnswerShape): Step | Promise<Step> {
   const { question } = query;
   const fromHosts = block.hosts?.().answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
-  if (block.cluster === undefined) return resolveElsewhere(block, query, question.name);
+  if (block.cluster === undefined) return resolveElsewhere(block, query, shape, question.name);
   const { index, zone } = block.cluster;
-  const turn = block.rotates === false ? 0 : rotation;
-  const decision = answer(question, index(), zone, turn, maxBytes);
+  const decision = answer(question, index(), zone, shape.rotation, shape.maxBytes);
   switch (decision.kind) {
     case "answer":
       return { ...decision, by: "kubernetes" };
     case "servfail":
       return { rcode: RCODE.SERVFAIL, by: "kubernetes", reason: decision.reason };
     case "forward":
-      return resolveElsewhere(block, query, question.name);
+      return resolveElsewhere(block, query, shape, question.name);
     case "chase":
-      return behindAliases(decision.answers, resolveElsewhere(block, query, decision.target));
+      return behindAliases(
+        decision.answers,
+        resolveElsewhere(block, query, shape, decision.target),
+      );
     case "search":
-      return searchElsewhere(block, query, decision, zone.ttlSeconds);
+      return searchElsewhere(block, query, shape, decision, zone.ttlSeconds);
   }
 }
+
+/**
+ * What a set of clusters has of a name that this cluster does not.
+ * @returns undefined when others have to answer.
+ */
+function answerImported(
+  { clusterset }: ServerBlock,
+  question: Question,
+  { rotation, maxBytes }: AnswerShape,
+): Step | undefined {
+  if (clusterset === undefined) return undefined;
+  const { index, zone } = clusterset;
+  const isItsName = zoneOf(foldName(question.name), zone.zones) !== undefined;
+  // Before the set is known, and it may never be, the reverse zones are this cluster's alone.
+  const known = index() ?? (isItsName ? undefined : NO_NAMES);
+  const decision = answer(question, known, zone, rotation, maxBytes);
+  if (decision.kind === "answer") return { ...decision, by: "kubernetes" };
+  if (decision.kind !== "servfail") return undefined;
+  return { rcode: RCODE.SERVFAIL, by: "kubernetes", reason: decision.reason };
+}
+
+const NO_NAMES = new DnsIndex();
 
 /** Has others answer for a name that is not the cluster's. */
 async function resolveElsewhere(
   block: ServerBlock,
   query: Query,
+  shape: AnswerShape,
   name: DomainName,
   type = query.question.type,
 ): Promise<Step> {
-  const fromHosts = block.hosts?.().answer({ ...query.question, name, type });
+  const question = { ...query.question, name, type };
+  const fromHosts = block.hosts?.().answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
+  const imported = answerImported(block, question, shape);
+  if (imported !== undefined) return imported;
   const folded = foldName(name);
   const from = zoneOf(
     folded,
@@ -193,13 +223,14 @@ async function behindAliases(
 async function searchElsewhere(
   block: ServerBlock,
   query: Query,
+  shape: AnswerShape,
   search: Extract<Decision, { kind: "search" }>,
   ttlSeconds: number,
 ): Promise<Step> {
   const { name, type } = query.question;
   const otherType = type === TYPE.A ? TYPE.AAAA : TYPE.A;
   for (const target of search.candidates) {
-    const reply = await resolveElsewhere(block, query, target);
+    const reply = await resolveElsewhere(block, query, shape, target);
     // Nobody is there to be asked for this one: it is not in the search list either.
     if (reply.rcode === RCODE.REFUSED && reply.by === "") continue;
     if (reply.rcode !== RCODE.NOERROR && reply.rcode !== RCODE.NXDOMAIN) {
@@ -208,7 +239,7 @@ async function searchElsewhere(
     const isDenied = reply.rcode === RCODE.NXDOMAIN;
     const exists =
       !isDenied ||
-      (await resolveElsewhere(block, query, target, otherType)).rcode === RCODE.NOERROR;
+      (await resolveElsewhere(block, query, shape, target, otherType)).rcode === RCODE.NOERROR;
     if (!exists) continue;
     const cname: ResourceRecord = { name, ttlSeconds, data: { kind: "CNAME", target } };
     return behindAliases([cname], Promise.resolve({ ...reply, rcode: RCODE.NOERROR }));

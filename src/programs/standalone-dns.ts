@@ -4,6 +4,9 @@ import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
 import type { KindDefinition } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
+import { serviceImportKind } from "../api/multicluster/serviceimport.kind.ts";
+import { IMPORTED_SERVICE_LABEL, SOURCE_CLUSTER_LABEL } from "../api/multicluster/serviceimport.ts";
+import type { ServiceImport } from "../api/multicluster/serviceimport.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
@@ -17,7 +20,7 @@ import { createInformers } from "../client/shared-informers.ts";
 import { CorefileError } from "../core/dns/corefile/corefile-error.ts";
 import { parseCorefile } from "../core/dns/corefile/corefile.ts";
 import type { KubernetesConfig } from "../core/dns/corefile/kubernetes-directive.ts";
-import type { ClusterAccess } from "../dns/corefile-engine.ts";
+import type { ClusterAccess } from "../dns/follow-cluster.ts";
 import { startCorefileServer } from "../dns/corefile-server.ts";
 import type { CorefileServer } from "../dns/corefile-server.ts";
 import { RateLimiter } from "../dns/rate-limit.ts";
@@ -201,12 +204,11 @@ function withoutTheRest<T extends KubernetesObject>(kind: KindDefinition<T>, obj
     }
     case endpointSliceKind.plural: {
       const { endpoints } = object as unknown as EndpointSlice;
-      const service = labels?.["kubernetes.io/service-name"];
       const trigger = annotations?.[TRIGGER_TIME];
       return trimmed({
         metadata: {
           ...metadata,
-          labels: service === undefined ? {} : { "kubernetes.io/service-name": service },
+          labels: chosen(labels, SLICE_LABELS),
           annotations: trigger === undefined ? {} : { [TRIGGER_TIME]: trigger },
         },
         endpoints: (endpoints ?? []).map(({ addresses, conditions, hostname, targetRef }) => ({
@@ -217,6 +219,10 @@ function withoutTheRest<T extends KubernetesObject>(kind: KindDefinition<T>, obj
         })),
       });
     }
+    case serviceImportKind.plural: {
+      const { spec } = object as unknown as ServiceImport;
+      return trimmed({ spec, status: undefined });
+    }
     case podKind.plural: {
       const { phase, podIP, podIPs } = (object as unknown as Pod).status ?? {};
       return trimmed({ spec: undefined, status: { phase, podIP, podIPs } });
@@ -226,5 +232,19 @@ function withoutTheRest<T extends KubernetesObject>(kind: KindDefinition<T>, obj
   }
 }
 
+/** Those of `names` that are there. */
+function chosen(
+  labels: Readonly<Record<string, string>> | undefined,
+  names: readonly string[],
+): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of names) {
+    const value = labels?.[name];
+    if (value !== undefined) found[name] = value;
+  }
+  return found;
+}
+
+const SLICE_LABELS = ["kubernetes.io/service-name", IMPORTED_SERVICE_LABEL, SOURCE_CLUSTER_LABEL];
 const TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
 const NOT_READY = { ready: false };

@@ -163,12 +163,12 @@ describe("portolan dns", () => {
   it("refuses a Corefile that it does not support by line and name, with exit code 2", async () => {
     await using home = await makeHome();
     const corefile = join(home.path, "Corefile");
-    await writeFile(corefile, ".:0 {\n  kubernetes cluster.local {\n    multicluster x\n  }\n}\n");
+    await writeFile(corefile, ".:0 {\n  kubernetes cluster.local {\n    zonal\n  }\n}\n");
     const ended = await startPortolan(home, ["dns", "--corefile", corefile]).exited();
     assert.equal(ended.code, 2);
     assert.match(
       ended.stderr,
-      /^portolan: --corefile: ".*Corefile" line 3, column 5: kubernetes: multicluster: is not supported; there are namespaces, [^\n]*\n$/,
+      /^portolan: --corefile: ".*Corefile" line 3, column 5: kubernetes: zonal: is not supported; there are namespaces, [^\n]*\n$/,
     );
   });
 });

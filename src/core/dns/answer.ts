@@ -6,7 +6,7 @@ import { cidrContains } from "../../net/cidr.ts";
 import { lookupClusterName } from "./cluster-name.ts";
 import type { NameContent } from "./cluster-name.ts";
 import type { DnsIndex } from "./dns-index.ts";
-import { foldName, isWithin } from "./domain-name.ts";
+import { foldName, isShortEnough, isWithin } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import { CLASS_IN, RCODE, TYPE } from "./message.ts";
 import type { Question, ResourceRecord } from "./message.ts";
@@ -53,6 +53,8 @@ export type Decision =
 const MAX_ALIASES = 10;
 /** Of the Kubernetes DNS specification (DNS-015). */
 const SPECIFICATION_VERSION = "1.1.0";
+/** Of the specification of a clusterset's names (KEP-1645). */
+const CLUSTERSET_SPECIFICATION_VERSION = "1.0.0";
 const LOCALHOST = byFamily(["127.0.0.1", "::1"].flatMap((text) => parseIpAddress(text) ?? []));
 
 /**
@@ -185,7 +187,8 @@ function answerContent(
       if (asked.type === TYPE.SOA) return positive([soaRecord(asked, zone)]);
       return asked.type === TYPE.NS ? nameServerRecords(asked, zone) : undefined;
     case "version": {
-      const strings = [SPECIFICATION_VERSION];
+      const { isClusterset } = asked.options;
+      const strings = [isClusterset ? CLUSTERSET_SPECIFICATION_VERSION : SPECIFICATION_VERSION];
       return asked.type === TYPE.TXT
         ? positive([recordOf(asked, name, { kind: "TXT", strings })])
         : undefined;
@@ -284,16 +287,19 @@ function answerReverse(
 function reverseTargets(
   address: IpAddress,
   index: DnsIndex,
-  { zones }: ZoneOptions,
+  { zones, isClusterset }: ZoneOptions,
 ): readonly DomainName[] {
   const nameOf = (service: ObjectKey): DomainName => {
     const ref = refOf(service);
     return [ref.name, ref.namespace ?? "", "svc", ...(zones[0] ?? [])];
   };
   const service = index.serviceAt(address);
-  return service === undefined
-    ? index.endpointsAt(address).map((found) => [found.name, ...nameOf(found.service)])
-    : [nameOf(service.key)];
+  if (service !== undefined) return [nameOf(service.key)];
+  return index
+    .endpointsAt(address)
+    .filter((found) => !isClusterset || index.service(found.service)?.kind === "headless")
+    .map((found) => [...found.name.split("."), ...nameOf(found.service)])
+    .filter(isShortEnough);
 }
 
 const NOT_SYNCED: Decision = { kind: "servfail", reason: "the cluster is not known yet" };

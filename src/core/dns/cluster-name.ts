@@ -43,7 +43,7 @@ export interface PortTargets {
 /** One SRV record. */
 export interface PortTarget {
   readonly port: number;
-  /** Label below the Service's name; undefined for the Service itself. */
+  /** Its {@link Member.name}; undefined for the Service itself. */
   readonly endpoint: string | undefined;
   readonly addresses: Addresses;
 }
@@ -54,6 +54,8 @@ export interface NameRules {
    * Pod which is there (DNS-027).
    */
   readonly podRecords: "disabled" | "insecure" | "verified";
+  /** Whether the names are those of a set of clusters (KEP-1645), not of this cluster alone. */
+  readonly isClusterset?: boolean | undefined;
   /** Whether a Service with a cluster IP and no ready endpoint does not exist (CoreDNS `ignore empty_service`). */
   readonly ignoresEmptyServices: boolean;
   /** What `ns.dns.<zone>` has: where this server can be asked. */
@@ -79,6 +81,10 @@ export function lookupClusterName(
       return lookupServerName(second, third, rules);
     case "svc":
     case "pod": {
+      // The specification of a clusterset's names has none for Pods.
+      if (top === "pod" && rules.isClusterset === true) {
+        return missing("a clusterset has no names of Pods");
+      }
       if (second === undefined) return empty(`namespaces are below ${top}`);
       // A Service may be known before its namespace, whose watch is another one: it counts by itself.
       if (top === "svc" && third !== undefined) {
@@ -143,9 +149,35 @@ function lookupService(
   }
   const [first, second, ...more] = below;
   if (first === undefined) return serviceItself(service, endpoints);
-  if (second === undefined) return endpointOrProtocol(service, endpoints, first);
+  const endpoint = endpointBelow(service, endpoints, below, rules);
+  if (endpoint !== undefined) return endpoint;
+  if (second === undefined) return protocolOnly(service, endpoints, first);
   if (more.length > 0) return missing("the name has too many labels");
   return namedPort(service, endpoints, first, second);
+}
+
+function endpointBelow(
+  service: ServiceView,
+  endpoints: EndpointSet,
+  below: DomainName,
+  { isClusterset = false }: NameRules,
+): NameContent | undefined {
+  // Which cluster's Pods take a connection to a clusterset's IP is nobody's to choose (KEP-1645).
+  if (isClusterset && service.kind !== "headless") return undefined;
+  const name = below.toReversed().join(".");
+  const endpoint = endpoints.named(name);
+  if (endpoint !== undefined) {
+    return {
+      kind: "hosts",
+      addresses: () => addressesOf(endpoint.members),
+      ports: () => {
+        const targets = targetsAt(endpoint, () => true);
+        return { targets, total: targets.length };
+      },
+    };
+  }
+  const isCluster = isClusterset && endpoints.labels.some((each) => each.name.endsWith(`.${name}`));
+  return isCluster ? empty(`Service ${service.key} has endpoints in cluster ${name}`) : undefined;
 }
 
 function serviceItself(service: ServiceView, endpoints: EndpointSet): NameContent {
@@ -158,22 +190,7 @@ function serviceItself(service: ServiceView, endpoints: EndpointSet): NameConten
   };
 }
 
-function endpointOrProtocol(
-  service: ServiceView,
-  endpoints: EndpointSet,
-  label: string,
-): NameContent {
-  const endpoint = endpoints.named(label);
-  if (endpoint !== undefined) {
-    return {
-      kind: "hosts",
-      addresses: () => addressesOf(endpoint.members),
-      ports: () => {
-        const targets = targetsAt(endpoint, () => true);
-        return { targets, total: targets.length };
-      },
-    };
-  }
+function protocolOnly(service: ServiceView, endpoints: EndpointSet, label: string): NameContent {
   const protocol = withoutUnderscore(label);
   return hasPort(service, endpoints, (port) => isNamed(port, protocol))
     ? empty(`Service ${service.key} has named ${protocol} ports`)

@@ -60,6 +60,11 @@ export function wireLength(name: DomainName): number {
   return name.reduce((sum, label) => sum + label.length + 1, 1);
 }
 
+/** Whether a name that was put together is one (RFC 1035 section 3.1). */
+export function isShortEnough(name: DomainName): boolean {
+  return wireLength(name) <= MAX_NAME_BYTES;
+}
+
 export interface ReadName {
   readonly name: DomainName;
   /** Offset of the first byte behind the name. */
@@ -111,7 +116,7 @@ export function latin1(bytes: Uint8Array, start: number, end: number): string {
 
 function isDomainName(labels: readonly string[]): boolean {
   return (
-    wireLength(labels) <= MAX_NAME_BYTES &&
+    isShortEnough(labels) &&
     labels.every((label) => label.length >= 1 && label.length <= MAX_LABEL_BYTES && isBytes(label))
   );
 }

@@ -6,7 +6,7 @@ import type { Addresses, PortView } from "./views.ts";
 /** One address of a ready endpoint, as one slice says it. */
 export interface Member {
   readonly service: ObjectKey;
-  /** Its label below the Service's name. */
+  /** Its label below the Service's name; in a clusterset its labels, as in `db-0.east`. */
   readonly name: string;
   readonly address: IpAddress;
   /** The same array for all members with the same ports. */

@@ -4,6 +4,7 @@ import type { Cidr } from "../../net/cidr.ts";
 import { windowOf } from "./cluster-name.ts";
 import type { NameRules, PortTarget, PortTargets, Window } from "./cluster-name.ts";
 import type { DnsIndex } from "./dns-index.ts";
+import { isShortEnough } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import { RCODE, TYPE } from "./message.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
@@ -115,12 +116,13 @@ export function serviceRecords(
   // At least a hundred are counted, whatever fits: more do not change the weight.
   const { rotation, maxRecords } = asked;
   const { targets, total } = portsOf({ rotation, max: Math.max(100, maxRecords) });
-  if (targets.length === 0) return undefined;
-  const ports = targets.slice(0, maxRecords);
   // Targets repeat the question's letters, small or capital, as CoreDNS does for the zone.
   const serviceName = name.slice(name.length - zone.length - 3);
   const nameOf = ({ endpoint }: PortTarget): DomainName =>
-    endpoint === undefined ? serviceName : [endpoint, ...serviceName];
+    endpoint === undefined ? serviceName : [...endpoint.split("."), ...serviceName];
+  // Four labels of full length below a long zone are no name any more.
+  const ports = targets.filter((target) => isShortEnough(nameOf(target))).slice(0, maxRecords);
+  if (ports.length === 0) return undefined;
   // How to weigh them is not specified (DNS-026): all share 100, as in CoreDNS.
   const weight = Math.max(1, Math.floor(100 / total));
   const answers = ports.map((target) =>

@@ -3,7 +3,7 @@ import { ipFamilyOf } from "../../net/address.ts";
 import { answer } from "./answer.ts";
 import type { Query } from "./decode.ts";
 import type { DnsIndex } from "./dns-index.ts";
-import { sameName } from "./domain-name.ts";
+import { isShortEnough, sameName } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import { encodeMessage } from "./encode.ts";
 import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "./message.ts";
@@ -92,15 +92,17 @@ function serviceRecordsOf(
     ...lookup(owner, TYPE.AAAA),
     ...lookup(owner, TYPE.SRV),
     ...[...portNames].flatMap((text) => lookup([...text.split(" "), ...owner], TYPE.SRV)),
-    ...(service.kind === "headless" ? endpoints.labels : []).flatMap((label) =>
-      [...new Set(label.members.map(({ address }) => address))].map(
+    ...(service.kind === "headless" ? endpoints.labels : []).flatMap((label) => {
+      const name = [...label.name.split("."), ...owner];
+      const addresses = new Set(label.members.map(({ address }) => address));
+      return (isShortEnough(name) ? [...addresses] : []).map(
         (address): ResourceRecord => ({
-          name: [label.name, ...owner],
+          name,
           ttlSeconds,
           data: { kind: ipFamilyOf(address) === "IPv4" ? "A" : "AAAA", address },
         }),
-      ),
-    ),
+      );
+    }),
   ];
 }
 

@@ -107,7 +107,8 @@ describe("parseCorefile()", () => {
 
   it("reads all options of kubernetes, forward and cache", () => {
     const read = block(`
-kubernetes cluster.local {
+kubernetes cluster.local clusterset.local {
+  multicluster clusterset.local
   kubeconfig /k ctx
   namespaces a b
   labels app in (x, y)
@@ -138,7 +139,11 @@ cache 60 example.org {
   keepttl
 }`);
     assert.deepEqual(read.kubernetes, {
-      zones: [["cluster", "local"]],
+      zones: [
+        ["cluster", "local"],
+        ["clusterset", "local"],
+      ],
+      multicluster: [["clusterset", "local"]],
       namespaces: ["a", "b"],
       labels: "app in (x, y)",
       namespaceLabels: undefined,
@@ -235,8 +240,13 @@ bind 127.0.0.1 ::1`);
     ],
     [
       "an unknown option",
+      ". {\n kubernetes cluster.local {\n  zonal\n }\n}\n",
+      /^line 3, column \d+: kubernetes: zonal: is not supported; there are namespaces,/,
+    ],
+    [
+      "a clusterset's zone that is not served",
       ". {\n kubernetes cluster.local {\n  multicluster cluster.set\n }\n}\n",
-      /^line 3, column \d+: kubernetes: multicluster: is not supported; there are namespaces,/,
+      /^line 3, column \d+: kubernetes: multicluster: cluster\.set\. has to be among the zones of/,
     ],
     [
       "a bad value",

@@ -1,3 +1,4 @@
+import { formatDomainName, sameName } from "../domain-name.ts";
 import type { DomainName } from "../domain-name.ts";
 import type { Directive } from "./directive.ts";
 
@@ -5,6 +6,8 @@ import type { Directive } from "./directive.ts";
 export interface KubernetesConfig {
   /** Folded; names below in-addr.arpa and ip6.arpa among them. */
   readonly zones: readonly DomainName[];
+  /** Those of the zones that have the names of a set of clusters (KEP-1645). */
+  readonly multicluster: readonly DomainName[];
   /** Only these; undefined: all. */
   readonly namespaces: readonly string[] | undefined;
   /** Label selectors as in a list. */
@@ -35,6 +38,7 @@ export function readKubernetes(
   const zones = named.length > 0 ? named : blockZones;
   const config: { -readonly [K in keyof KubernetesConfig]: KubernetesConfig[K] } = {
     zones,
+    multicluster: [],
     namespaces: undefined,
     labels: undefined,
     namespaceLabels: undefined,
@@ -78,6 +82,19 @@ export function readKubernetes(
     fallthrough: (option) => {
       const into = option.rest().flatMap(zonesOf);
       config.fallthrough = into.length === 0 ? [[]] : into;
+    },
+    multicluster: (option) => {
+      const sets = option.rest().flatMap(zonesOf);
+      if (sets.length === 0) option.fail("a zone is missing, such as clusterset.local");
+      for (const set of sets) {
+        // As CoreDNS: a zone that nobody looks for here would only seem to be served.
+        if (!zones.some((zone) => sameName(zone, set))) {
+          const text = formatDomainName(set);
+          option.fail(`${text} has to be among the zones of kubernetes as well`);
+        }
+        if (set.at(-1) === "arpa") option.fail("addresses have no zone of a clusterset's own");
+      }
+      config.multicluster = sets;
     },
     kubeconfig: (option) => {
       config.kubeconfig = { path: option.required("a file"), context: option.optional() };
