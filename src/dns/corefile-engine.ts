@@ -18,7 +18,7 @@ import { createForwardMetrics } from "./forward-metrics.ts";
 import { FORWARDER_DEFAULTS, startForwarder } from "./forwarder.ts";
 import { followHosts } from "./hosts-file.ts";
 import { feedIndex } from "./index-feed.ts";
-import type { IndexFeed } from "./index-feed.ts";
+import type { FeedOptions, IndexFeed } from "./index-feed.ts";
 import type { ListenAddress } from "./listener.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { createProgrammingMetric } from "./metrics.ts";
@@ -58,6 +58,8 @@ export interface SocketPlan {
 export interface Engine extends AsyncDisposable {
   readonly sockets: readonly SocketPlan[];
   readonly loopGuard: LoopGuard | undefined;
+  /** Begins to follow the clusters; until then their names are not known. */
+  follow(): void;
   /** The plugins that are not ready: `kubernetes` until its cluster is known. */
   notReady(): readonly string[];
   synced(signal: AbortSignal): Promise<void>;
@@ -81,11 +83,11 @@ export async function buildEngine(
     const guard = configs.some(({ detectsLoops }) => detectsLoops)
       ? new LoopGuard(deps.log, deps.nowMs)
       : undefined;
-    const feeds: IndexFeed[] = [];
+    const clusters: Cluster[] = [];
     const sockets = new Map<string, SocketPlan>();
     for (const config of configs) {
       const listens = listensOf(config, listen);
-      const built = await buildBlock(deps, config, listens, guard, opened, feeds);
+      const built = await buildBlock(deps, config, listens, guard, opened, clusters);
       const certificate =
         config.tls === undefined
           ? undefined
@@ -109,9 +111,12 @@ export async function buildEngine(
     return {
       sockets: [...sockets.values()],
       loopGuard: guard,
-      notReady: () => (feeds.every(({ index }) => index !== undefined) ? [] : ["kubernetes"]),
+      follow: () => {
+        for (const cluster of clusters) cluster.follow();
+      },
+      notReady: () => (clusters.every(({ feed }) => feed?.index) ? [] : ["kubernetes"]),
       synced: async (signal) => {
-        await Promise.all(feeds.map((feed) => feed.synced(signal)));
+        await Promise.all(clusters.map((cluster) => cluster.follow().synced(signal)));
       },
       [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     };
@@ -119,6 +124,14 @@ export async function buildEngine(
     await opened[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A cluster whose names are answered. */
+interface Cluster extends Disposable {
+  /** Undefined until it is followed. */
+  readonly feed: IndexFeed | undefined;
+  /** Begins it, once. */
+  follow(): IndexFeed;
 }
 
 interface BlockListen {
@@ -144,7 +157,7 @@ async function buildBlock(
   listens: readonly BlockListen[],
   guard: LoopGuard | undefined,
   opened: Disposables,
-  feeds: IndexFeed[],
+  clusters: Cluster[],
 ): Promise<Omit<ServerBlock, "zones">> {
   const { log } = deps;
   const hosts = config.hosts === undefined ? undefined : await followHosts(log, config.hosts);
@@ -179,7 +192,7 @@ async function buildBlock(
   const cluster =
     config.kubernetes === undefined
       ? undefined
-      : await followCluster(deps, config, config.kubernetes, listens, opened, feeds);
+      : await followCluster(deps, config, config.kubernetes, listens, opened, clusters);
   return {
     plugins: config.plugins,
     rewrites: config.rewrites,
@@ -217,11 +230,11 @@ async function followCluster(
   config: KubernetesConfig,
   listens: readonly BlockListen[],
   opened: Disposables,
-  feeds: IndexFeed[],
+  clusters: Cluster[],
 ): Promise<ServerBlock["cluster"]> {
   const access = await deps.openCluster(config);
   opened.add(access);
-  const feed = feedIndex(access.informers, {
+  const cluster = clusterOf(access, {
     namespaces: config.namespaces,
     labels: config.labels,
     namespaceLabels: config.namespaceLabels,
@@ -230,8 +243,8 @@ async function followCluster(
     withPods: config.pods === "verified",
     onProgrammed: createProgrammingMetric(deps.metrics),
   });
-  opened.add(feed);
-  feeds.push(feed);
+  opened.add(cluster);
+  clusters.push(cluster);
   const isReverse = (zone: readonly string[]): boolean => zone.at(-1) === "arpa";
   const addresses = listens.map(({ on }) => on.address).filter((each) => !isUnspecified(each));
   const zone: ZoneOptions = {
@@ -248,7 +261,21 @@ async function followCluster(
     ignoresEmptyServices: config.ignoreEmptyServices,
     serverAddresses: [...new Set(addresses)],
   };
-  return { index: () => feed.index, zone };
+  return { index: () => cluster.feed?.index, zone };
+}
+
+function clusterOf(access: ClusterAccess, options: FeedOptions): Cluster {
+  let feed: IndexFeed | undefined;
+  return {
+    get feed() {
+      return feed;
+    },
+    follow: () => {
+      feed ??= feedIndex(access.informers, options);
+      return feed;
+    },
+    [Symbol.dispose]: () => feed?.[Symbol.dispose](),
+  };
 }
 
 /** The servers that are named, and those of files, which are followed. */
