@@ -52,9 +52,10 @@ export interface ApiClient {
     ref: ObjectRef,
     options?: CallOptions,
   ): Promise<T>;
+  /** `transform` is applied to each object when its page is in, so that a long list is never whole in memory. */
   list<T extends KubernetesObject>(
     kind: KindDefinition<T>,
-    options?: ListOptions,
+    options?: ListOptions & { readonly transform?: ((object: T) => T) | undefined },
   ): Promise<{ readonly items: readonly T[]; readonly resourceVersion: string }>;
   create<T extends KubernetesObject>(
     kind: KindDefinition<T>,

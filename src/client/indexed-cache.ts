@@ -36,6 +36,13 @@ export class IndexedCache<T extends Pick<KubernetesObject, "metadata">> {
     return this.#change(key, before, object);
   }
 
+  /** Holds this in place of the object that has its key: the same version in another form, which is no change. */
+  swap(object: T): void {
+    const key = keyOf(object);
+    const before = this.#objects.get(key);
+    if (before !== undefined) this.#change(key, before, object);
+  }
+
   /** Takes the key out; undefined when it was not in. */
   remove(key: ObjectKey): Change<T> | undefined {
     const before = this.#objects.get(key);

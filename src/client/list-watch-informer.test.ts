@@ -132,6 +132,52 @@ describe("Informer", () => {
     assert.equal(object?.metadata.uid, "uid-2");
   });
 
+  it("keeps only what it is told to when listeners have heard of an object, and still knows its version", async () => {
+    const heard: unknown[] = [];
+    await using stage = await Stage.start(
+      (server) => {
+        server.put("a", { v: "1" });
+      },
+      { remnant: (object) => ({ ...object, data: undefined }) },
+    );
+    stage.informer.onChange(({ before, after }) => heard.push([before?.data, after?.data]));
+    await stage.informer.synced(never);
+    await stage.server.until(() => stage.server.openWatches === 1);
+    stage.server.put("a", { v: "2" });
+    await stage.until(() => stage.changes.length === 2);
+    assert.deepEqual(heard, [
+      [undefined, { v: "1" }],
+      [undefined, { v: "2" }],
+    ]);
+    assert.deepEqual(stage.contents(), { a: undefined });
+    // A list that comes again tells only of what changed meanwhile.
+    await stage.server.shutDown();
+    stage.server.put("b", { v: "1" });
+    stage.server.compact();
+    await stage.server.listen();
+    await stage.until(() => stage.changes.length === 3);
+    assert.deepEqual(stage.changes, ["added a", "changed a", "added b"]);
+  });
+
+  it("makes each object smaller when its page is in, before the next page is asked for", async () => {
+    const asked: number[] = [];
+    const seen: { server?: ListWatchServer } = {};
+    await using stage = await Stage.start(
+      (server) => {
+        seen.server = server;
+        for (let i = 0; i < 501; i += 1) server.put(`m${String(i)}`, {});
+      },
+      {
+        transform: (_, object) => {
+          asked.push(seen.server?.requests.length ?? 0);
+          return object;
+        },
+      },
+    );
+    await stage.informer.synced(never);
+    assert.deepEqual([asked.length, asked[0], asked[500]], [501, 1, 2]);
+  });
+
   it("watches again without a list when the server ends the watch, and misses nothing", async () => {
     await using stage = await Stage.start();
     const { server } = stage;

@@ -21,6 +21,8 @@ export interface ListWatchDeps<T extends KubernetesObject> {
   readonly random: () => number;
   /** What is kept of an object; must keep its metadata's name, namespace, uid and resourceVersion. */
   readonly transform: (object: T) => T;
+  /** What is kept when all listeners have heard of it, likewise; undefined: the same. */
+  readonly remnant?: ((object: T) => T) | undefined;
 }
 
 /** From a quick second try, for a server that restarts beside us, to what a cluster of many can bear. */
@@ -131,10 +133,11 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
   async #list(signal: AbortSignal): Promise<string> {
     const { items, resourceVersion } = await this.#deps.client.list(this.kind, {
       ...this.#scope,
+      transform: this.#deps.transform,
       signal,
     });
     // All is in before anybody hears of a part, so that a listener never sees half a list.
-    const changes = this.#cache.replace(items.map((item) => this.#deps.transform(item)));
+    const changes = this.#cache.replace(items);
     this.#deps.metrics.listed(this.kind, this.#cache.size);
     this.#hasSynced = true;
     for (const change of changes) this.#tellAll(change);
@@ -178,10 +181,10 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
     this.#version = object.metadata.resourceVersion ?? this.#version;
     this.#deps.metrics.event(this.kind, type);
     if (type === "BOOKMARK") return;
-    const change =
-      type === "DELETED"
-        ? this.#cache.remove(keyOf(object))
-        : this.#cache.put(this.#deps.transform(object));
+    const { remnant, transform } = this.#deps;
+    // What is not kept need not be made smaller.
+    const held = remnant === undefined ? transform(object) : object;
+    const change = type === "DELETED" ? this.#cache.remove(keyOf(object)) : this.#cache.put(held);
     if (change === undefined) return;
     this.#deps.metrics.holds(this.kind, this.#cache.size);
     this.#tellAll(change);
@@ -189,6 +192,10 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
 
   #tellAll(change: Change<T>): void {
     for (const listener of this.#listeners) this.#tell(listener, change);
+    const { remnant } = this.#deps;
+    if (remnant !== undefined && change.after !== undefined) {
+      this.#cache.swap(remnant(change.after));
+    }
   }
 
   #tell(listener: Listener<T>, change: Change<T>): void {

@@ -24,11 +24,17 @@ export interface InformersDeps {
   readonly transform?:
     | (<T extends KubernetesObject>(kind: KindDefinition<T>, object: T) => T)
     | undefined;
+  /**
+   * What is kept of an object when every listener has heard of it: for a program whose listeners keep by themselves
+   * what they need. Whoever listens later, or looks an object up, finds no more than this. Metadata's name,
+   * namespace, uid and resourceVersion must stay. Default: all.
+   */
+  readonly remnant?: (<T extends KubernetesObject>(object: T) => T) | undefined;
 }
 
 /** Informers that share one copy a kind and scope. Each starts when it is first asked for. */
 export function createInformers(deps: InformersDeps): Informers {
-  const { client, log, random = Math.random, isShared = false, transform } = deps;
+  const { client, log, random = Math.random, isShared = false, transform, remnant } = deps;
   const metrics = createInformerMetrics(deps.metrics ?? new Metrics());
   const started = new Map<string, Informer<KubernetesObject> & AsyncDisposable>();
   let isDisposed = false;
@@ -47,6 +53,7 @@ export function createInformers(deps: InformersDeps): Informers {
         const trimmed = withoutManagedFields(object);
         return transform === undefined ? trimmed : transform(kind, trimmed);
       },
+      remnant: remnant && ((object) => remnant(object)),
     });
 
   return {

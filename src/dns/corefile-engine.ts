@@ -46,6 +46,8 @@ export interface SocketPlan {
 export interface Engine extends AsyncDisposable {
   readonly sockets: readonly SocketPlan[];
   readonly loopGuard: LoopGuard | undefined;
+  /** Begins to follow the clusters; until then their names are not known. */
+  follow(): void;
   /** The plugins that are not ready: `kubernetes` until its cluster is known. */
   notReady(): readonly string[];
   synced(signal: AbortSignal): Promise<void>;
@@ -96,6 +98,9 @@ export async function buildEngine(
     return {
       sockets: [...sockets.values()],
       loopGuard: guard,
+      follow: () => {
+        for (const cluster of clusters) cluster.follow();
+      },
       notReady: () => (clusters.every(({ isReady }) => isReady) ? [] : ["kubernetes"]),
       synced: async (signal) => {
         await Promise.all(clusters.map((cluster) => cluster.synced(signal)));

@@ -268,6 +268,7 @@ export async function startCorefileServer(
       if (found.text === loaded.text || isStopping) return;
       next = await buildEngine(deps, found.blocks, listen);
       const candidate = next;
+      candidate.follow();
       await withDeadline(SYNC_MS, ended.signal, (signal) => candidate.synced(signal));
       await adopt(candidate, found.blocks);
       const old = engine;
@@ -312,6 +313,8 @@ export async function startCorefileServer(
 
   try {
     await adopt(engine, loaded.blocks);
+    // Lists come in when all threads run: see FastPathOptions.onThreadStarted.
+    engine.follow();
   } catch (error) {
     await engine[Symbol.asyncDispose]();
     throw error;

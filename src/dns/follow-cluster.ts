@@ -11,7 +11,9 @@ import type { IpAddress } from "../net/address.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { feedClusterset } from "./clusterset-feed.ts";
+import type { ClustersetFeed } from "./clusterset-feed.ts";
 import { feedIndex } from "./index-feed.ts";
+import type { IndexFeed } from "./index-feed.ts";
 import { createProgrammingMetric } from "./metrics.ts";
 import type { ClusterNames } from "./server-block.ts";
 
@@ -32,9 +34,11 @@ export interface FollowedCluster extends AsyncDisposable {
   readonly names: ClusterNames;
   /** Those of `multicluster`. */
   readonly clusterset: ClusterNames | undefined;
+  /** Begins to follow the cluster, once; until then its names are not known. */
+  follow(): void;
   /** Whether all is known that can be: the kind of `multicluster` may be missing in the API. */
   readonly isReady: boolean;
-  /** Resolves when `isReady`. */
+  /** Follows it, and resolves when `isReady`. */
   synced(signal: AbortSignal): Promise<void>;
 }
 
@@ -58,23 +62,31 @@ export async function followCluster(
     withPods: config.pods === "verified",
     onProgrammed: createProgrammingMetric(deps.metrics),
   };
-  const feed = opened.add(feedIndex(access.informers, options));
   const { multicluster } = config;
-  const imported =
-    multicluster.length === 0
-      ? undefined
-      : opened.add(feedClusterset(access.informers, deps.log, multicluster, options));
+  const isOfSet = multicluster.length > 0;
+  let followed: { readonly feed: IndexFeed; readonly set: ClustersetFeed | undefined } | undefined;
+  const follow = (): NonNullable<typeof followed> => {
+    followed ??= {
+      feed: opened.add(feedIndex(access.informers, options)),
+      set: isOfSet
+        ? opened.add(feedClusterset(access.informers, deps.log, multicluster, options))
+        : undefined,
+    };
+    return followed;
+  };
   const search = block.autopath
     ? parseSearchDomains(await readFile(HOST_RESOLV_CONF, "utf8").catch(() => ""))
     : undefined;
   const { own, set } = zonesOf(config, search, serverAddresses);
   return {
-    names: { index: () => feed.index, zone: own },
-    clusterset: imported && { index: () => imported.index, zone: set },
+    names: { index: () => followed?.feed.index, zone: own },
+    clusterset: isOfSet ? { index: () => followed?.set?.index, zone: set } : undefined,
     get isReady() {
-      return feed.index !== undefined && imported?.isSettled !== false;
+      return followed?.feed.index !== undefined && followed.set?.isSettled !== false;
     },
+    follow: () => void follow(),
     synced: async (signal) => {
+      const { feed, set: imported } = follow();
       await Promise.all([feed.synced(signal), imported?.settled(signal)]);
     },
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),

@@ -43,6 +43,7 @@ async function listenUdpThreads(deps: UdpThreadsDeps, listen: ListenAddress): Pr
     return listenUdp(deps, listen);
   }
   const threads = openThreads(deps, load.libc, listen);
+  await threads.started;
   let isClosing = false;
   let fallback: Promise<Listener | undefined> | undefined;
   const takeOver = (error: unknown): void => {
@@ -74,6 +75,8 @@ export function threadsFor(compiled: CompiledAnswers): typeof listenUdp {
 
 interface Threads {
   readonly port: Port;
+  /** Resolves when each runs its program, or has ended. */
+  readonly started: Promise<unknown>;
   onFailure(listener: (error: unknown) => void): void;
   close(): Promise<void>;
 }
@@ -110,7 +113,6 @@ function openThreads(deps: UdpThreadsDeps, libc: Libc, listen: ListenAddress): T
       resourceLimits: RESOURCE_LIMITS,
       name: `dns-udp-${String(reader)}`,
     });
-    worker.once("online", deps.compiled.onThreadStarted);
     worker.on("message", (questions: readonly PassedOn[]) => {
       Atomics.sub(control, CONTROL.passedOn, questions.length);
       for (const question of questions) answerPassedOn(deps, socket, question);
@@ -125,10 +127,20 @@ function openThreads(deps: UdpThreadsDeps, libc: Libc, listen: ListenAddress): T
         });
       }),
   );
+  const online = workers.map(
+    (worker) =>
+      new Promise<void>((resolve) => {
+        worker.once("online", () => {
+          deps.compiled.onThreadStarted();
+          resolve();
+        });
+      }),
+  );
   let closing: Promise<void> | undefined;
   return {
     // The kernel gave it.
     port: portOf(sockets[0]?.port),
+    started: Promise.all(online.map((each, i) => Promise.race([each, exits[i]]))),
     onFailure: (listener) => {
       for (const worker of workers) {
         worker.on("error", listener);

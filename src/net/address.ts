@@ -15,7 +15,9 @@ export function parseIpAddress(text: string): IpAddress | undefined {
     return groups === undefined ? undefined : fromGroups(groups);
   }
   const octets = parseOctets(text);
-  return octets === undefined ? undefined : brand(octets.join("."));
+  if (octets === undefined) return undefined;
+  // Nearly all are canonical, and are not copied: EndpointSlices have them by the thousand.
+  return brand(hasLeadingZero(text) ? octets.join(".") : text);
 }
 
 export function ipFamilyOf(address: IpAddress): IpFamily {
@@ -117,6 +119,15 @@ function parseOctets(text: string): readonly number[] | undefined {
     if (c < DIGIT_ZERO || c > DIGIT_ZERO + 9 || digits > 3 || octet > 255) return undefined;
   }
   return octets.length === 4 ? octets : undefined;
+}
+
+/** Of an IPv4 address: any other text than the canonical one has an octet that begins with a zero it needs not. */
+function hasLeadingZero(text: string): boolean {
+  for (let i = 0; i < text.length - 1; i++) {
+    const isStart = i === 0 || text.charCodeAt(i - 1) === DOT;
+    if (isStart && text.charCodeAt(i) === DIGIT_ZERO && text.charCodeAt(i + 1) !== DOT) return true;
+  }
+  return false;
 }
 
 function parseGroups(text: string): readonly number[] | undefined {

@@ -39,13 +39,15 @@ export class MemoryApi implements Pick<ApiClient, "list" | "watch"> {
 
   async list<T extends KubernetesObject>(
     kind: KindDefinition<T>,
-    _options?: ListOptions,
+    {
+      transform = (object) => object,
+    }: ListOptions & { readonly transform?: ((object: T) => T) | undefined } = {},
   ): Promise<{ readonly items: readonly T[]; readonly resourceVersion: string }> {
     await this.#gate;
     const items = [...this.#objects]
       .filter(([id]) => id.startsWith(`${kind.plural}/`))
       // What was put under a kind is of that kind.
-      .map(([, object]) => object as T);
+      .map(([, object]) => transform(object as T));
     return { items, resourceVersion: String(this.#history.length) };
   }
 

@@ -10,9 +10,9 @@ import type { ServiceView, SliceView } from "./views.ts";
 
 const key = (name: string) => objectKey({ namespace: "default", name });
 const names = ["a", "b", "c"];
-const addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].flatMap((text): IpAddress[] =>
-  [parseIpAddress(text) ?? []].flat(),
-);
+const addresses = [1, 2, 3, 4, 5]
+  .map((n) => `10.0.0.${String(n)}`)
+  .flatMap((text): IpAddress[] => [parseIpAddress(text) ?? []].flat());
 
 const serviceChange = fc.record({
   kind: fc.constant("service" as const),
@@ -23,7 +23,14 @@ const sliceChange = fc.record({
   kind: fc.constant("slice" as const),
   name: fc.constantFrom("s1", "s2", "s3"),
   service: fc.option(fc.constantFrom(...names), { nil: undefined }),
-  members: fc.uniqueArray(fc.constantFrom(...addresses)),
+  port: fc.constantFrom(80, 81),
+  members: fc.uniqueArray(
+    fc.record({
+      address: fc.constantFrom(...addresses),
+      name: fc.option(fc.constantFrom("x", "y"), { nil: undefined }),
+    }),
+    { selector: ({ address }) => address },
+  ),
 });
 
 type ServiceChange = typeof serviceChange extends fc.Arbitrary<infer T> ? T : never;
@@ -48,8 +55,11 @@ function apply(index: DnsIndex, change: ServiceChange | SliceChange): void {
         ? undefined
         : {
             service: key(change.service),
-            ports: [],
-            endpoints: change.members.map((address) => ({ name: `at-${address}`, address })),
+            ports: [{ name: "http", protocol: "tcp", port: change.port }],
+            endpoints: change.members.map(({ address, name = `at-${address}` }) => ({
+              name,
+              address,
+            })),
           };
     index.setSlice(key(change.name), view);
   }
@@ -66,11 +76,15 @@ function contents(index: DnsIndex): unknown {
         .labels.map((label) => label.name)
         .toSorted(),
     ),
+    ports: names.map((name) =>
+      [...index.endpoints(key(name)).portLists()].map((ports) => String(ports[0]?.port)).toSorted(),
+    ),
     clusterIps: addresses.map((address) => index.serviceAt(address) !== undefined),
+    // Which of several names a Service's address has then is not said.
     reverse: addresses.map((address) =>
       index
         .endpointsAt(address)
-        .map((found) => `${found.service} ${found.name}`)
+        .map(({ service }) => service)
         .toSorted(),
     ),
   };
@@ -101,8 +115,20 @@ describe("DnsIndex", () => {
     const [address] = addresses;
     assert.ok(address);
     apply(index, { kind: "service", name: "a", clusterIp: addresses[1] });
-    apply(index, { kind: "slice", name: "s1", service: "a", members: [address] });
-    apply(index, { kind: "slice", name: "s2", service: "a", members: [address] });
+    apply(index, {
+      kind: "slice",
+      name: "s1",
+      service: "a",
+      port: 80,
+      members: [{ address, name: undefined }],
+    });
+    apply(index, {
+      kind: "slice",
+      name: "s2",
+      service: "a",
+      port: 80,
+      members: [{ address, name: undefined }],
+    });
     assert.deepEqual(index.endpointsAt(address), [{ service: "default/a", name: "at-10.0.0.1" }]);
     assert.deepEqual(index.endpoints(key("a")).addresses.IPv4, ["10.0.0.1"]);
   });
@@ -111,8 +137,20 @@ describe("DnsIndex", () => {
     const index = new DnsIndex();
     const [address] = addresses;
     assert.ok(address);
-    apply(index, { kind: "slice", name: "s1", service: "a", members: [address] });
-    apply(index, { kind: "slice", name: "s1", service: "b", members: [address] });
+    apply(index, {
+      kind: "slice",
+      name: "s1",
+      service: "a",
+      port: 80,
+      members: [{ address, name: undefined }],
+    });
+    apply(index, {
+      kind: "slice",
+      name: "s1",
+      service: "b",
+      port: 80,
+      members: [{ address, name: undefined }],
+    });
     assert.deepEqual(index.endpoints(key("a")).addresses.IPv4, []);
     assert.deepEqual(index.endpoints(key("b")).addresses.IPv4, [address]);
   });

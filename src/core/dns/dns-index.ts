@@ -4,7 +4,7 @@ import type { IpAddress } from "../../net/address.ts";
 import { EndpointSet } from "./endpoint-set.ts";
 import type { Member } from "./endpoint-set.ts";
 import { allOf, isSameService } from "./views.ts";
-import type { PodView, PortView, ServiceView, SliceView } from "./views.ts";
+import type { EndpointView, PodView, PortView, ServiceView, SliceView } from "./views.ts";
 
 /** What a change may have changed the answers of. The zone's SOA has changed with each of them. */
 export type Dirty =
@@ -210,14 +210,28 @@ export class DnsIndex {
       drop(this.#byAddress, member.address, member);
       dirty.push(member.address);
     };
+    const old = before?.members ?? [];
+    const { endpoints } = view;
+    const isKept = (member: Member | undefined, endpoint: EndpointView | undefined): boolean =>
+      member?.address === endpoint?.address &&
+      member?.name === endpoint?.name &&
+      member?.ports === ports;
+    // Nearly always one endpoint comes or goes among many that stay: only what is between these is compared by address.
+    let head = 0;
+    while (head < old.length && head < endpoints.length && isKept(old[head], endpoints[head])) {
+      head += 1;
+    }
+    let tail = 0;
+    const most = Math.min(old.length, endpoints.length) - head;
+    while (tail < most && isKept(old.at(-1 - tail), endpoints.at(-1 - tail))) tail += 1;
     const left = new Map<string, Member>();
-    for (const member of before?.members ?? []) {
+    for (const member of old.slice(head, old.length - tail)) {
       // A slice that lists an address twice keeps one of the two members to compare with.
       const twin = left.get(member.address);
       if (twin !== undefined) removed(twin);
       left.set(member.address, member);
     }
-    const members = view.endpoints.map(({ name, address }) => {
+    const between = endpoints.slice(head, endpoints.length - tail).map(({ name, address }) => {
       const kept = left.get(address);
       if (kept?.name === name && kept.ports === ports) {
         left.delete(address);
@@ -229,6 +243,7 @@ export class DnsIndex {
       dirty.push(address);
       return member;
     });
+    const members = [...old.slice(0, head), ...between, ...old.slice(old.length - tail)];
     for (const member of left.values()) removed(member);
     if (before !== undefined && before.members.length > 0) set.releasePorts(before.ports);
     this.#slices.set(key, { service, ports, members });

@@ -38,7 +38,7 @@ export interface SliceView {
 }
 
 /** One address of a ready endpoint. */
-interface EndpointView {
+export interface EndpointView {
   /** Its label below the Service's name: the hostname, else made from the address (DNS-007, DNS-008). */
   readonly name: string;
   readonly address: IpAddress;
@@ -92,16 +92,20 @@ export function podView(pod: Pick<Pod, "metadata" | "status">): PodView | undefi
 export function sliceView(slice: EndpointSlice, usesPodNames = false): SliceView | undefined {
   const name = slice.metadata.labels?.["kubernetes.io/service-name"];
   if (name === undefined || name === "") return undefined;
-  const ready = (slice.endpoints ?? []).filter((endpoint) => endpoint.conditions?.ready !== false);
+  const endpoints: EndpointView[] = [];
+  // A slice has up to a thousand, and each change of one makes this anew.
+  for (const endpoint of slice.endpoints ?? []) {
+    if (endpoint.conditions?.ready === false) continue;
+    for (const text of endpoint.addresses) {
+      const address = parseIpAddress(text);
+      if (address === undefined) continue;
+      endpoints.push({ name: labelOf(endpoint, address, usesPodNames), address });
+    }
+  }
   return {
     service: objectKey({ namespace: slice.metadata.namespace, name }),
     ports: (slice.ports ?? []).map(portView),
-    endpoints: ready.flatMap((endpoint) =>
-      addressesOf(endpoint.addresses).map((address) => ({
-        name: labelOf(endpoint, address, usesPodNames),
-        address,
-      })),
-    ),
+    endpoints,
   };
 }
 
