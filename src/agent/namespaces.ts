@@ -12,6 +12,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { memoryCommand, mountCommand } from "./mount-script.ts";
 import { isAlive, readStat, signalGroup } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
+import { findProgram } from "./program.ts";
 import { MountError } from "./sandbox.ts";
 import type { ContainerPlace, Sandbox, Sandboxes } from "./sandbox.ts";
 
@@ -48,6 +49,7 @@ export class Namespaces implements Sandboxes {
   readonly #deps: NamespacesDeps;
   readonly canMount = true;
   readonly #open = new Map<string, Promise<Holder>>();
+  #nsenter: string | undefined;
 
   constructor(deps: NamespacesDeps) {
     this.#deps = deps;
@@ -62,7 +64,7 @@ export class Namespaces implements Sandboxes {
     const folder = this.#containerFolder(pod.metadata.uid ?? "", name);
     // A container that starts again sees its volumes as they are now.
     await endHolder(folder);
-    if (mounts.length === 0) return sandboxOf(holder.id, holder.isHostNetwork);
+    if (mounts.length === 0) return this.#sandboxOf(holder.id, holder.isHostNetwork);
     const enter = ["nsenter", `--target=${String(holder.id.pid)}`, "--mount"];
     for (const mount of mounts) {
       const command = memoryCommand(mount);
@@ -75,14 +77,20 @@ export class Namespaces implements Sandboxes {
       throw new MountError(error instanceof Error ? error.message : String(error));
     });
     await writeFile(join(folder, HOLDER), JSON.stringify(id));
-    return sandboxOf(id, holder.isHostNetwork);
+    return this.#sandboxOf(id, holder.isHostNetwork);
   }
 
   async reopen(pod: Pod, podIps: readonly string[], container: string): Promise<Sandbox> {
     const holder = await this.#holder(pod, podIps);
     const own = await recordedHolder(this.#containerFolder(pod.metadata.uid ?? "", container));
     const id = own !== undefined && isAlive(own) ? own : holder.id;
-    return sandboxOf(id, holder.isHostNetwork);
+    return this.#sandboxOf(id, holder.isHostNetwork);
+  }
+
+  async #sandboxOf(id: ProcessId, isHostNetwork: boolean): Promise<Sandbox> {
+    // By its path, as a container's PATH may lead elsewhere.
+    this.#nsenter ??= await programOf("nsenter");
+    return sandboxOf(this.#nsenter, id, isHostNetwork);
   }
 
   async #holder(pod: Pod, podIps: readonly string[]): Promise<Holder> {
@@ -177,18 +185,23 @@ export class Namespaces implements Sandboxes {
   }
 }
 
-function sandboxOf(id: ProcessId, isHostNetwork: boolean): Sandbox {
+function sandboxOf(nsenter: string, { pid }: ProcessId, isHostNetwork: boolean): Sandbox {
   const own = isHostNetwork ? [] : ["--net", "--uts"];
   return {
-    enter: (workingDir) => [
-      "nsenter",
-      `--target=${String(id.pid)}`,
-      "--mount",
-      ...own,
-      `--wdns=${workingDir}`,
-      "--",
-    ],
+    enter: (workingDir) => ({
+      words: [nsenter, `--target=${String(pid)}`, "--mount", ...own, `--wdns=${workingDir}`, "--"],
+      cwd: "/",
+      root: `/proc/${String(pid)}/root`,
+    }),
   };
+}
+
+/** @throws Error when it is not installed. */
+async function programOf(name: string): Promise<string> {
+  const path = process.env["PATH"] ?? "";
+  const found = await findProgram(name, { path, workingDir: "/", root: "" });
+  if (found.kind === "found") return found.path;
+  throw new Error(`${found.message}: it is in the package util-linux`);
 }
 
 /** The holder of a folder that this or an earlier agent started. */

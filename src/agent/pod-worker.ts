@@ -3,7 +3,6 @@ import type { Pod } from "../api/v1/pod.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { EventType } from "../client/events.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { ContainerInput } from "./container-input.ts";
 import { ContainerLog } from "./container-log.ts";
 import type { ContainerRun, RunListener } from "./container-run.ts";
 import { gracePeriodSecondsOf, initContainersOf } from "./facts.ts";
@@ -17,8 +16,9 @@ import { loggedAttempt, noLogText } from "./pod-log.ts";
 import type { PodLog } from "./pod-log.ts";
 import { planPod } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
-import type { ProcessExit } from "./process.ts";
 import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
+import { runningContainer } from "./running-container.ts";
+import type { RunningContainer } from "./running-container.ts";
 import { startFailure } from "./start-container.ts";
 import type { StartContainer } from "./start-container.ts";
 import { podStatusOf } from "./status.ts";
@@ -30,21 +30,6 @@ const GONE_GRACE_MS = 2_000;
 const LAST_WRITE_MS = 1_000;
 /** A timer cannot be set further; the plan is then made once too often. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** What exec and attach need of a container. */
-export interface RunningContainer {
-  readonly kind: "running";
-  readonly env: Readonly<Record<string, string>>;
-  readonly workingDir: string;
-  /** Put before a command, to run it where the container runs. */
-  readonly enter: readonly string[];
-  readonly log: ContainerLog;
-  readonly input: ContainerInput | undefined;
-  /** Aborts when its process has ended. */
-  readonly ended: AbortSignal;
-  readonly exited: Promise<ProcessExit>;
-  readonly hasEnded: () => boolean;
-}
 
 export interface PodWorkerDeps {
   readonly client: ApiClient;
@@ -159,19 +144,7 @@ export class PodWorker {
   /** A container to run commands in; undefined when it does not run. */
   runningContainer(name: string): RunningContainer | undefined {
     const run = this.#runs.get(name);
-    if (run === undefined) return undefined;
-    const { log, input, ended, target, hasEnded } = run;
-    return {
-      kind: "running",
-      env: target.env,
-      workingDir: target.workingDir,
-      enter: target.enter,
-      log,
-      input,
-      ended: hasEnded,
-      exited: ended,
-      hasEnded: () => hasEnded.aborted,
-    };
+    return run === undefined ? undefined : runningContainer(run);
   }
 
   get podIp(): string | undefined {

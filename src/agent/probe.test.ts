@@ -70,7 +70,7 @@ function target(): ProbeTarget {
     ports: [{ name: "http", containerPort: webPort, protocol: "TCP" }],
     env: { PATH: process.env["PATH"] ?? "", WORD: "hello" },
     workingDir: "/",
-    enter: [],
+    enter: { words: [], cwd: "/", root: "" },
   };
 }
 
@@ -146,7 +146,10 @@ describe("probeOnce() with exec", () => {
 
   it("fails when there is no such program", async () => {
     const outcome = await probe({ exec: { command: ["/nonexistent"] } });
-    assert.match(outcome.kind === "failure" ? outcome.message : "", /ENOENT/);
+    assert.match(
+      outcome.kind === "failure" ? outcome.message : "",
+      /^exec: "\/nonexistent": stat \/nonexistent: no such file or directory$/,
+    );
   });
 });
 

@@ -8,6 +8,7 @@ import type { ContainerPort } from "../api/v1/container.ts";
 import type { ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction } from "../api/v1/probe.ts";
 import { grpcHealthProblem } from "./probe-grpc.ts";
 import { runCommand } from "./run-command.ts";
+import type { Entry } from "./sandbox.ts";
 
 /** How a probe or hook asks; exactly one field is set. */
 export interface Handler {
@@ -24,8 +25,7 @@ export interface ProbeTarget {
   readonly ports: readonly ContainerPort[];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
-  /** Put before a command that is run beside the container. */
-  readonly enter: readonly string[];
+  readonly enter: Entry;
 }
 
 export type ProbeOutcome =

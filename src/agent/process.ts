@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { constants, existsSync, statSync } from "node:fs";
-import { access, mkdir, open } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
-import { delimiter, dirname, join, resolve } from "node:path";
+import { dirname } from "node:path";
 import { isAlive, readStat, signalGroup } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
+import { findProgram } from "./program.ts";
+import type { Entry } from "./sandbox.ts";
 
 /** A container's process, whether started or adopted by this agent. It leads a process group of its own. */
 export interface ContainerProcess {
@@ -31,8 +32,7 @@ export interface ProcessSpec {
   readonly command: readonly [string, ...string[]];
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
-  /** Put before the command, as {@link Sandbox.enter} gives it. */
-  readonly enter: readonly string[];
+  readonly enter: Entry;
   /** stdout and stderr are appended here, by the process itself: so they survive the agent. */
   readonly logFile: string;
   /** Descriptor of its stdin; default none. */
@@ -41,72 +41,35 @@ export interface ProcessSpec {
 
 export type Started =
   | { readonly kind: "started"; readonly process: ContainerProcess }
-  | { readonly kind: "failed"; readonly message: string };
+  /** `reason` as in a container's waiting state. */
+  | { readonly kind: "failed"; readonly reason: string; readonly message: string };
 
 /** Starts a process; a program that cannot be run is a result, not an error. */
 export async function startProcess(spec: ProcessSpec): Promise<Started> {
   const [program, ...args] = spec.command;
-  const found = await findProgram(program, spec.env["PATH"] ?? "", spec.workingDir);
-  if (found.kind === "failed") return found;
+  const { enter, env, workingDir } = spec;
+  const { root } = enter;
+  const found = await findProgram(program, { path: env["PATH"] ?? "", workingDir, root });
+  if (found.kind === "failed") return { ...found, reason: "CreateContainerError" };
   await mkdir(dirname(spec.logFile), { recursive: true, mode: 0o700 });
   const log = await open(spec.logFile, "a", 0o600);
   try {
-    const [file = found.path, ...words] = [...spec.enter, found.path, ...args];
+    const [file = found.path, ...words] = [...enter.words, found.path, ...args];
     const child = spawn(file, words, {
-      ...(spec.enter.length === 0 ? { argv0: program } : {}),
-      cwd: spec.workingDir,
-      env: { ...spec.env },
+      ...(root === "" ? { argv0: program } : {}),
+      cwd: enter.cwd,
+      env: { ...env },
       detached: true,
       stdio: [spec.stdin ?? "ignore", log.fd, log.fd],
     });
     const failure = await spawned(child);
-    if (failure !== undefined)
-      return { kind: "failed", message: `exec: ${JSON.stringify(program)}: ${failure.message}` };
+    if (failure !== undefined) {
+      const message = `exec: ${JSON.stringify(program)}: ${failure.message}`;
+      return { kind: "failed", reason: "RunContainerError", message };
+    }
     return { kind: "started", process: watchChild(child) };
   } finally {
     await log.close();
-  }
-}
-
-type Program =
-  | { readonly kind: "found"; readonly path: string }
-  | { readonly kind: "failed"; readonly message: string };
-
-/** Looks first, as the messages of a failed spawn do not tell a missing program from a missing directory. */
-export async function findProgram(
-  name: string,
-  path: string,
-  workingDir: string,
-): Promise<Program> {
-  const quoted = JSON.stringify(name);
-  if (!existsSync(workingDir) || !statSync(workingDir).isDirectory())
-    return {
-      kind: "failed",
-      message: `workingDir ${JSON.stringify(workingDir)}: no such directory`,
-    };
-  if (name.includes("/")) {
-    const file = resolve(workingDir, name);
-    if (await isExecutable(file)) return { kind: "found", path: file };
-    const why = existsSync(file) ? "not an executable file" : "no such file or directory";
-    return { kind: "failed", message: `exec: ${quoted}: ${why}` };
-  }
-  for (const dir of path.split(delimiter)) {
-    const file = join(dir === "" ? workingDir : resolve(workingDir, dir), name);
-    if (await isExecutable(file)) return { kind: "found", path: file };
-  }
-  return {
-    kind: "failed",
-    message: `exec: ${quoted}: executable file not found in PATH (${path})`,
-  };
-}
-
-async function isExecutable(file: string): Promise<boolean> {
-  try {
-    await access(file, constants.X_OK);
-    return statSync(file).isFile();
-  } catch {
-    // Whatever the cause, the caller says that it is not there or not executable.
-    return false;
   }
 }
 

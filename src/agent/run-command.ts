@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { reasonOf } from "../async/sleep.ts";
 import { signalGroup } from "./proc.ts";
+import { findProgram } from "./program.ts";
+import type { Entry } from "./sandbox.ts";
 
 /** Output kept of a command; the rest is read and dropped. */
 const MAX_OUTPUT_BYTES = 10 * 1024;
@@ -20,16 +22,22 @@ export async function runCommand(
   context: {
     readonly env: Readonly<Record<string, string>>;
     readonly workingDir: string;
-    readonly enter: readonly string[];
+    readonly enter: Entry;
   },
   signal: AbortSignal,
 ): Promise<CommandResult> {
   if (command.length === 0) throw new Error("exec: no command");
-  const [program = "", ...args] = [...context.enter, ...command];
+  const { enter, env, workingDir } = context;
+  const [name = ""] = command;
+  const place = { path: env["PATH"] ?? "", workingDir, root: enter.root };
+  const found = await findProgram(name, place);
+  if (found.kind === "failed") throw new Error(found.message);
+  const [program = found.path, ...args] = [...enter.words, found.path, ...command.slice(1)];
   if (signal.aborted) throw reasonOf(signal);
   const child = spawn(program, args, {
-    cwd: context.workingDir,
-    env: { ...context.env },
+    ...(enter.root === "" ? { argv0: name } : {}),
+    cwd: enter.cwd,
+    env: { ...env },
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -1,13 +1,23 @@
 import type { Pod } from "../api/v1/pod.ts";
 import type { Mount } from "./container-mounts.ts";
 
-/** Where a Pod's programs run: words put before each of their command lines. */
+/** Where a Pod's programs run. */
 export interface Sandbox {
+  /** @param workingDir where a command begins, as the sandbox has it. */
+  enter(workingDir: string): Entry;
+}
+
+/** The way in, for a command. */
+export interface Entry {
   /**
-   * The program that enters the sandbox and its arguments, up to the command; empty: the agent's own place.
-   * @param workingDir where the command begins.
+   * Put before the command: the program that enters, by its absolute path, and its arguments; empty: the agent's own
+   * place.
    */
-  enter(workingDir: string): readonly string[];
+  readonly words: readonly string[];
+  /** Where this process is to start them. */
+  readonly cwd: string;
+  /** The folder in which this process sees the sandbox's files; empty: they are where the agent sees them. */
+  readonly root: string;
 }
 
 /** A container's volumes cannot be mounted; the message is the system's. */
@@ -42,7 +52,7 @@ export interface Sandboxes {
   close(podUid: string): Promise<void>;
 }
 
-const HERE: Sandbox = { enter: () => [] };
+const HERE: Sandbox = { enter: (cwd) => ({ words: [], cwd, root: "" }) };
 
 /** Pods share the agent's namespaces: all that can be had without privileges. */
 export const SHARED: Sandboxes = {

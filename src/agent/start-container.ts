@@ -162,7 +162,7 @@ async function start(
       : { input: undefined, started: await startProcess(spec) };
   if (started.kind === "failed") {
     await input?.[Symbol.asyncDispose]();
-    return { kind: "failed", reason: "CreateContainerError", message: started.message };
+    return { kind: "failed", reason: started.reason, message: started.message };
   }
   try {
     await deps.files.write({ ...record, run: { kind: "running", ...started.process.id } });

@@ -148,7 +148,8 @@ describe("startAgent()", () => {
   it("says in status and an Event that a program does not exist", async () => {
     const pod = await cluster.run("missing", { command: ["/nonexistent/program"] });
     const now = await cluster.until(pod, (p) => waiting(p) === "CreateContainerError");
-    const message = 'exec: "/nonexistent/program": no such file or directory';
+    const message =
+      'exec: "/nonexistent/program": stat /nonexistent/program: no such file or directory';
     assert.equal(now.status?.phase, "Pending");
     assert.equal(now.status?.containerStatuses?.[0]?.state?.waiting?.message, message);
     await until(async () => (await eventsOf(pod, "Failed")).length > 0);

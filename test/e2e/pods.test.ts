@@ -42,7 +42,7 @@ describe("Pods as local processes", {
     );
     assert.match(
       await get("nowhere", `${status}.state.waiting.message`),
-      /"\/no\/such\/program": no such file or directory/,
+      /"\/no\/such\/program": stat \/no\/such\/program: no such file or directory/,
     );
     assert.match(await up.kubectl("get pod nowhere"), /^nowhere +0\/1 +CreateContainerError +0 /m);
     await eventually("there is an Event", async () =>

@@ -5,7 +5,8 @@ import { constants as osConstants } from "node:os";
 import type { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { signalGroup } from "../proc.ts";
-import { findProgram } from "../process.ts";
+import { findProgram } from "../program.ts";
+import type { Entry } from "../sandbox.ts";
 import type { ClientStreams } from "./client-streams.ts";
 import { EXEC_MARKER, killMarked } from "./marked.ts";
 import { resizeTerminal, terminalCommand } from "./terminal.ts";
@@ -16,8 +17,7 @@ export interface ExecSpec {
   readonly tty: boolean;
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
-  /** Put before the command, to run it where the container runs. */
-  readonly enter: readonly string[];
+  readonly enter: Entry;
   /** Aborts when the container has ended: what runs in it ends too. */
   readonly ended: AbortSignal;
 }
@@ -32,7 +32,9 @@ const OUTPUT_MS = 500;
 export async function runExec(client: ClientStreams, spec: ExecSpec): Promise<void> {
   const { gone } = client;
   const [program = ""] = spec.command;
-  const found = await findProgram(program, spec.env["PATH"] ?? "", spec.workingDir);
+  const { enter, workingDir } = spec;
+  const path = spec.env["PATH"] ?? "";
+  const found = await findProgram(program, { path, workingDir, root: enter.root });
   if (found.kind === "failed") {
     await client.finish(failed(found.message));
     return;
@@ -41,14 +43,14 @@ export async function runExec(client: ClientStreams, spec: ExecSpec): Promise<vo
   const env = { ...spec.env, [EXEC_MARKER]: id };
   const command = [found.path, ...spec.command.slice(1)];
   const [file, ...args] = [
-    ...spec.enter,
+    ...enter.words,
     ...(spec.tty ? await terminalCommand(command, env) : command),
   ];
   const child = spawn(file ?? found.path, args, {
-    cwd: spec.workingDir,
+    cwd: enter.cwd,
     env,
     detached: true,
-    ...(spec.tty || spec.enter.length > 0 ? {} : { argv0: program }),
+    ...(spec.tty || enter.root !== "" ? {} : { argv0: program }),
   });
   const kill = (): void => killAll(child, id);
   gone.addEventListener("abort", kill, { once: true });

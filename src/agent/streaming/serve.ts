@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer, createWebSocketStream } from "ws";
 import type { WebSocket } from "ws";
 import type { Logger } from "../../telemetry/log.ts";
-import type { RunningContainer } from "../pod-worker.ts";
+import type { RunningContainer } from "../running-container.ts";
 import { closeSoon } from "../spdy/connection.ts";
 import { runAttach } from "./attach.ts";
 import { parsePorts, runChannelForward } from "./channel-forward.ts";

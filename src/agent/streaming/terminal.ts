@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readlinkSync } from "node:fs";
-import { findProgram } from "../process.ts";
+import { findProgram } from "../program.ts";
 import { sleep } from "../../async/sleep.ts";
 import type { TerminalSize } from "./client-streams.ts";
 import { markedProcesses } from "./marked.ts";
@@ -14,7 +14,7 @@ export async function terminalCommand(
   command: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<readonly [string, ...string[]]> {
-  const script = await findProgram("script", SCRIPT_PATH, "/");
+  const script = await findProgram("script", { path: SCRIPT_PATH, workingDir: "/", root: "" });
   // Without a terminal, but saying so on the one output that the client has.
   if (script.kind === "failed") return ["/bin/sh", "-c", NO_TERMINAL, "sh", ...command];
   // `script` takes $SHELL for the shell: it must be one that knows this quoting; the command gets its own back.

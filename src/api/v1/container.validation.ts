@@ -1,6 +1,6 @@
 import { parseIpAddress } from "../../net/address.ts";
 import { validateIp } from "../machinery/address.validation.ts";
-import { duplicate, invalid, notFound, required } from "../machinery/field-error.ts";
+import { duplicate, invalid, required } from "../machinery/field-error.ts";
 import type { FieldError } from "../machinery/field-error.ts";
 import { envNameProblems, portNameProblems } from "../machinery/name-formats.ts";
 import {
@@ -14,6 +14,8 @@ import type { Container, ContainerPort } from "./container.ts";
 import type { EnvVar, EnvVarSource } from "./env.ts";
 import { validateLifecycle, validateProbes } from "./probe.validation.ts";
 import { PROTOCOLS } from "./service.ts";
+import { validateMounts } from "./volume-mount.validation.ts";
+import type { Volume } from "./volume.ts";
 
 const PULL_POLICIES = ["Always", "IfNotPresent", "Never"] as const;
 const MESSAGE_POLICIES = ["FallbackToLogsOnError", "File"] as const;
@@ -34,8 +36,8 @@ const ENV_FIELDS = [
 /** What a container is checked against. */
 export interface ContainerSurroundings {
   readonly kind: "regular" | "init";
-  /** Names of the Pod's volumes. */
-  readonly volumes: ReadonlySet<string>;
+  /** The Pod's volumes that are right, by name. */
+  readonly volumes: ReadonlyMap<string, Volume>;
 }
 
 export function validateContainer(
@@ -170,46 +172,6 @@ function validateEnvFrom({ envFrom = [] }: Container, path: string): readonly Fi
     const name = (configMapRef ?? secretRef)?.name ?? "";
     return name === "" ? [required(`${at}.${key}.name`)] : [];
   });
-}
-
-function validateMounts(
-  { volumeMounts = [] }: Container,
-  volumes: ReadonlySet<string>,
-  path: string,
-): readonly FieldError[] {
-  const paths = new Set<string>();
-  return volumeMounts.flatMap((mount, i) => {
-    const at = `${path}.volumeMounts[${String(i)}]`;
-    const errors: FieldError[] = [];
-    if (mount.name === "") errors.push(required(`${at}.name`));
-    else if (!volumes.has(mount.name)) {
-      errors.push(notFound(`${at}.name`, mount.name));
-    }
-    if (mount.mountPath === "") errors.push(required(`${at}.mountPath`));
-    if (paths.has(mount.mountPath)) {
-      errors.push(invalid(`${at}.mountPath`, mount.mountPath, "must be unique"));
-    }
-    paths.add(mount.mountPath);
-    const { subPath = "", subPathExpr = "" } = mount;
-    errors.push(...validateSubPath(subPath, `${at}.subPath`));
-    errors.push(...validateSubPath(subPathExpr, `${at}.subPathExpr`));
-    if (subPath !== "" && subPathExpr !== "") {
-      const problem = "subPathExpr and subPath are mutually exclusive";
-      errors.push(invalid(`${at}.subPathExpr`, subPathExpr, problem));
-    }
-    return errors;
-  });
-}
-
-/** A part of a volume lies in it. Source: upstream `validateLocalDescendingPath`. */
-function validateSubPath(subPath: string, path: string): readonly FieldError[] {
-  const absolute = subPath.startsWith("/")
-    ? [invalid(path, subPath, "must be a relative path")]
-    : [];
-  const backsteps = subPath.split("/").includes("..")
-    ? [invalid(path, subPath, "must not contain '..'")]
-    : [];
-  return [...absolute, ...backsteps];
 }
 
 function validateResourceNames({ resources }: Container, path: string): readonly FieldError[] {

@@ -136,8 +136,8 @@ describe("validatePod()", () => {
           ],
         },
       ),
-      `${c}.volumeMounts[0].subPath: Invalid value: "/etc": must be a relative path`,
-      `${c}.volumeMounts[1].subPath: Invalid value: "x/../y": must not contain '..'`,
+      `${c}.volumeMounts.subPath: Invalid value: "/etc": must be a relative path`,
+      `${c}.volumeMounts.subPath: Invalid value: "x/../y": must not contain '..'`,
       `${c}.volumeMounts[2].subPathExpr: Invalid value: "y..z": subPathExpr and subPath are mutually exclusive`,
     ],
     [

@@ -14,6 +14,8 @@ import { validateContainer } from "./container.validation.ts";
 import { RESTART_POLICIES } from "./pod.ts";
 import type { Pod, PodSpec } from "./pod.ts";
 import type { Toleration } from "./taint.ts";
+import type { Volume } from "./volume.ts";
+import { validateVolumes } from "./volume.validation.ts";
 
 const DNS_POLICIES = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"] as const;
 const TAINT_EFFECTS = ["NoExecute", "NoSchedule", "PreferNoSchedule"] as const;
@@ -29,9 +31,10 @@ const SEARCH_DOMAIN_TEXT =
  * devices, cloud volumes, Windows) is accepted unread.
  */
 export function validatePod({ spec }: Pod): readonly FieldError[] {
+  const volumes = validateVolumes(spec.volumes ?? [], "spec.volumes");
   return [
-    ...validateVolumes(spec),
-    ...validateContainers(spec),
+    ...volumes.errors,
+    ...validateContainers(spec, volumes.valid),
     ...validateOneOf(spec.restartPolicy, RESTART_POLICIES, "spec.restartPolicy"),
     ...validateOneOf(spec.dnsPolicy, DNS_POLICIES, "spec.dnsPolicy"),
     ...validateLabels(spec.nodeSelector ?? {}, "spec.nodeSelector"),
@@ -52,40 +55,10 @@ export function validatePod({ spec }: Pod): readonly FieldError[] {
   ];
 }
 
-function validateVolumes(spec: PodSpec): readonly FieldError[] {
-  const names = new Set<string>();
-  return (spec.volumes ?? []).flatMap((volume, i) => {
-    const path = `spec.volumes[${String(i)}]`;
-    const errors: FieldError[] = [];
-    const sources = Object.entries(volume).filter(
-      ([key, value]) => key !== "name" && value !== undefined,
-    );
-    for (const [key] of sources.slice(1)) {
-      errors.push(forbidden(`${path}.${key}`, "may not specify more than 1 volume type"));
-    }
-    if (volume.name === "") errors.push(required(`${path}.name`));
-    else errors.push(...validateDnsLabel(volume.name, `${path}.name`));
-    if (names.has(volume.name)) errors.push(duplicate(`${path}.name`, volume.name));
-    names.add(volume.name);
-    if (volume.hostPath?.path === "") errors.push(required(`${path}.hostPath.path`));
-    else if (volume.hostPath?.path.split("/").includes("..") === true) {
-      errors.push(invalid(`${path}.hostPath.path`, volume.hostPath.path, "must not contain '..'"));
-    }
-    if (volume.secret !== undefined && !volume.secret.secretName) {
-      errors.push(required(`${path}.secret.secretName`));
-    }
-    if (volume.configMap !== undefined && !volume.configMap.name) {
-      errors.push(required(`${path}.configMap.name`));
-    }
-    if (volume.persistentVolumeClaim?.claimName === "") {
-      errors.push(required(`${path}.persistentVolumeClaim.claimName`));
-    }
-    return errors;
-  });
-}
-
-function validateContainers(spec: PodSpec): readonly FieldError[] {
-  const volumes = new Set((spec.volumes ?? []).map((volume) => volume.name));
+function validateContainers(
+  spec: PodSpec,
+  volumes: ReadonlyMap<string, Volume>,
+): readonly FieldError[] {
   const errors: FieldError[] = [];
   const names = new Set<string>();
   if (spec.containers.length === 0) errors.push(required("spec.containers"));
