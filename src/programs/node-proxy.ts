@@ -16,6 +16,7 @@ import { startProxy } from "../proxy/loop.ts";
 import type { Proxy } from "../proxy/loop.ts";
 import { startConntrackRoom, tuneConntrack } from "../proxy/nftables/conntrack-room.ts";
 import { NftablesDataPlane } from "../proxy/nftables/data-plane.ts";
+import { WriteMetrics } from "../proxy/nftables/write-metrics.ts";
 import { openKernelAccess } from "../proxy/nftables/open-tables.ts";
 import type { KernelAccess } from "../proxy/nftables/open-tables.ts";
 import { SplitPlane } from "../proxy/split-plane.ts";
@@ -279,7 +280,7 @@ function planeOf(
 ): Promise<NftablesDataPlane> {
   const { tables, flows } = access;
   return NftablesDataPlane.open(
-    { tables, flows, log: deps.log, onRepair },
+    { tables, flows, log: deps.log, onRepair, writes: new WriteMetrics(deps.metrics) },
     {
       podRanges: addresses.pods,
       internalRanges: addresses.inside,

@@ -82,17 +82,26 @@ function portOf(
   return { name, protocol, port: 80, ...(type === "ClusterIP" ? {} : { nodePort }) };
 }
 
-const anyEndpoint = fc
-  .tuple(
-    fc.constantFrom(...PODS),
-    fc.constantFrom("ready", "ready", "unready", "ending", "dead"),
-    fc.constantFrom("", " zone:a", " zone:b"),
-    fc.constantFrom("", "", " node:here", " node:there"),
-  )
-  .map(([pod, state, zone, node]) => ({ pod, rest: `${state} @${pod.node}${zone}${node}` }));
+/** Where the cluster thinks that each Pod is; it may change its mind (PROXY-010). */
+const anyPlaces = fc.tuple(
+  ...PODS.map(({ node }) => fc.constantFrom(node, node, node, "here", "there")),
+);
 
-const anySlices = (name: string): fc.Arbitrary<readonly EndpointSlice[]> =>
-  fc.array(anyEndpoint, { maxLength: 4 }).map((endpoints) =>
+const anyEndpoint = (places: readonly string[]) =>
+  fc
+    .tuple(
+      fc.constantFrom(...PODS.map((pod, i) => ({ ...pod, node: places[i] ?? pod.node }))),
+      fc.constantFrom("ready", "ready", "unready", "ending", "dead"),
+      fc.constantFrom("", " zone:a", " zone:b"),
+      fc.constantFrom("", "", " node:here", " node:there"),
+    )
+    .map(([pod, state, zone, node]) => ({ pod, rest: `${state} @${pod.node}${zone}${node}` }));
+
+const anySlices = (
+  name: string,
+  places: readonly string[],
+): fc.Arbitrary<readonly EndpointSlice[]> =>
+  fc.array(anyEndpoint(places), { maxLength: 4 }).map((endpoints) =>
     (["IPv4", "IPv6"] as const).map((addressType) =>
       slice([], {
         metadata: {
@@ -114,10 +123,12 @@ const anySlices = (name: string): fc.Arbitrary<readonly EndpointSlice[]> =>
 
 /** Services of all policies with endpoints in all states, some claiming each other's addresses. */
 export const anyCluster: fc.Arbitrary<Cluster> = fc
-  .subarray([...names], { minLength: 1 })
-  .chain((chosen) =>
+  .tuple(fc.subarray([...names], { minLength: 1 }), anyPlaces)
+  .chain(([chosen, places]) =>
     fc.record({
       services: fc.tuple(...chosen.map(anyService)),
-      slices: fc.tuple(...chosen.map(anySlices)).map((lists) => lists.flat()),
+      slices: fc
+        .tuple(...chosen.map((name) => anySlices(name, places)))
+        .map((lists) => lists.flat()),
     }),
   );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
-import type { Service } from "../../src/api/v1/service.ts";
+import type { Service, ServiceSpec } from "../../src/api/v1/service.ts";
 import type { EndpointSlice } from "../../src/api/discovery/endpointslice.ts";
 import { service, slice } from "../../src/core/proxy/fixtures.test.ts";
 import { forwardingTable } from "../../src/core/proxy/table.ts";
@@ -91,6 +91,19 @@ inNamespace(import.meta.url, () => {
     it("PROXY-023: a Pod reaches itself through its Service, and sees the node's address", async () => {
       await serve([service()], ["10.244.0.1 ready @here"]);
       assert.equal(await sourceSeen({ from: POD }, VIP), NODE4);
+    });
+
+    it("PROXY-010, PROXY-023: so too when the endpoint came to this node under an address that was elsewhere, and back", async () => {
+      const sees = async (nodeName: string, more: Partial<ServiceSpec> = {}): Promise<string> => {
+        await serve([service(more)], [`10.244.0.1 ready @${nodeName}`]);
+        return sourceSeen({ from: POD }, VIP);
+      };
+      for (const more of [{}, { sessionAffinity: "ClientIP" }] as const) {
+        // The Pod is here in truth: not known as this node's, it is not hidden from itself, and gets no answer.
+        assert.equal(await sees("there", more), "silence");
+        assert.equal(await sees("here", more), NODE4);
+        assert.equal(await sees("there", more), "silence");
+      }
     });
 
     it("PROXY-024, PROXY-025: without endpoints clients are refused at once, on every kind of address", async () => {

@@ -12,7 +12,7 @@ const MAX_SPLICES = 50;
  */
 export function changeBackends(
   before: readonly Backend[],
-  change: ListChange<Backend> & { readonly replaced: readonly Backend[] },
+  change: ListChange<Backend>,
 ): readonly Backend[] {
   const { removed, added, replaced } = change;
   if (removed.length + added.length + replaced.length === 0) return before;
@@ -32,14 +32,18 @@ export function changeBackends(
   return after;
 }
 
-/** What left and what came, of two lists in table order. */
+/**
+ * What left and what came, of two lists in table order; replaced is who has the address and port of one that was there,
+ * but is on this node now, or no more.
+ */
 export function diffBackends(
   before: readonly Backend[],
   after: readonly Backend[],
 ): ListChange<Backend> {
   const removed: Backend[] = [];
   const added: Backend[] = [];
-  if (before === after) return { removed, added };
+  const replaced: Backend[] = [];
+  if (before === after) return { removed, added, replaced };
   const step = stepBetween(before, after);
   if (step !== undefined) return step;
   let i = 0;
@@ -47,11 +51,12 @@ export function diffBackends(
   for (;;) {
     const old = before[i];
     const now = after[j];
-    if (old === undefined && now === undefined) return { removed, added };
+    if (old === undefined && now === undefined) return { removed, added, replaced };
     const order =
       old === now ? 0 : old === undefined ? 1 : now === undefined ? -1 : comparePlaces(old, now);
     if (old !== undefined && order < 0) removed.push(old);
     else if (now !== undefined && order > 0) added.push(now);
+    else if (now !== undefined && now.isLocal !== old?.isLocal) replaced.push(now);
     if (order <= 0) i++;
     if (order >= 0) j++;
   }

@@ -1,7 +1,8 @@
-/** What left a list and what came. */
+/** What left a list, what came, and what took the place of another that stands for the same thing. */
 export interface ListChange<T> {
   readonly removed: readonly T[];
   readonly added: readonly T[];
+  readonly replaced: readonly T[];
 }
 
 interface Step extends ListChange<unknown> {
@@ -18,9 +19,9 @@ const STEPS = new WeakMap<readonly unknown[], Step>();
 export function noteStep<T>(
   after: readonly T[],
   before: readonly T[],
-  { removed, added }: ListChange<T>,
+  { removed, added, replaced }: ListChange<T>,
 ): void {
-  STEPS.set(after, { from: new WeakRef(before), removed, added });
+  STEPS.set(after, { from: new WeakRef(before), removed, added, replaced });
 }
 
 /** The step from the one list to the other; undefined when it is not known. */

@@ -6,6 +6,7 @@ import { objectKey } from "../../api/machinery/object-key.ts";
 import { diffBackends } from "./backend-list.ts";
 import { HERE, service, slice } from "./fixtures.test.ts";
 import type { Backend } from "./frontend.ts";
+import { comparePlaces } from "./place.ts";
 import { servicePart } from "./service-part.ts";
 import type { ServicePart } from "./service-part.ts";
 import { ServiceParts } from "./service-parts.ts";
@@ -172,7 +173,13 @@ function checkChanges(before: ServicePart, after: ServicePart): void {
         list.map((each) => `${each.address} ${String(each.port)}`);
       const was = texts(old[policy]);
       const is = texts(target[policy]);
-      const { removed, added } = diffBackends(old[policy], target[policy]);
+      const { removed, added, replaced } = diffBackends(old[policy], target[policy]);
+      const isMoved = (one: Backend): boolean =>
+        old[policy].some((each) => comparePlaces(each, one) === 0 && each.isLocal !== one.isLocal);
+      assert.deepEqual(
+        texts(replaced).toSorted(),
+        texts(target[policy].filter(isMoved)).toSorted(),
+      );
       assert.deepEqual(
         texts(removed).toSorted(),
         was.filter((text) => !is.includes(text)),

@@ -42,6 +42,10 @@ export class BucketList implements EndpointList {
     return changes;
   }
 
+  replace(backend: Backend): void {
+    if (this.has(backend)) this.#members.set(placeText(backend), backend);
+  }
+
   clear(): readonly SlotChange[] {
     return this.change(this.backends(), []);
   }

@@ -25,6 +25,7 @@ import {
 } from "./table-builder.ts";
 import type { PlaneSettings } from "./table-builder.ts";
 import { readTraffic } from "./traffic.ts";
+import type { WriteMetrics } from "./write-metrics.ts";
 
 const FAMILIES: readonly TableFamily[] = ["ip", "ip6"];
 /** A cold start hands the kernel so much at once, and lets others have the thread in between. */
@@ -39,6 +40,7 @@ export interface NftablesDeps {
   readonly log: Logger;
   /** Somebody else changed our tables, which by now are right again. */
   readonly onRepair?: (message: string) => void;
+  readonly writes?: WriteMetrics | undefined;
 }
 
 /** Another proxy has this node, or a table of ours is somebody else's. */
@@ -185,6 +187,7 @@ export class NftablesDataPlane implements DataPlane {
     if (live === undefined) throw new Error("a change before there is a table");
     const transaction = this.#deps.tables.begin();
     fill(live, transaction, removed, put);
+    if (transaction.isEmpty) return;
     if (transaction.size > this.#deps.tables.maxTransaction) {
       // Too large for one transaction; a new table takes over all at once as well.
       await this.#rebuild();
@@ -234,6 +237,7 @@ export class NftablesDataPlane implements DataPlane {
     await this.#commit(last);
     // In a transaction of its own: a packet on its way through the old hook must still find the old maps.
     await this.#drop(from);
+    this.#deps.writes?.rebuilt();
     this.#live = live;
     this.#needsRebuild = false;
     this.#generation = await tables.generation();
@@ -265,7 +269,14 @@ export class NftablesDataPlane implements DataPlane {
   }
 
   async #commit(transaction: Transaction): Promise<void> {
-    await transaction.commit();
+    const { writes } = this.#deps;
+    try {
+      await transaction.commit();
+    } catch (error) {
+      writes?.refused();
+      throw error;
+    }
+    writes?.committed(transaction);
     // Each transaction of anybody raises it by one: any other number is somebody else's work.
     this.#generation = (this.#generation + 1) >>> 0;
   }

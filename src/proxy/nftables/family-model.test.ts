@@ -55,6 +55,10 @@ function nameOf(set: SetName, key: Uint8Array, keyEnd?: Uint8Array): string {
   return `${set} ${hex(key)}${keyEnd === undefined ? "" : `-${hex(keyEnd)}`}`;
 }
 
+function elementsOf(sets: Sets, set: SetName): readonly string[] {
+  return [...sets.elements.keys()].filter((name) => name.startsWith(`${set} `)).sort();
+}
+
 function backends(count: number, offset = 0): readonly Backend[] {
   return Array.from({ length: count }, (_, i) => ({
     address: ip(`10.1.${String((i + offset) >> 8)}.${String((i + offset) & 255)}`),
@@ -64,11 +68,14 @@ function backends(count: number, offset = 0): readonly Backend[] {
 }
 
 const anyBackends = fc
-  .uniqueArray(fc.integer({ min: 1, max: 9 }), { maxLength: 9 })
-  .map((numbers) =>
-    numbers
-      .sort((a, b) => a - b)
-      .map((n) => ({ address: ip(`10.1.0.${String(n)}`), port: port(80), isLocal: n % 2 === 0 })),
+  .uniqueArray(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.boolean()), {
+    maxLength: 9,
+    selector: ([n]) => n,
+  })
+  .map((endpoints) =>
+    endpoints
+      .sort(([a], [b]) => a - b)
+      .map(([n, isLocal]) => ({ address: ip(`10.1.0.${String(n)}`), port: port(80), isLocal })),
   );
 const policy = fc.constantFrom("Cluster" as const, "Local" as const);
 const anyTarget: fc.Arbitrary<BackendSet> = fc
@@ -160,6 +167,8 @@ describe("the model of a family's table", () => {
         other.finish(fresh);
         fresh.commit();
         assert.deepEqual(counts(sets), counts(fresh));
+        // These have no numbers in them: they must be the very same.
+        assert.deepEqual(elementsOf(sets, "hairpin"), elementsOf(fresh, "hairpin"));
       }),
       { numRuns: 300 },
     );
@@ -203,6 +212,31 @@ describe("the model of a family's table", () => {
       assert.equal(step(all), 2 * bucketsOf(added[0]));
       assert.equal(step(all.filter((_, i) => i !== 3)), 2 * bucketsOf(all[3]));
       assert.ok(bucketsOf(all[3]) <= 256);
+    }
+  });
+
+  it("PROXY-010, PROXY-023: an endpoint that comes to this node or leaves it keeps its slots, and is hidden from itself only here", () => {
+    for (const balance of ["random", "source-hash"] as const) {
+      const model = new FamilyModel();
+      const sets = new Sets();
+      const put = (isLocal: boolean): number => {
+        const list = backends(3).map((each, i) => (i === 1 ? { ...each, isLocal } : each));
+        const target = backendSet(list, { balance, local: [] });
+        model.put(frontend({ target, address: ip("10.96.0.1") }), sets);
+        model.finish(sets);
+        return sets.commit();
+      };
+      put(false);
+      assert.deepEqual(elementsOf(sets, "hairpin"), []);
+      assert.equal(put(true), 1);
+      assert.deepEqual(elementsOf(sets, "hairpin"), ["hairpin 0a0100010a010001"]);
+      assert.equal(put(false), 1);
+      assert.deepEqual(elementsOf(sets, "hairpin"), []);
+      put(true);
+      model.remove(frontend({ target: backendSet([]), address: ip("10.96.0.1") }), sets);
+      model.finish(sets);
+      sets.commit();
+      assert.deepEqual([...sets.elements], []);
     }
   });
 

@@ -18,6 +18,10 @@ export interface Transaction {
   addRemembered(table: TableRef, key: Uint8Array, data: Uint8Array, time: ElementTime): void;
   /** Element changes of a table; they come after everything else. */
   elements(table: TableRef): ElementSink;
+  /** Nothing was asked for yet. */
+  readonly isEmpty: boolean;
+  /** Elements of Services added and deleted so far. */
+  readonly writes: { readonly added: number; readonly deleted: number };
   /** Bytes so far. */
   readonly size: number;
   /** @throws KernelRefusal */

@@ -116,6 +116,7 @@ class NetlinkTransaction implements Transaction {
   readonly #tables: NetlinkTables;
   readonly #flags: number;
   readonly #batch = new Batch();
+  readonly #emptySize = this.#batch.size;
   readonly #sinks = new Map<string, NetlinkElements>();
   #sets = 0;
 
@@ -128,6 +129,19 @@ class NetlinkTransaction implements Transaction {
     let size = this.#batch.size;
     for (const sink of this.#sinks.values()) size += sink.size;
     return size;
+  }
+
+  get isEmpty(): boolean {
+    if (this.#batch.size > this.#emptySize) return false;
+    return ![...this.#sinks.values()].some((sink) => sink.hasWork);
+  }
+
+  get writes(): Transaction["writes"] {
+    const sinks = [...this.#sinks.values()];
+    return {
+      added: sinks.reduce((sum, sink) => sum + sink.added, 0),
+      deleted: sinks.reduce((sum, sink) => sum + sink.deleted, 0),
+    };
   }
 
   createTable(table: TableRef, comment: string): void {
@@ -230,6 +244,8 @@ class NetlinkElements implements ElementSink {
   readonly deletions = new Map<SetName, ElementWriter>();
   readonly additions = new Map<SetName, ElementWriter>();
   readonly classes: [number, number][] = [];
+  added = 0;
+  deleted = 0;
 
   constructor(table: TableRef) {
     this.table = table;
@@ -242,15 +258,22 @@ class NetlinkElements implements ElementSink {
     return size;
   }
 
+  get hasWork(): boolean {
+    return this.added + this.deleted + this.classes.length > 0;
+  }
+
   add(set: SetName, key: Uint8Array, data?: Uint8Array, keyEnd?: Uint8Array): void {
+    this.added++;
     this.#writer("add", set).add(key, data, keyEnd);
   }
 
   addTimed(set: SetName, key: Uint8Array, data: Uint8Array, time: ElementTime): void {
+    this.added++;
     this.#writer("add", set).add(key, data, undefined, time);
   }
 
   delete(set: SetName, key: Uint8Array, _data?: Uint8Array, keyEnd?: Uint8Array): void {
+    this.deleted++;
     this.#writer("delete", set).add(key, undefined, keyEnd);
   }
 

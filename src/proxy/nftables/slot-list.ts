@@ -15,6 +15,8 @@ export interface EndpointList {
   readonly log2: number;
   has(backend: Backend): boolean;
   change(removed: readonly Backend[], added: readonly Backend[]): readonly SlotChange[];
+  /** Takes what is known of an endpoint now; its slots stay. Nothing when it is not in the list. */
+  replace(backend: Backend): void;
   /** Empties the list. */
   clear(): readonly SlotChange[];
   backends(): readonly Backend[];
@@ -67,6 +69,11 @@ export class SlotList implements EndpointList {
       this.#slots.pop();
     }
     return [...touched].map(([slot, before]) => ({ slot, before, after: this.#slots[slot] }));
+  }
+
+  replace(backend: Backend): void {
+    const slot = this.#slotOf.get(placeText(backend));
+    if (slot !== undefined) this.#slots[slot] = backend;
   }
 
   clear(): readonly SlotChange[] {

@@ -152,7 +152,7 @@ export class Targets {
     sink: ElementSink,
   ): void {
     const { slots } = target.lists[policy];
-    const { removed, added } = diffBackends(before, after);
+    const { removed, added, replaced } = diffBackends(before, after);
     const room = MAX_ENDPOINTS - (slots.length - removed.length);
     const good = added.filter((backend) => isForwardable(backend.address)).slice(0, room);
     const refused = target.refused[policy];
@@ -161,6 +161,11 @@ export class Targets {
     const gone = removed.filter((backend) => slots.has(backend));
     for (const backend of good) {
       if (backend.isLocal) this.#hairpins.add(backend.address, 1);
+    }
+    for (const backend of replaced) {
+      // Came to this node, or left it, under the address that it had.
+      if (slots.has(backend)) this.#hairpins.add(backend.address, backend.isLocal ? 1 : -1);
+      slots.replace(backend);
     }
     this.#remember(target, policy, good, sink);
     this.#writeSlots(target, policy, slots.change(gone, good), sink);

@@ -99,6 +99,21 @@ class TextTransaction implements Transaction {
     return size;
   }
 
+  get isEmpty(): boolean {
+    const sinks = [...this.#sinks.values()];
+    return (
+      this.#lines.length === 0 && !sinks.some((sink) => sink.size > 0 || sink.packs.length > 0)
+    );
+  }
+
+  get writes(): Transaction["writes"] {
+    const sinks = [...this.#sinks.values()];
+    return {
+      added: sinks.reduce((sum, sink) => sum + sink.additions.length, 0),
+      deleted: sinks.reduce((sum, sink) => sum + sink.deletions.length, 0),
+    };
+  }
+
   createTable(table: TableRef, comment: string): void {
     this.#lines.push(`add table ${refText(table)} { comment "${comment}"; }`);
   }
