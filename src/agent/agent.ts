@@ -1,5 +1,6 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
+import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
@@ -33,7 +34,10 @@ import type { ServerTls } from "./server.ts";
 
 export interface AgentDeps {
   readonly client: ApiClient;
-  readonly informers: Informers;
+  /** Of the node's Pods and of the Leases of data planes. */
+  readonly informers: Pick<Informers, "of">;
+  /** Of Services and EndpointSlices, for a node whose proxy and DNS follow them already; default `informers`. */
+  readonly network?: Pick<Informers, "of"> | undefined;
   readonly log: Logger;
   /** Where the agent counts; default nowhere. */
   readonly metrics?: Metrics | undefined;
@@ -95,7 +99,7 @@ export interface Agent extends AsyncDisposable {
  * @throws StatusError when the API refuses the Node, Error when the directory or the port cannot be used.
  */
 export async function startAgent(deps: AgentDeps, options: AgentOptions): Promise<Agent> {
-  const { client, informers, now = Date.now } = deps;
+  const { client, informers, network = informers, now = Date.now } = deps;
   const { nodeName = "local", podCidr } = options;
   const log = deps.log.with({ component: "agent" });
   const nodeAddresses = options.nodeAddresses ?? [cidrAddress(podCidr, 1n)];
@@ -106,7 +110,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
     podKind,
     options.followsOwnPodsOnly === true ? { fieldSelector: `spec.nodeName=${nodeName}` } : {},
   );
-  const services = informers.of(serviceKind);
+  const services = network.of(serviceKind);
 
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
@@ -117,6 +121,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
     const metrics = createAgentMetrics(deps.metrics ?? new Metrics());
     const drains = new Drains({
       informers,
+      slices: network.of(endpointSliceKind),
       metrics,
       now,
       record: (pod, type, reason, message) => {

@@ -1,6 +1,5 @@
 import { leaseKind } from "../api/coordination/lease.kind.ts";
 import type { Lease } from "../api/coordination/lease.ts";
-import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { DeadlineError, withDeadline } from "../async/deadline.ts";
@@ -24,7 +23,9 @@ const DRAIN_MS = 5_000;
 const SETTLE_MS = 100;
 
 export interface DrainsDeps {
-  readonly informers: Informers;
+  /** For the Leases of data planes. */
+  readonly informers: Pick<Informers, "of">;
+  readonly slices: Informer<EndpointSlice>;
   readonly metrics: Pick<AgentMetrics, "drainSeconds" | "drainTimeouts">;
   /** Epoch milliseconds. */
   readonly now: () => number;
@@ -53,7 +54,7 @@ export class Drains implements Disposable {
 
   constructor(deps: DrainsDeps) {
     this.#deps = deps;
-    this.#slices = deps.informers.of(endpointSliceKind);
+    this.#slices = deps.slices;
     this.#slices.addIndex(INDEX, (slice) => {
       if (proxiedServiceOf(slice) === undefined) return [];
       return (slice.endpoints ?? []).flatMap(({ targetRef }) => targetRef?.uid ?? []);

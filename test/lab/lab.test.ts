@@ -180,6 +180,15 @@ node-2 zone-b 10.200.0.12 fd00:200::c node-2 ["10.244.2.0/24","fd00:10:244:2::/6
     );
   });
 
+  it("follows Services and EndpointSlices with one watch a node, beside the control plane's own", async () => {
+    const metrics = await lab.kubectl("get --raw /metrics");
+    const watches = (resource: string): string[] => {
+      const series = new RegExp(`^portolan_api_watches\\{[^}]*"${resource}"[^}]*\\} (\\d+)$`, "m");
+      return [...(series.exec(metrics) ?? [])].slice(1);
+    };
+    assert.deepEqual(["services", "endpointslices"].map(watches), [["3"], ["3"]]);
+  });
+
   it("keeps its rules when others flush all there are", async () => {
     await lab.exec("node-1", "nft", "flush", "ruleset");
     const ip = (await lab.kubectl("get service kubernetes -o jsonpath={.spec.clusterIP}")).trim();

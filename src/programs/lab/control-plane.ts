@@ -131,10 +131,7 @@ async function admitNodes(client: ApiClient): Promise<void> {
     verbs: [...verbs],
   });
   await Promise.all([
-    grant(client, "portolan:node", "system:nodes", [
-      rule("discovery.k8s.io", "endpointslices", READ),
-      rule("coordination.k8s.io", "leases", READ),
-    ]),
+    grant(client, "portolan:node", "system:nodes", [rule("coordination.k8s.io", "leases", READ)]),
     grant(client, NETWORK_GROUP, NETWORK_GROUP, [
       ...["services", "namespaces", "nodes", "pods"].map((resource) => rule("", resource, READ)),
       rule("discovery.k8s.io", "endpointslices", READ),

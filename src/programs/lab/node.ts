@@ -100,27 +100,30 @@ async function start(
   }
   const proxy = opened.add(await startProxy(network, config, opened, signal));
   opened.add(
-    await startAgent(agent, {
-      nodeName: config.name,
-      followsOwnPodsOnly: true,
-      podCidr: config.podCidr,
-      secondPodCidr: config.secondPodCidr,
-      nodeAddresses: config.addresses,
-      podResolver: {
-        clusterDns: config.clusterDns[0],
-        clusterDomain,
-        hostResolvConf: NO_RESOLVERS,
+    await startAgent(
+      { ...agent, network: network.informers },
+      {
+        nodeName: config.name,
+        followsOwnPodsOnly: true,
+        podCidr: config.podCidr,
+        secondPodCidr: config.secondPodCidr,
+        nodeAddresses: config.addresses,
+        podResolver: {
+          clusterDns: config.clusterDns[0],
+          clusterDomain,
+          hostResolvConf: NO_RESOLVERS,
+        },
+        dataDir: config.dir,
+        tls: { cert, key, ca },
+        images: bundledImages(),
+        stopPodsOnExit: true,
+        version: `v1.34.0+portolan.${programVersion()}`,
+        labels: {
+          "kubernetes.io/hostname": config.name,
+          ...(config.zone === undefined ? {} : { "topology.kubernetes.io/zone": config.zone }),
+        },
       },
-      dataDir: config.dir,
-      tls: { cert, key, ca },
-      images: bundledImages(),
-      stopPodsOnExit: true,
-      version: `v1.34.0+portolan.${programVersion()}`,
-      labels: {
-        "kubernetes.io/hostname": config.name,
-        ...(config.zone === undefined ? {} : { "topology.kubernetes.io/zone": config.zone }),
-      },
-    }),
+    ),
   );
   await proxy.ready(signal);
 }
