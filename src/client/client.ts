@@ -52,9 +52,10 @@ export interface ApiClient {
     ref: ObjectRef,
     options?: CallOptions,
   ): Promise<T>;
+  /** `keep` is applied page by page, so that of a large list only what it returns is held at once. */
   list<T extends KubernetesObject>(
     kind: KindDefinition<T>,
-    options?: ListOptions,
+    options?: ListOptions & { readonly keep?: (object: T) => T },
   ): Promise<{ readonly items: readonly T[]; readonly resourceVersion: string }>;
   create<T extends KubernetesObject>(
     kind: KindDefinition<T>,

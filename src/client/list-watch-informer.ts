@@ -131,10 +131,11 @@ export class ListWatchInformer<T extends KubernetesObject> implements Informer<T
   async #list(signal: AbortSignal): Promise<string> {
     const { items, resourceVersion } = await this.#deps.client.list(this.kind, {
       ...this.#scope,
+      keep: this.#deps.transform,
       signal,
     });
     // All is in before anybody hears of a part, so that a listener never sees half a list.
-    const changes = this.#cache.replace(items.map((item) => this.#deps.transform(item)));
+    const changes = this.#cache.replace(items);
     this.#deps.metrics.listed(this.kind, this.#cache.size);
     this.#hasSynced = true;
     for (const change of changes) this.#tellAll(change);

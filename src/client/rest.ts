@@ -76,12 +76,13 @@ export function createClient(deps: ClientDeps): ApiClient {
       return parseJson(text);
     });
 
-  const listPages = async (
-    kind: KindDefinition,
-    options: ListOptions,
+  const listPages = async <T extends KubernetesObject>(
+    kind: KindDefinition<T>,
+    options: ListOptions & { readonly keep?: (object: T) => T },
     limit: number | undefined,
-  ): Promise<{ items: KubernetesObject[]; resourceVersion: string }> => {
-    const items: KubernetesObject[] = [];
+  ): Promise<{ items: T[]; resourceVersion: string }> => {
+    const { keep = (object: T) => object } = options;
+    const items: T[] = [];
     let resourceVersion: string | undefined;
     let next: string | undefined;
     do {
@@ -89,7 +90,7 @@ export function createClient(deps: ClientDeps): ApiClient {
       const url = resourceUrl(kind, { namespace: options.namespace }, query);
       // The server answers a list of this kind; it is not checked field by field, and readers are lenient.
       const page = (await call({ method: "GET", url, signal: options.signal })) as ListBody;
-      for (const item of page.items ?? []) items.push(typed(kind, item));
+      for (const item of page.items ?? []) items.push(keep(typed(kind, item)));
       // All pages are of the first one's version: a watch from there misses nothing.
       resourceVersion ??= page.metadata?.resourceVersion;
       next = page.metadata?.continue;
@@ -103,18 +104,14 @@ export function createClient(deps: ClientDeps): ApiClient {
 
     list: async <T extends KubernetesObject>(
       kind: KindDefinition<T>,
-      options: ListOptions = {},
+      options: ListOptions & { readonly keep?: (object: T) => T } = {},
     ) => {
       const pageSize = deps.pageSize ?? PAGE_SIZE;
-      const pages = await listPages(kind, options, pageSize || undefined).catch(
-        (error: unknown) => {
-          // The pages' version was compacted between two pages: one large answer has no such moment.
-          if (hasReason(error, "Expired", "Gone")) return listPages(kind, options, undefined);
-          throw error;
-        },
-      );
-      // The server answers objects of the kind that was asked for.
-      return pages as { items: T[]; resourceVersion: string };
+      return listPages(kind, options, pageSize || undefined).catch((error: unknown) => {
+        // The pages' version was compacted between two pages: one large answer has no such moment.
+        if (hasReason(error, "Expired", "Gone")) return listPages(kind, options, undefined);
+        throw error;
+      });
     },
 
     create: async (kind, object, options) => {
