@@ -5,6 +5,7 @@ import type { Informers } from "../client/informer.ts";
 import { loadKubeconfig } from "../client/kubeconfig.ts";
 import { createClient } from "../client/rest.ts";
 import { createInformers } from "../client/shared-informers.ts";
+import type { InformersDeps } from "../client/shared-informers.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Disposables } from "../async/disposables.ts";
@@ -24,6 +25,8 @@ export interface AttachOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Name of the part, for the server's logs. */
   readonly part: string;
+  /** What the part's informers keep of an object; default all but managed fields. */
+  readonly transform?: InformersDeps["transform"];
 }
 
 /**
@@ -45,7 +48,8 @@ export async function attach(
   const http = opened.add(createHttpTransport(config));
   const userAgent = `portolan-${part}/${programVersion()}`;
   const client = createClient({ transport: http.transport, userAgent, log });
-  const informers = opened.add(createInformers({ client, log, metrics }));
+  const { transform } = options;
+  const informers = opened.add(createInformers({ client, log, metrics, transform }));
   return {
     client,
     informers,

@@ -8,6 +8,7 @@ import type { ApiClient } from "../../client/client.ts";
 import type { Informers } from "../../client/informer.ts";
 import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
+import type { InformersDeps } from "../../client/shared-informers.ts";
 import { startDns } from "../../dns/server.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import { singleAddress } from "../../net/cidr.ts";
@@ -17,6 +18,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { bundledImages } from "../bundled.ts";
 import { Disposables } from "../../async/disposables.ts";
+import { networkFieldsOf } from "../network-fields.ts";
 import { startNodeProxy } from "../node-proxy.ts";
 import type { NodeProxy } from "../node-proxy.ts";
 import { programVersion } from "../version.ts";
@@ -69,21 +71,24 @@ async function start(
     ),
   );
   const metrics = new Metrics();
-  const connect = async (file: string): Promise<NodeParts> => {
+  const connect = async (
+    file: string,
+    transform?: InformersDeps["transform"],
+  ): Promise<NodeParts> => {
     const transport = opened.add(
       createHttpTransport(await loadKubeconfig([join(credentialsDir, file)])),
     );
     const client = createClient({ transport: transport.transport });
     return {
       client,
-      informers: opened.add(createInformers({ client, log, metrics })),
+      informers: opened.add(createInformers({ client, log, metrics, transform })),
       log,
       metrics,
     };
   };
   const [agent, network] = await Promise.all([
     connect(AGENT_KUBECONFIG),
-    connect(NETWORK_KUBECONFIG),
+    connect(NETWORK_KUBECONFIG, networkFieldsOf(config.name)),
   ]);
   const port = parsePort(DNS_PORT);
   if (port === undefined || cert === undefined || key === undefined || ca === undefined)

@@ -1,5 +1,5 @@
 import type { Backend } from "../../core/proxy/frontend.ts";
-import { placeText } from "../../core/proxy/place.ts";
+import { comparePlaces, placeText } from "../../core/proxy/place.ts";
 
 /** A slot whose content changed; undefined is empty. */
 export interface SlotChange {
@@ -22,10 +22,14 @@ export interface EndpointList {
   backends(): readonly Backend[];
 }
 
+/** Up to so many slots are searched one by one: most lists are short, and an index of texts is larger than they are. */
+const UNINDEXED = 16;
+
 /** The endpoints of one Service port and policy in slots 0..n-1 without holes, as the kernel picks a number. */
 export class SlotList implements EndpointList {
   readonly #slots: Backend[] = [];
-  readonly #slotOf = new Map<string, number>();
+  /** Slots by {@link placeText}; undefined for a list that never was long. */
+  #slotOf: Map<string, number> | undefined;
 
   get length(): number {
     return this.#slots.length;
@@ -36,7 +40,7 @@ export class SlotList implements EndpointList {
   }
 
   has(backend: Backend): boolean {
-    return this.#slotOf.has(placeText(backend));
+    return this.#find(backend) !== undefined;
   }
 
   /**
@@ -44,35 +48,31 @@ export class SlotList implements EndpointList {
    * more costs one slot, and one less two.
    */
   change(removed: readonly Backend[], added: readonly Backend[]): readonly SlotChange[] {
-    const touched = new Map<number, Backend | undefined>();
-    const put = (slot: number, backend: Backend): void => {
-      if (!touched.has(slot)) touched.set(slot, this.#slots[slot]);
-      this.#slots[slot] = backend;
-      this.#slotOf.set(placeText(backend), slot);
-    };
-    const holes: number[] = [];
-    for (const backend of removed) {
-      const key = placeText(backend);
-      const slot = this.#slotOf.get(key);
-      if (slot === undefined) continue;
-      this.#slotOf.delete(key);
-      holes.push(slot);
+    if (this.length + added.length > UNINDEXED) this.#index();
+    const changes: SlotChange[] = [];
+    const found = removed.flatMap((backend) => this.#find(backend) ?? []);
+    // The least is filled first, so that no slot beyond the new end is filled and emptied at once.
+    const holes = found.sort((a, b) => b - a);
+    for (const backend of removed) this.#slotOf?.delete(placeText(backend));
+    for (const backend of added) changes.push(this.#put(holes.pop() ?? this.length, backend));
+    if (holes.length === 0) return changes;
+    const length = this.length - holes.length;
+    const gone = new Set(holes);
+    const movers: Backend[] = [];
+    for (const [i, before] of this.#slots.slice(length).entries()) {
+      if (!gone.has(length + i)) movers.push(before);
+      changes.push({ slot: length + i, before, after: undefined });
     }
-    holes.sort((a, b) => a - b);
-    for (const backend of added) put(holes.pop() ?? this.#slots.length, backend);
-    for (let hole = holes.pop(); hole !== undefined; hole = holes.pop()) {
-      const last = this.#slots.length - 1;
-      const mover = this.#slots[last];
-      if (mover === undefined) throw new Error(`hole ${String(hole)} beyond slot ${String(last)}`);
-      if (last !== hole) put(hole, mover);
-      if (!touched.has(last)) touched.set(last, mover);
-      this.#slots.pop();
+    for (const hole of holes) {
+      const mover = hole < length ? movers.pop() : undefined;
+      if (mover !== undefined) changes.push(this.#put(hole, mover));
     }
-    return [...touched].map(([slot, before]) => ({ slot, before, after: this.#slots[slot] }));
+    this.#slots.length = length;
+    return changes;
   }
 
   replace(backend: Backend): void {
-    const slot = this.#slotOf.get(placeText(backend));
+    const slot = this.#find(backend);
     if (slot !== undefined) this.#slots[slot] = backend;
   }
 
@@ -82,5 +82,22 @@ export class SlotList implements EndpointList {
 
   backends(): readonly Backend[] {
     return this.#slots;
+  }
+
+  #find(backend: Backend): number | undefined {
+    if (this.#slotOf !== undefined) return this.#slotOf.get(placeText(backend));
+    const slot = this.#slots.findIndex((each) => comparePlaces(each, backend) === 0);
+    return slot === -1 ? undefined : slot;
+  }
+
+  #put(slot: number, backend: Backend): SlotChange {
+    const before = this.#slots[slot];
+    this.#slots[slot] = backend;
+    this.#slotOf?.set(placeText(backend), slot);
+    return { slot, before, after: backend };
+  }
+
+  #index(): void {
+    this.#slotOf ??= new Map(this.#slots.map((backend, slot) => [placeText(backend), slot]));
   }
 }

@@ -34,7 +34,7 @@ export interface Target {
   users: number;
   set: BackendSet;
   /** Endpoints that cannot be forwarded to. */
-  readonly refused: Readonly<Record<Policy, Map<string, Backend>>>;
+  readonly refused: Record<Policy, ReadonlyMap<string, Backend>>;
   readonly lists: Readonly<Record<Policy, { readonly number: number; slots: EndpointList }>>;
   affinity: Affinity | undefined;
 }
@@ -72,7 +72,7 @@ export class Targets {
       return { number, slots: emptyList(set) };
     };
     const lists = { cluster: list(), local: list() };
-    const refused = { cluster: new Map<string, Backend>(), local: new Map<string, Backend>() };
+    const refused = { cluster: NONE_REFUSED, local: NONE_REFUSED };
     return { key, users: 0, set, refused, lists, affinity: undefined };
   }
 
@@ -138,7 +138,7 @@ export class Targets {
       const backends = [...slots.backends()];
       this.#writeSlots(target, policy, slots.clear(), sink);
       this.#forget(target, policy, backends, sink);
-      target.refused[policy].clear();
+      target.refused[policy] = NONE_REFUSED;
     }
     if (target.affinity !== undefined) this.#affinities.giveBack(target.affinity.number);
     target.affinity = undefined;
@@ -151,13 +151,15 @@ export class Targets {
     after: readonly Backend[],
     sink: ElementSink,
   ): void {
-    const { slots } = target.lists[policy];
     const { removed, added, replaced } = diffBackends(before, after);
+    if (removed.length + added.length + replaced.length === 0) return;
+    const { slots } = target.lists[policy];
     const room = MAX_ENDPOINTS - (slots.length - removed.length);
     const good = added.filter((backend) => isForwardable(backend.address)).slice(0, room);
     const refused = target.refused[policy];
-    if (refused.size > 0) for (const backend of removed) refused.delete(placeText(backend));
-    if (good.length < added.length) refuse(refused, added, good);
+    if (refused.size > 0 || good.length < added.length) {
+      target.refused[policy] = refusedAfter(refused, removed, added, good);
+    }
     const gone = removed.filter((backend) => slots.has(backend));
     for (const backend of good) {
       if (backend.isLocal) this.#hairpins.add(backend.address, 1);
@@ -216,21 +218,26 @@ export class Targets {
   }
 }
 
-function refuse(
-  refused: Map<string, Backend>,
+function refusedAfter(
+  before: ReadonlyMap<string, Backend>,
+  removed: readonly Backend[],
   added: readonly Backend[],
   good: readonly Backend[],
-): void {
+): ReadonlyMap<string, Backend> {
+  const after = new Map(before);
+  for (const backend of removed) after.delete(placeText(backend));
   const kept = new Set(good);
   for (const backend of added) {
-    if (!kept.has(backend)) refused.set(placeText(backend), backend);
+    if (!kept.has(backend)) after.set(placeText(backend), backend);
   }
+  return after;
 }
 
 function emptyList(set: BackendSet): EndpointList {
   return set.balance === "source-hash" ? new BucketList() : new SlotList();
 }
 
+const NONE_REFUSED: ReadonlyMap<string, Backend> = new Map();
 const NOTHING: Pick<BackendSet, Policy> = { cluster: [], local: [] };
 
 /** What a connection under a policy is told to do. */
