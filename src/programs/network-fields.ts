@@ -14,7 +14,7 @@ type Endpoint = NonNullable<EndpointSlice["endpoints"]>[number];
 const READY = { ready: true, serving: true, terminating: false };
 
 /**
- * For informers of a node's proxy and DNS: an object without what these two do not read. At 100,000 endpoints the
+ * For informers of a node's proxy, DNS and agent: an object without what these do not read. At 100,000 endpoints the
  * rest, such as which Pod each is, would be more than all that the proxy keeps itself.
  */
 export function networkFieldsOf(
@@ -51,11 +51,13 @@ function trimmedEndpoint(endpoint: Endpoint, nodeName: string): Endpoint {
   const { addresses, conditions, hints, hostname } = endpoint;
   const isPlain =
     conditions?.ready === true && conditions.serving === true && conditions.terminating === false;
+  const isHere = endpoint.nodeName === nodeName;
   return {
     addresses,
     conditions: isPlain ? READY : conditions,
-    // Only whether it is on this node counts.
-    nodeName: endpoint.nodeName === nodeName ? nodeName : undefined,
+    // Only whether it is on this node counts, and which Pod it is only here: the node's agent lets it end in peace.
+    nodeName: isHere ? nodeName : undefined,
+    targetRef: isHere ? endpoint.targetRef : undefined,
     hints,
     hostname,
   };

@@ -66,25 +66,26 @@ describe("what a node's informers keep", () => {
     );
   });
 
-  it("leaves out who the Pods are and what kubectl wrote, and shares what most endpoints say", () => {
+  it("leaves out who the Pods of other nodes are and what kubectl wrote, and shares what most endpoints say", () => {
     const conditions = { ready: true, serving: true, terminating: false };
     const slice: EndpointSlice = {
       apiVersion: "discovery.k8s.io/v1",
       kind: "EndpointSlice",
       metadata: { name: "web-1", namespace: "default" },
       addressType: "IPv4",
-      endpoints: ["10.1.0.1", "10.1.0.2"].map((address) => ({
-        addresses: [address],
+      endpoints: ["there", "there", HERE.name].map((nodeName, i) => ({
+        addresses: [`10.1.0.${String(i)}`],
         conditions: { ...conditions },
-        nodeName: "there",
+        nodeName,
         zone: "a",
         targetRef: { kind: "Pod", name: "web" },
       })),
     };
-    const [one, two] = keep(endpointSliceKind, slice).endpoints ?? [];
+    const [one, two, own] = keep(endpointSliceKind, slice).endpoints ?? [];
     assert.deepEqual([one?.targetRef, one?.zone, one?.nodeName], [undefined, undefined, undefined]);
     assert.deepEqual(one?.conditions, conditions);
     assert.equal(one?.conditions, two?.conditions);
+    assert.deepEqual([own?.targetRef, own?.nodeName], [{ kind: "Pod", name: "web" }, HERE.name]);
   });
 
   it("keeps other kinds as they are", () => {
