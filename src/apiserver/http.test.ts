@@ -13,6 +13,8 @@ import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { ListenError, listen } from "./http.ts";
 import { MAX_BODY_BYTES } from "./incoming-body.ts";
 import type { HttpListener, ListenOptions } from "./http.ts";
+import { connect as connectTcp } from "node:net";
+import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { TLSSocket } from "node:tls";
 
@@ -74,6 +76,14 @@ function http2({ port }: HttpListener): ClientHttp2Session {
   const session = connectHttp2(`https://127.0.0.1:${String(port)}`, credentials("admin"));
   session.on("error", () => {});
   return session;
+}
+
+/** It has ended, in order or not. */
+function closed(socket: Socket): Promise<void> {
+  socket.on("error", () => {});
+  return new Promise((resolve) => {
+    socket.resume().once("close", () => resolve());
+  });
 }
 
 async function readStream(stream: ClientHttp2Stream): Promise<{ status: number; text: string }> {
@@ -236,6 +246,26 @@ describe("listen()", () => {
     await goaway;
     await closed;
     await assert.rejects(http1(listener), /ECONNREFUSED|EADDRNOTAVAIL/);
+  });
+
+  it("ends while clients are in the middle of their handshakes, gone or silent", async () => {
+    const listener = await start(echo);
+    const silent = connectTcp(listener.port, "127.0.0.1");
+    const gone = connectTcp(listener.port, "127.0.0.1");
+    await Promise.all([once(silent, "connect"), once(gone, "connect")]);
+    // The head of a TLS record whose rest never comes.
+    gone.end(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00]));
+    const ended = [closed(silent), closed(gone)];
+    await listener[Symbol.asyncDispose]();
+    await Promise.all(ended);
+  });
+
+  it("waits only so long for a handshake", async () => {
+    const patience = { headMs: 50, bodyMs: 5000, halfClosedMs: 5000 };
+    await using listener = await start(echo, 0, patience);
+    const silent = connectTcp(listener.port, "127.0.0.1");
+    await closed(silent);
+    assert.equal((await http1(listener)).status, 200);
   });
 
   it("names the address that is in use, and the way out", async () => {

@@ -81,6 +81,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const { tls, log, patience = PATIENCE } = options;
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
+  const { headMs } = patience;
   const server = createSecureServer({
     allowHTTP1: true,
     allowHalfOpen: true,
@@ -91,6 +92,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     // Who has no certificate is answered with a 401 that says so, not with a broken connection.
     rejectUnauthorized: false,
     minVersion: "TLSv1.2",
+    handshakeTimeout: headMs,
     maxHeaderListPairs: 256,
     settings: {
       maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
@@ -100,7 +102,6 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   });
   server.maxConnections = MAX_CONNECTIONS;
   // Over HTTP/1.1 a client may close its side once it has asked. The last two Node reads, and its types lack.
-  const { headMs } = patience;
   Object.assign(server, {
     httpAllowHalfOpen: true,
     headersTimeout: headMs,
@@ -111,9 +112,12 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     session.once("close", () => sessions.delete(session));
     session.on("error", (error) => log.debug("connection failed", { error }));
   });
-  server.on("secureConnection", (socket) => {
+  // From the first byte: a client that never ends its handshake must not hold up our end.
+  server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("secureConnection", (socket) => {
     if (socket.alpnProtocol === "h2") socket.allowHalfOpen = false;
     else cutAfterEnd(socket, patience.halfClosedMs);
   });
