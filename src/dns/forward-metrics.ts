@@ -115,6 +115,11 @@ export function createForwardMetrics(
     "Answers dropped from a full cache.",
     ["server", "type", "zones", "view"],
   );
+  const drops = metrics.counter(
+    "coredns_cache_drops_total",
+    "Answers not kept since they are too long.",
+    ["server", "zones", "view"],
+  );
   const toOf = ({ address, port }: Upstream): string => formatHostPort(address, port);
   return {
     answered: (upstream, rcode, ms) => {
@@ -152,6 +157,9 @@ export function createForwardMetrics(
       },
       missed: () => {
         misses.with(common).inc();
+      },
+      dropped: () => {
+        drops.with(common).inc();
       },
       evicted: (type) => {
         evictions.with({ ...common, type }).inc();
