@@ -177,7 +177,7 @@ async function buildBlock(
       ? undefined
       : await followWeights(log, balance.weighted.path, balance.weighted.reloadMs);
   if (weights !== undefined) opened.add(weights);
-  const forwardMetrics = createForwardMetrics(deps.metrics, server);
+  const forwardMetrics = createForwardMetrics(deps.metrics, server, cacheLabel(config));
   const cache =
     config.cache === undefined ? undefined : new AnswerCache(config.cache, forwardMetrics.cache);
   if (cache !== undefined) opened.add(forwardMetrics.watch(cache));
@@ -276,6 +276,13 @@ async function upstreamsOf(
 /** Addresses that a client can ask. */
 function addressesOf(listens: readonly BlockListen[]): readonly IpAddress[] {
   return [...new Set(listens.map(({ on }) => on.address))].filter((each) => !isUnspecified(each));
+}
+
+/** The zones whose answers a block keeps, as CoreDNS joins them. */
+function cacheLabel({ cache, keys }: BlockConfig): string {
+  const isWide = cache === undefined || cache.zones.some((zone) => zone.length === 0);
+  const zones = isWide ? keys.flatMap((key) => key.zones) : cache.zones;
+  return zones.map(formatDomainName).join(",");
 }
 
 function zoneLabel(first: BlockListen | undefined): string {

@@ -29,10 +29,14 @@ export const NO_FORWARD_METRICS: ForwardMetrics = {
 const BUCKETS = Array.from({ length: 16 }, (_, n) => 0.00025 * 2 ** n);
 const PROXY = "forward";
 
-/** CoreDNS's metrics of forwarding and of its cache, by their names and labels. */
+/**
+ * CoreDNS's metrics of forwarding and of its cache, by their names and labels.
+ * @param zones of the cache, joined.
+ */
 export function createForwardMetrics(
   metrics: Metrics,
   server: string,
+  zones: string,
 ): ForwardMetrics & { readonly cache: CacheMetrics; watch(cache: AnswerCache): Disposable } {
   const durations = metrics.histogram(
     "coredns_proxy_request_duration_seconds",
@@ -82,7 +86,6 @@ export function createForwardMetrics(
   );
   for (const each of [broken, rejects]) each.with().inc(0);
   const view = "";
-  const zones = "";
   const common = { server, zones, view };
   const requests = metrics.counter("coredns_cache_requests_total", "Look-ups in the cache.", [
     "server",

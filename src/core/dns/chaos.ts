@@ -4,7 +4,7 @@ import type { Question, ResourceRecord } from "./message.ts";
 import type { Reply } from "./reply.ts";
 
 /** The class in which servers say something of themselves (RFC 4892). */
-export const CLASS_CH = 3;
+const CLASS_CH = 3;
 
 export interface ServerFacts {
   readonly version: string;
