@@ -194,7 +194,7 @@ function openCluster(
     log,
     metrics,
     transform: withoutTheRest,
-    // The index is the one listener, and keeps what it needs: a second copy would be most of this program's memory.
+    // The indexes are the only listeners, and keep what they need: a second copy would be most of the memory.
     remnant: versionOf,
   });
   return {
