@@ -28,6 +28,7 @@ export const NO_FORWARD_METRICS: ForwardMetrics = {
 /** Seconds: CoreDNS's. */
 const BUCKETS = Array.from({ length: 16 }, (_, n) => 0.00025 * 2 ** n);
 const PROXY = "forward";
+const SHARES = ["success", "denial"] as const;
 
 /**
  * CoreDNS's metrics of forwarding and of its cache, by their names and labels.
@@ -168,15 +169,18 @@ export function createForwardMetrics(
         evictions.with({ ...common, type }).inc();
       },
     },
-    watch: (cache) =>
-      metrics.onScrape(
+    watch: (cache) => {
+      // What never happened is 0, as CoreDNS says it, not unknown.
+      for (const each of [hits, evictions]) {
+        for (const type of SHARES) each.with({ ...common, type }).inc(0);
+      }
+      for (const each of [misses, drops]) each.with(common).inc(0);
+      return metrics.onScrape(
         "coredns_cache_entries",
         "Answers held in the cache.",
         ["server", "type", "zones", "view"],
-        () =>
-          (["success", "denial"] as const).map(
-            (type) => [{ ...common, type }, cache.sizeOf(type)] as const,
-          ),
-      ),
+        () => SHARES.map((type) => [{ ...common, type }, cache.sizeOf(type)] as const),
+      );
+    },
   };
 }
