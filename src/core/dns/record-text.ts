@@ -117,9 +117,7 @@ function number(text: string, max: number): number | undefined {
 
 /** RFC 1035 section 3.3: a length byte and as many bytes. */
 function isCharacterString(text: string): boolean {
-  return (
-    text.length <= 255 && [...text].every((character) => (character.codePointAt(0) ?? 0) < 256)
-  );
+  return text.length <= 255 && Array.from(text).every((one) => (one.codePointAt(0) ?? 0) < 256);
 }
 
 function unescaped(text: string): string {
