@@ -6,10 +6,11 @@ import { zoneOf } from "../core/dns/answer.ts";
 import { compileAnswer } from "../core/dns/compiled-answer.ts";
 import { parseQuery } from "../core/dns/decode.ts";
 import type { Dirty, DnsIndex } from "../core/dns/dns-index.ts";
-import { foldName } from "../core/dns/domain-name.ts";
+import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { CLASS_IN, TYPE } from "../core/dns/message.ts";
+import { CLASS_IN, EDNS_UDP_BYTES, TYPE } from "../core/dns/message.ts";
 import type { Question } from "../core/dns/message.ts";
+import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
 import type { CountedSeries, DnsMetrics } from "./metrics.ts";
 import { MAX_SERIES, QuestionTally, TallyReader } from "./question-tally.ts";
@@ -184,13 +185,25 @@ interface Source {
 
 /** Whether answers for the cluster's names come from its index alone, and nobody has to hear of each. */
 function isPlain(block: ServerBlock): boolean {
-  const { cluster, hosts, log, rewrites, rotates } = block;
+  const { cluster, hosts, log, rewrites, rotates, access, order } = block;
   return (
     cluster !== undefined &&
     hosts === undefined &&
     log === undefined &&
+    order === undefined &&
+    block.isMinimal !== true &&
+    (block.maxUdpBytes ?? EDNS_UDP_BYTES) >= EDNS_UDP_BYTES &&
+    (access ?? []).length === 0 &&
     (rewrites ?? []).length === 0 &&
+    (block.templates ?? []).every(({ zones }) => isApart(zones, cluster.zone)) &&
     rotates !== false
+  );
+}
+
+/** Whether no name is both in one of these zones and the cluster's. */
+function isApart(others: readonly DomainName[], { zones, reverseZones }: ZoneOptions): boolean {
+  return others.every((other) =>
+    [...zones, ...reverseZones].every((zone) => !isWithin(zone, other) && !isWithin(other, zone)),
   );
 }
 

@@ -60,7 +60,7 @@ function writeSection(
 function writeRecord(writer: MessageWriter, record: ResourceRecord): void {
   writer.name(record.name);
   writer.uint16(typeOf(record.data));
-  writer.uint16(CLASS_IN);
+  writer.uint16(record.class ?? CLASS_IN);
   writer.uint32(record.ttlSeconds);
   const lengthAt = writer.length;
   writer.uint16(0);
