@@ -64,11 +64,12 @@ function measure(perSlice) {
     const cpuBefore = threadCpuMs();
     const before = performance.now();
     index.setSlice(`default/s${which}`, sliceView(event));
-    if (respond(question, "udp", peer) === undefined) throw new Error("no answer");
+    const answer = respond(question, "udp", peer);
+    if (answer === undefined) throw new Error("no answer");
     const answered = performance.now();
     const cpuMs = threadCpuMs() - cpuBefore;
     const { user, system } = process.cpuUsage(processBefore);
-    compiled.offer(question);
+    compiled.offer(question, answer);
     if (round < WARM_UP) continue;
     compile.push(performance.now() - answered);
     wall.push(answered - before);
