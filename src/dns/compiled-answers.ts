@@ -8,7 +8,7 @@ import { parseQuery } from "../core/dns/decode.ts";
 import type { Dirty, DnsIndex } from "../core/dns/dns-index.ts";
 import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { CLASS_IN, EDNS_UDP_BYTES, TYPE } from "../core/dns/message.ts";
+import { CLASS_IN, EDNS_UDP_BYTES, RCODE, TYPE } from "../core/dns/message.ts";
 import type { Question } from "../core/dns/message.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
@@ -97,10 +97,11 @@ export class CompiledAnswers implements Disposable {
   }
 
   /**
-   * Compiles the answer to a message that was just answered by others. When there is no more room, only what was
-   * asked for before is: names that nobody asks for twice push out nothing.
+   * Compiles the answer to a message that others just gave `answer` to. Of names that do not exist, and of all when
+   * there is no more room, only what was asked for before is: made-up names, which nobody asks for twice, cost no
+   * more than their first answer and push out nothing.
    */
-  offer(message: Uint8Array): void {
+  offer(message: Uint8Array, answer: Uint8Array): void {
     const parsed = parseQuery(message);
     const index = this.#source?.cluster.index();
     if (this.#source === undefined || index === undefined || parsed.kind !== "query") return;
@@ -109,7 +110,8 @@ export class CompiledAnswers implements Disposable {
     const zone = zoneOf(foldName(question.name), zones);
     if (zone === undefined || !chosen.zones.includes(zone) || !isForAll(question)) return;
     const hash = this.#table.find(question.name, question.type);
-    if (hash === undefined || !this.#isAdmitted(hash)) return;
+    const isDenied = ((answer[3] ?? 0) & 0xf) === RCODE.NXDOMAIN;
+    if (hash === undefined || !this.#isAdmitted(hash, isDenied)) return;
     this.#observe(index);
     const reads: Dirty[] = [];
     this.#reads = reads;
@@ -128,9 +130,10 @@ export class CompiledAnswers implements Disposable {
     this.#source = undefined;
   }
 
-  #isAdmitted(hash: number): boolean {
+  #isAdmitted(hash: number, isDenied: boolean): boolean {
     const place = hash & (ASKED_BEFORE - 1);
-    const isAdmitted = !this.#table.isFull || this.#askedBefore[place] === hash;
+    const isFree = !isDenied && !this.#table.isFull;
+    const isAdmitted = isFree || this.#askedBefore[place] === hash;
     this.#askedBefore[place] = hash;
     return isAdmitted;
   }

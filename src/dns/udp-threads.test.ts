@@ -194,8 +194,9 @@ describe("DNS over UDP in threads", () => {
       }
     }
     assert.equal(answeredBy(cluster.metrics, "A"), 50);
-    // All but the name that others answer, and the first time of each other, whose letters make no difference.
-    assert.equal(valueOf(cluster.metrics, "portolan_dns_compiled_answers_total"), 46);
+    // All but the name that others answer, and the first time of each other, whose letters make no difference; a name
+    // that does not exist is compiled when it is asked for again.
+    assert.equal(valueOf(cluster.metrics, "portolan_dns_compiled_answers_total"), 45);
     assert.equal(answeredBy(cluster.metrics, "AAAA"), 10);
     assert.match(cluster.metrics.render(), /coredns_dns_request_duration_seconds_count\{.*\} 60\n/);
   });
@@ -214,8 +215,10 @@ describe("DNS over UDP in threads", () => {
         ]);
       }
       await cluster.put(slice("web", []));
-      const gone = decodeMessage(await client.ask(cluster.server, query(name, TYPE.A)));
-      assert.equal(gone?.rcode, RCODE.NXDOMAIN);
+      for (let j = 0; j < 3; j++) {
+        const gone = decodeMessage(await client.ask(cluster.server, query(name, TYPE.A)));
+        assert.equal(gone?.rcode, RCODE.NXDOMAIN);
+      }
     }
   });
 

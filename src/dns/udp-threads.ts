@@ -186,5 +186,5 @@ function answerPassedOn(
     return;
   }
   send(answer);
-  compiled.offer(message);
+  if (answer instanceof Uint8Array) compiled.offer(message, answer);
 }
