@@ -128,7 +128,10 @@ function withShape(block: ServerBlock, step: Step, { question }: Query): Step {
 function answerNamed(block: ServerBlock, query: Query, shape: AnswerShape): Step | Promise<Step> {
   const { question } = query;
   const templated = answerFromTemplates(question, query.id, block.templates ?? []);
-  if (templated !== undefined) return { ...templated, by: "template" };
+  if (templated !== undefined) {
+    const step: Step = { ...templated, by: "template" };
+    return question.type === TYPE.ANY ? minimal(step) : step;
+  }
   const fromHosts = block.hosts?.().answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   if (block.cluster === undefined) return resolveElsewhere(block, query, shape, question.name);

@@ -291,6 +291,32 @@ b.example {
     assert.equal(await sample(/^coredns_health_request_failures_total (\d+)$/m), 0);
   });
 
+  it("reload: a file that is imported is a part of the configuration", async () => {
+    const more = join(home.path, "reloaded.override");
+    await writeFile(
+      more,
+      'template IN A a.example {\n  answer "{{ .Name }} 1 IN A 192.0.2.1"\n}\n',
+    );
+    await using dns = await start(". {\n  errors\n  import *.override\n}\n");
+    assert.deepEqual(await dns.ask("a.example"), ["a.example. 1 IN A 192.0.2.1"]);
+    await writeFile(
+      more,
+      'template IN A a.example {\n  answer "{{ .Name }} 2 IN A 192.0.2.2"\n}\n',
+    );
+    process.kill(dns.pid, "SIGUSR1");
+    await eventually(
+      "the changed file is in use",
+      async () => (await dns.ask("a.example"))[0] === "a.example. 2 IN A 192.0.2.2",
+    );
+    await writeFile(more, "nonsense\n");
+    process.kill(dns.pid, "SIGUSR1");
+    await eventually("it is named", () =>
+      /reloaded\.override line 1, column 1: nonsense: is not supported/.test(dns.stderr()),
+    );
+    assert.deepEqual(await dns.ask("a.example"), ["a.example. 2 IN A 192.0.2.2"]);
+    await writeFile(more, "");
+  });
+
   it("a file that is imported is refused by its own name and line, with exit code 2", async () => {
     const corefile = join(home.path, "Corefile.import");
     await writeFile(join(home.path, "more.conf"), "errors\nroute53 example.org.:Z1\n");
