@@ -46,6 +46,16 @@ look at its Corefile at once.`,
       value: "N",
       description: "Answers a second over UDP to one source (/24 or /56); default all.",
     },
+    "tcp-connections": {
+      type: "string",
+      value: "N",
+      description: "Open connections a socket, TCP or TLS; default 4096. Longest silent ones go.",
+    },
+    "tcp-connections-per-source": {
+      type: "string",
+      value: "N",
+      description: "Of these, how many one source may have (an IPv4 address, a /64); default all.",
+    },
     workers: {
       type: "string",
       value: "N",
@@ -109,10 +119,13 @@ look at its Corefile at once.`,
 function configOf(flags: FlagValues): StandaloneDnsConfig {
   const text = (name: string): string | undefined => textFlag(flags, name);
   const http = text("http-listen");
-  const limit = text("rate-limit");
-  if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) {
-    throw new UsageError(`--rate-limit: ${JSON.stringify(limit)} is no number of answers a second`);
-  }
+  const count = (name: string, of: string): number | undefined => {
+    const value = text(name);
+    if (value !== undefined && !/^[1-9]\d{0,8}$/.test(value)) {
+      throw new UsageError(`--${name}: ${JSON.stringify(value)} is no number of ${of}`);
+    }
+    return value === undefined ? undefined : Number(value);
+  };
   const workers = text("workers") ?? "1";
   if (!/^(?:\d|[1-5]\d|6[0-4])$/.test(workers)) {
     throw new UsageError(`--workers: ${JSON.stringify(workers)} is no number of threads, 0..64`);
@@ -125,6 +138,8 @@ function configOf(flags: FlagValues): StandaloneDnsConfig {
     kubeconfig: text("kubeconfig"),
     context: text("context"),
     httpListen: http === undefined ? undefined : parseListen(http, "--http-listen"),
-    rateLimit: limit === undefined ? undefined : Number(limit),
+    rateLimit: count("rate-limit", "answers a second"),
+    maxConnections: count("tcp-connections", "connections"),
+    maxPerSource: count("tcp-connections-per-source", "connections"),
   };
 }

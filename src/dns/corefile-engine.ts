@@ -10,6 +10,7 @@ import { formatHostPort, parsePort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { AnswerCache } from "./answer-cache.ts";
+import { followCertificateFiles, readPem } from "./certificate-files.ts";
 import { createForwardMetrics } from "./forward-metrics.ts";
 import { FORWARDER_DEFAULTS, startForwarder } from "./forwarder.ts";
 import { followCluster } from "./follow-cluster.ts";
@@ -19,7 +20,7 @@ import type { ListenAddress } from "./listener.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { createQueryLog } from "./query-log.ts";
 import type { ForwardRule, ServerBlock } from "./server-block.ts";
-import type { ServingCertificate } from "./tcp.ts";
+import type { CertificateSource } from "./serving-certificate.ts";
 import type { UpstreamTls } from "./upstream.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
@@ -39,7 +40,7 @@ export interface SocketPlan {
   readonly scheme: "dns" | "tls";
   readonly listen: ListenAddress;
   readonly blocks: readonly ServerBlock[];
-  readonly certificate: ServingCertificate | undefined;
+  readonly certificate: CertificateSource | undefined;
 }
 
 /** All that one version of a Corefile describes, but for the sockets. */
@@ -75,13 +76,8 @@ export async function buildEngine(
     for (const config of configs) {
       const listens = listensOf(config, listen);
       const built = await buildBlock(deps, config, listens, guard, opened, clusters);
-      const certificate =
-        config.tls === undefined
-          ? undefined
-          : {
-              cert: await readPem(config.tls.cert),
-              key: await readPem(config.tls.key),
-            };
+      const certificate = config.tls && (await followCertificateFiles(deps.log, config.tls));
+      if (certificate !== undefined) opened.add(certificate);
       for (const { scheme, zones, on } of listens) {
         const id = `${scheme}://${formatHostPort(on.address, on.port)}`;
         const block: ServerBlock = { ...built, zones };
@@ -91,7 +87,7 @@ export async function buildEngine(
           scheme,
           listen: on,
           blocks: [...(known?.blocks ?? []), block],
-          certificate: scheme === "tls" ? (known?.certificate ?? certificate) : undefined,
+          certificate: scheme === "tls" ? (known?.certificate ?? certificate?.source) : undefined,
         });
       }
     }
@@ -236,12 +232,4 @@ function addressesOf(listens: readonly BlockListen[]): readonly IpAddress[] {
 
 function serverLabel({ scheme, on }: BlockListen): string {
   return `${scheme}://${formatHostPort(on.address, on.port)}`;
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(`${path} cannot be read`, { cause: error });
-  }
 }

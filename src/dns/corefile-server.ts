@@ -16,6 +16,8 @@ import type { FastPathOptions } from "./compiled-answers.ts";
 import { threadsFor } from "./udp-threads.ts";
 import { createDnsMetrics } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
+import type { CertificateSource } from "./serving-certificate.ts";
+import type { TcpLimits } from "./tcp.ts";
 
 export interface CorefileServerDeps extends EngineDeps {
   /** Reads the configuration as it is now. @throws CorefileError, or an Error of the file system. */
@@ -23,6 +25,8 @@ export interface CorefileServerDeps extends EngineDeps {
   readonly rateLimiter?: RateLimiter | undefined;
   /** Whether threads answer over UDP; not together with a rate limiter, which has to see each answer. */
   readonly fastPath?: FastPathOptions | undefined;
+  /** What differs from the usual bounds of connections. */
+  readonly tcpLimits?: Partial<TcpLimits> | undefined;
 }
 
 export interface LoadedCorefile {
@@ -48,6 +52,8 @@ interface OpenSocket {
   readonly listener: Listener;
   readonly compiled: CompiledAnswers | undefined;
   respond: Respond;
+  /** Of a socket for TLS. */
+  certificate: CertificateSource | undefined;
 }
 
 type Paths = Map<string, () => HttpAnswer>;
@@ -136,16 +142,22 @@ export async function startCorefileServer(
   const openSocket = async (plan: SocketPlan, from: Engine): Promise<OpenSocket> => {
     let current: Respond = () => undefined;
     const respond: Respond = (...asked) => current(...asked);
+    let { certificate } = plan;
     const isTls = plan.scheme === "tls";
+    const { tcpLimits } = deps;
     const compiled =
       deps.fastPath === undefined || deps.rateLimiter !== undefined || isTls
         ? undefined
         : new CompiledAnswers(deps.fastPath, deps.metrics);
     const udp = compiled && threadsFor(compiled);
+    const sourceNow: CertificateSource = () => {
+      if (certificate === undefined) throw new Error(`${plan.id} has no certificate any more`);
+      return certificate();
+    };
     const listener =
-      isTls && plan.certificate !== undefined
-        ? await listenTls({ respond, log }, plan.listen, plan.certificate)
-        : await listenBoth({ respond, log, udp }, plan.listen);
+      isTls && certificate !== undefined
+        ? await listenTls({ respond, log, tcpLimits }, plan.listen, sourceNow)
+        : await listenBoth({ respond, log, udp, tcpLimits }, plan.listen);
     const bound = { address: plan.listen.address, port: listener.port };
     current = responderOf(plan, bound, from, compiled);
     log.info("dns listens", { address: formatHostPort(bound.address, bound.port) });
@@ -157,6 +169,12 @@ export async function startCorefileServer(
       },
       set respond(next) {
         current = next;
+      },
+      get certificate() {
+        return certificate;
+      },
+      set certificate(next) {
+        certificate = next;
       },
     };
   };
@@ -226,6 +244,7 @@ export async function startCorefileServer(
       if (open === undefined) continue;
       const bound = { address: plan.listen.address, port: open.listener.port };
       open.respond = responderOf(plan, bound, next, open.compiled);
+      open.certificate = plan.certificate ?? open.certificate;
     }
     for (const [id, [, paths]] of plans) {
       const open = https.get(id);

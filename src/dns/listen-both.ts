@@ -1,8 +1,9 @@
 import { formatHostPort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ListenAddress, Listener, Respond } from "./listener.ts";
+import type { CertificateSource } from "./serving-certificate.ts";
 import { TCP_LIMITS, listenTcp } from "./tcp.ts";
-import type { ServingCertificate } from "./tcp.ts";
+import type { TcpLimits } from "./tcp.ts";
 import { listenUdp } from "./udp.ts";
 
 /** A free TCP port is hardly ever taken on UDP; so often it is not by chance. */
@@ -43,12 +44,15 @@ export async function listenBoth(
     readonly log: Logger;
     /** Default {@link listenUdp}. */
     readonly udp?: typeof listenUdp | undefined;
+    /** What differs from {@link TCP_LIMITS}. */
+    readonly tcpLimits?: Partial<TcpLimits> | undefined;
   },
   listen: ListenAddress,
 ): Promise<Listener> {
   const listenOnUdp = deps.udp ?? listenUdp;
   for (let attempt = 1; ; attempt++) {
-    const tcp = await listenTcp(deps, listen).catch((error: unknown) => {
+    const limits = { ...TCP_LIMITS, ...deps.tcpLimits };
+    const tcp = await listenTcp(deps, listen, limits).catch((error: unknown) => {
       throw new DnsListenError(listen, codeOf(error), error);
     });
     try {
@@ -71,16 +75,22 @@ export async function listenBoth(
 
 /**
  * Listens for DNS over TLS.
- * @throws DnsListenError when the address cannot be bound.
+ * @throws DnsListenError when the address cannot be bound, or the certificate not used.
  */
 export async function listenTls(
-  deps: { readonly respond: Respond; readonly log: Logger },
+  deps: {
+    readonly respond: Respond;
+    readonly log: Logger;
+    readonly tcpLimits?: Partial<TcpLimits> | undefined;
+  },
   listen: ListenAddress,
-  certificate: ServingCertificate,
+  certificate: CertificateSource,
 ): Promise<Listener> {
-  return listenTcp(deps, listen, TCP_LIMITS, certificate).catch((error: unknown) => {
-    throw new DnsListenError(listen, codeOf(error), error);
-  });
+  return listenTcp(deps, listen, { ...TCP_LIMITS, ...deps.tcpLimits }, certificate).catch(
+    (error: unknown) => {
+      throw new DnsListenError(listen, codeOf(error), error);
+    },
+  );
 }
 
 function codeOf(error: unknown): string {

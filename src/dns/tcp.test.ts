@@ -113,6 +113,79 @@ describe("listenTcp()", () => {
     clearInterval(trickle);
   });
 
+  it("cuts off a client that asks for much and takes nothing, and remembers only so much for it", async () => {
+    const large = new Uint8Array(60_000);
+    let asked = 0;
+    await using server = await start(
+      () => {
+        asked += 1;
+        return large;
+      },
+      { idleMs: 200 },
+    );
+    const socket = await open(server);
+    const closed = new Promise<void>((resolve) => {
+      socket.once("close", () => {
+        resolve();
+      });
+    });
+    socket.on("error", () => undefined);
+    socket.pause();
+    const many = Buffer.concat(Array.from({ length: 10_000 }, () => framed("more")));
+    socket.write(many);
+    // Nothing is read here, so its end is seen by what is written.
+    const poke = setInterval(() => socket.write(framed("and more")), 20);
+    await closed;
+    clearInterval(poke);
+    // What the kernel holds for both sides, and one answer that is more than a socket should hold: of 600 MB.
+    assert.ok(asked < 1000, `${String(asked)} answers were made`);
+  });
+
+  it("answers whoever closes its side behind questions whose answers come late, and then closes", async () => {
+    const gate = deferred<void>();
+    await using server = await start(async (message) => {
+      await gate.promise;
+      return message;
+    });
+    const socket = await open(server);
+    socket.end(Buffer.concat(Array.from({ length: 150 }, (_, i) => framed(String(i)))));
+    setImmediate(() => {
+      gate.resolve();
+    });
+    assert.equal((await read(socket, Number.POSITIVE_INFINITY)).length, 150);
+  });
+
+  it("sends a zone of any size no faster than it is taken, and other answers meanwhile", async () => {
+    const part = Buffer.alloc(60_000, "z");
+    await using server = await start((message) =>
+      Buffer.from(message).toString() === "zone"
+        ? Array.from({ length: 300 }, () => part)
+        : Buffer.from("small"),
+    );
+    const socket = await open(server);
+    socket.write(framed("zone"));
+    socket.write(framed("other"));
+    const messages = await read(socket, 301);
+    assert.equal(messages.length, 301);
+    assert.ok(messages.indexOf("small") < 300, "it waited for all of the zone");
+    socket.destroy();
+  });
+
+  it("bounds the connections of one address, when told to", async () => {
+    await using server = await start(echo, { maxPerSource: 2 });
+    const other = connect({ host: "127.0.0.1", port: server.port, localAddress: "127.0.0.9" });
+    await once(other, "connect");
+    const first = await open(server);
+    const ended = once(first.resume(), "end");
+    const [second, third] = [await open(server), await open(server)];
+    await ended;
+    for (const socket of [other, second, third]) {
+      socket.write(framed("still here"));
+      assert.deepEqual(await read(socket, 1), ["re:still here"]);
+      socket.destroy();
+    }
+  });
+
   it("closes a connection on which an empty message comes", async () => {
     await using server = await start(echo);
     const socket = await open(server);

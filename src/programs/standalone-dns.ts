@@ -44,6 +44,9 @@ export interface StandaloneDnsConfig {
   readonly httpListen: ListenAddress | undefined;
   /** Answers a second over UDP to one source; undefined: all. */
   readonly rateLimit: number | undefined;
+  /** Open connections of each socket, and of one source; undefined: as many as is usual. */
+  readonly maxConnections: number | undefined;
+  readonly maxPerSource: number | undefined;
   /** Threads that answer over UDP; 0: the main one does. */
   readonly workers: number;
 }
@@ -90,6 +93,10 @@ export async function startStandaloneDns(
         config.workers === 0
           ? undefined
           : { threads: config.workers, onThreadStarted: keepHeapSmall },
+      tcpLimits: {
+        ...(config.maxConnections === undefined ? {} : { maxConnections: config.maxConnections }),
+        ...(config.maxPerSource === undefined ? {} : { maxPerSource: config.maxPerSource }),
+      },
       openCluster: async (kubernetes) =>
         openCluster(await clientConfigOf(kubernetes, config, deps.env), log, metrics),
       load: async () => {

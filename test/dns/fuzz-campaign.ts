@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { loadLibc } from "../../src/kernel/libc.ts";
-import { pickFrom } from "./fuzz-packets.ts";
-import { fuzzTcp } from "./fuzz-tcp.ts";
+import { pickFrom } from "./fuzz-pick.ts";
+import type { Pick } from "./fuzz-pick.ts";
+import { fuzzStreams } from "./fuzz-tcp.ts";
 import { fuzzUdp } from "./fuzz-udp.ts";
 
 export interface FuzzReport {
@@ -13,6 +17,7 @@ export interface FuzzReport {
   readonly seen: number;
   readonly answers: number;
   readonly tcpMessages: number;
+  readonly tlsMessages: number;
   /** The most that the server had. */
   readonly maxRssMib: number;
 }
@@ -20,6 +25,7 @@ export interface FuzzReport {
 export interface FuzzCounts {
   readonly udp: number;
   readonly tcp: number;
+  readonly tls: number;
   /** Whether the server answers UDP in a thread of its own, from compiled answers, or in its main one. */
   readonly threads: boolean;
 }
@@ -30,11 +36,14 @@ export interface FuzzState {
   readonly seen: number;
 }
 
+/** A handshake that is not gone on with is left after this. */
+const HANDSHAKE_MS = 20;
+
 /** What no server with bounded buffers needs, whatever it is sent. */
 const MAX_RSS_BYTES = 400 * 1024 * 1024;
 
 /**
- * Sends hostile packets over UDP, and hostile streams over TCP, to a server in a process of its own, and looks
+ * Sends hostile packets over UDP, and hostile streams over TCP and TLS, to a server in a process of its own, and looks
  * at every answer and, after each batch, whether the server still answers a plain question, and how much memory
  * it has.
  * @throws Error that names the seed when something is not as it must be.
@@ -69,7 +78,7 @@ export async function fuzzDns(
   const work = async (): Promise<FuzzReport> => {
     assert.ok(server.stdout);
     const [chunk] = (await once(server.stdout, "data")) as [Buffer];
-    const port = Number(chunk.toString());
+    const [port = 0, tlsPort = 0] = chunk.toString().split(" ").map(Number);
     let lookedAt = 0;
     const answers = await fuzzUdp({
       libc: loaded.libc,
@@ -84,15 +93,24 @@ export async function fuzzDns(
       },
     });
     const { seen } = await look();
-    await fuzzTcp(port, counts.tcp, pickFrom(seed ^ 0x5555), async () => {
+    const watched = async (): Promise<void> => {
       await look();
-    });
+    };
+    const openTcp = (): Socket => connect({ host: "127.0.0.1", port });
+    await fuzzStreams(openTcp, counts.tcp, pickFrom(seed ^ 0x5555), watched);
+    // Who the server is, is another test's matter.
+    const openTls = (): Socket =>
+      connectTls({ host: "127.0.0.1", port: tlsPort, rejectUnauthorized: false });
+    await fuzzStreams(openTls, counts.tls, pickFrom(seed ^ 0x3333), watched);
+    await fuzzHandshakes(tlsPort, pickFrom(seed ^ 0x7777), Math.ceil(counts.tls / 20));
+    await fuzzStreams(openTls, 1, pickFrom(seed), watched);
     await look();
     return {
       udpPackets: counts.udp,
       seen,
       answers,
       tcpMessages: counts.tcp,
+      tlsMessages: counts.tls,
       maxRssMib: Number(mib(maxRss)),
     };
   };
@@ -105,6 +123,28 @@ export async function fuzzDns(
     const gone = once(server, "exit");
     server.kill("SIGKILL");
     if (server.exitCode === null && server.signalCode === null) await gone;
+  }
+}
+
+/** Bytes in place of a handshake, and one that nobody goes on with: the server lets go of them. */
+async function fuzzHandshakes(port: number, pick: Pick, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const socket = connect({ host: "127.0.0.1", port });
+    socket.on("error", () => undefined);
+    socket.resume();
+    // The head of a handshake's record, whose length may be anything.
+    const head = pick(2) === 0 ? [22, 3, pick(5), pick(256), pick(256), pick(4)] : [];
+    const rest = Array.from({ length: pick(300) }, () => pick(256));
+    await new Promise<void>((resolve) => {
+      socket.once("close", () => {
+        resolve();
+      });
+      socket.write(Uint8Array.from([...head, ...rest]), () => {
+        // Some leave at once, some when the server has.
+        if (pick(4) !== 0) socket.destroy();
+        else setTimeout(() => socket.destroy(), HANDSHAKE_MS).unref();
+      });
+    });
   }
 }
 

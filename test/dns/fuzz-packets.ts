@@ -2,15 +2,8 @@ import { encodeMessage } from "../../src/core/dns/encode.ts";
 import { decodeMessage } from "../../src/core/dns/decode.ts";
 import { parseDomainName } from "../../src/core/dns/domain-name.ts";
 import type { Message } from "../../src/core/dns/message.ts";
-import { Random } from "../fuzz/random.ts";
-
-/** Whole numbers from 0 below a bound; the same seed gives the same numbers. */
-export type Pick = (below: number) => number;
-
-export function pickFrom(seed: number): Pick {
-  const random = new Random(seed);
-  return (below) => random.below(below);
-}
+import type { Pick } from "./fuzz-pick.ts";
+import { shapedPacket } from "./fuzz-shapes.ts";
 
 const NAMES = [
   "web.default.svc.cluster.local",
@@ -67,7 +60,8 @@ function question(pick: Pick): Uint8Array {
 
 /** A packet as a client with a defect or a bad mind sends it. */
 export function hostilePacket(pick: Pick): Uint8Array {
-  const kind = pick(12);
+  const kind = pick(18);
+  if (kind > 11) return shapedPacket(pick);
   if (kind === 0) return Uint8Array.from({ length: pick(80) }, () => pick(256));
   const base = question(pick);
   if (kind === 1) return base;

@@ -2,7 +2,8 @@ import { HOST_CACHE } from "../../src/core/dns/corefile/cache-directive.ts";
 import { AnswerCache } from "../../src/dns/answer-cache.ts";
 import { FORWARDER_DEFAULTS, startForwarder } from "../../src/dns/forwarder.ts";
 import { CompiledAnswers } from "../../src/dns/compiled-answers.ts";
-import { listenBoth } from "../../src/dns/listen-both.ts";
+import { makeAuthority, makeCertificate } from "../../src/apiserver/certificate-maker.ts";
+import { listenBoth, listenTls } from "../../src/dns/listen-both.ts";
 import type { Respond } from "../../src/dns/listener.ts";
 import { NO_METRICS } from "../../src/dns/metrics.ts";
 import type { DnsMetrics } from "../../src/dns/metrics.ts";
@@ -25,6 +26,8 @@ const UDP_WORKER = new URL("udp-worker.mjs", import.meta.url);
 
 export interface FuzzTarget extends AsyncDisposable {
   readonly port: number;
+  /** Where it speaks DNS over TLS. */
+  readonly tlsPort: number;
   /** How many messages came so far. */
   seen(): number;
 }
@@ -77,6 +80,7 @@ export async function startResponding(hasThreads: boolean): Promise<FuzzTarget> 
       zones: [[]],
       cluster: { index: () => index, zone: { ...zoneOptions, autopath: { search: [] } } },
       forwards: [{ from: [], except: [], forwarder }],
+      transfers: [{ zones: [["cluster", "local"]], to: undefined }],
     },
   ];
   let seen = 0;
@@ -99,6 +103,17 @@ export async function startResponding(hasThreads: boolean): Promise<FuzzTarget> 
     { respond, log: strict, udp: compiled && threadsFor(compiled) },
     { address: ip("127.0.0.1"), port: port(0) },
   );
+  const made = makeCertificate(
+    makeAuthority("fuzz", Date.now()),
+    { commonName: "dns", organizations: [], alternativeNames: ["127.0.0.1"], usage: "server" },
+    Date.now(),
+  );
+  const pair = { cert: made.certificate, key: made.key };
+  const secure = await listenTls(
+    { respond, log: strict },
+    { address: ip("127.0.0.1"), port: port(0) },
+    () => pair,
+  );
   let changes = 0;
   const changing = setInterval(() => {
     changes += 1;
@@ -108,6 +123,7 @@ export async function startResponding(hasThreads: boolean): Promise<FuzzTarget> 
   }, CHANGE_MS);
   return {
     port: listener.port,
+    tlsPort: secure.port,
     seen: () => {
       // Counted when somebody looks.
       metrics.render();
@@ -115,6 +131,7 @@ export async function startResponding(hasThreads: boolean): Promise<FuzzTarget> 
     },
     [Symbol.asyncDispose]: async () => {
       clearInterval(changing);
+      await secure[Symbol.asyncDispose]();
       await listener[Symbol.asyncDispose]();
       compiled?.[Symbol.dispose]();
       await forwarder[Symbol.asyncDispose]();

@@ -6,7 +6,7 @@ import { SLOT_BYTES, UdpBatch } from "../../src/kernel/udp-batch.ts";
 import { openUdpSocket } from "../../src/kernel/udp-socket.ts";
 import { checkAnswer, hasSameQuestion } from "./fuzz-answer.ts";
 import { hostilePacket } from "./fuzz-packets.ts";
-import type { Pick } from "./fuzz-packets.ts";
+import type { Pick } from "./fuzz-pick.ts";
 import { ip } from "./fake-upstream.ts";
 
 /** What is always right to ask: whoever answers it lives. Its id starts with ff, that of no other packet does. */

@@ -1,8 +1,8 @@
 import { createSocket } from "node:dgram";
 import type { RemoteInfo } from "node:dgram";
 import { once } from "node:events";
-import { pickFrom } from "./fuzz-packets.ts";
-import type { Pick } from "./fuzz-packets.ts";
+import { pickFrom } from "./fuzz-pick.ts";
+import type { Pick } from "./fuzz-pick.ts";
 
 /** What a forged answer says, and no right one: whoever believed it can be told. */
 export const FORGED_ADDRESS = [6, 6, 6, 6] as const;

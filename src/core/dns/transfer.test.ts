@@ -38,6 +38,20 @@ function transfer(name: string, type: number, knownSerial?: number): readonly st
 }
 
 describe("zoneTransfer()", () => {
+  it("RFC 5936: answers with EDNS whoever asks with it", () => {
+    const query: Query = {
+      id: 7,
+      question: { name: ["cluster", "local"], type: TYPE.AXFR, class: CLASS_IN },
+      recursionDesired: false,
+      authenticData: false,
+      checkingDisabled: false,
+      edns: { udpBytes: 4096, dnssecOk: true, version: 0 },
+    };
+    const messages = zoneTransfer(query, index, zoneOptions, undefined) ?? [];
+    const options = messages.map((bytes) => decodeMessage(bytes)?.edns);
+    assert.deepEqual(options, [{ udpBytes: 1232, dnssecOk: true, version: 0 }]);
+  });
+
   const soa = `~ SOA ns.dns.~ hostmaster.~ ${String(1000 + index.changes)} 7200 1800 86400 5`;
 
   it("RFC 5936: has the whole zone between two SOA records", () => {

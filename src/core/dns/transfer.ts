@@ -6,7 +6,7 @@ import type { DnsIndex } from "./dns-index.ts";
 import { isShortEnough, sameName } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import { encodeMessage } from "./encode.ts";
-import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "./message.ts";
+import { CLASS_IN, EDNS_UDP_BYTES, RCODE, TCP_BYTES, TYPE } from "./message.ts";
 import type { Message, ResourceRecord } from "./message.ts";
 import type { ZoneOptions } from "./records.ts";
 import type { ServiceView } from "./views.ts";
@@ -122,6 +122,11 @@ function messageOf(query: Query, answers: readonly ResourceRecord[]): Message {
     answers,
     authority: [],
     additional: [],
-    edns: undefined,
+    // RFC 5936 section 2.2.5: whoever uses EDNS is answered with it, here in each message.
+    edns: query.edns && {
+      udpBytes: EDNS_UDP_BYTES,
+      dnssecOk: query.edns.dnssecOk,
+      version: 0,
+    },
   };
 }
