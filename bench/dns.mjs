@@ -38,14 +38,16 @@ writeFileSync(
     contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
   }),
 );
-for (const workers of [2, 0]) {
-  const { child, port } = await startPortolan(workers);
+// A limit that nobody reaches: what counting costs.
+const limited = ["--rate-limit", "999999999"];
+for (const [workers, more] of [[2, []], [2, limited], [0, []], [0, limited]]) {
+  const { child, port } = await startPortolan(workers, more);
   const idleMb = decimalMb(child.pid);
   // Until each question was asked once: the threads' answers are made then.
   warmUp(port);
-  measure(`portolan dns --workers ${workers}`, port, child.pid);
+  measure(["portolan dns --workers", workers, ...more].join(" "), port, child.pid);
   console.log(`  resident: ${idleMb.toFixed(0)} MB before the first question, ${decimalMb(child.pid).toFixed(0)} MB after all`);
-  if (workers > 0) await changes(port, child.pid);
+  if (workers > 0 && more.length === 0) await changes(port, child.pid);
   child.kill("SIGTERM");
   await once(child, "exit");
 }
@@ -62,8 +64,8 @@ for (const [name, start] of isAlone ? [] : await yardsticks(dir, [services, head
 api.close();
 rmSync(dir, { recursive: true });
 
-async function startPortolan(workers) {
-  const args = ["dist/portolan.js", "dns", "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--workers", String(workers), "-o", "json"];
+async function startPortolan(workers, more) {
+  const args = ["dist/portolan.js", "dns", "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--workers", String(workers), ...more, "-o", "json"];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of createInterface({ input: child.stdout })) {
     return { child, port: Number(JSON.parse(line).dns.split(":").at(-1)) };
