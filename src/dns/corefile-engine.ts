@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { Disposables } from "../async/disposables.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
