@@ -55,6 +55,8 @@ if (coreDns !== undefined) await coldStart(...coreDns);
 const servers = [];
 for (const [label, start] of [
   [THREADS, (port) => startPortolan(port, 2)],
+  // A limit that nobody reaches: what counting costs.
+  ["portolan dns --rate-limit", (port) => startPortolan(port, 2, undefined, ["--rate-limit", "999999999"])],
   ["portolan dns --workers 0", (port) => startPortolan(port, 0)],
   ["portolan dns without the native library", (port) => startPortolan(port, 2, withoutKoffi())],
   ...others,
@@ -133,8 +135,8 @@ function printBars() {
   }
 }
 
-function startPortolan(port, workers, program = "dist/portolan.js") {
-  const args = [program, "dns", "--kubeconfig", kubeconfig, "--listen", `127.0.0.1:${port}`, "--workers", String(workers), "-o", "json"];
+function startPortolan(port, workers, program = "dist/portolan.js", more = []) {
+  const args = [program, "dns", "--kubeconfig", kubeconfig, "--listen", `127.0.0.1:${port}`, "--workers", String(workers), ...more, "-o", "json"];
   return spawn(process.execPath, args, { stdio: ["ignore", "ignore", process.env.VERBOSE ? "inherit" : "ignore"] });
 }
 

@@ -14,6 +14,7 @@ import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
 import type { CountedSeries, DnsMetrics } from "./metrics.ts";
 import { MAX_SERIES, QuestionTally, TallyReader } from "./question-tally.ts";
+import type { RateLimiter } from "./rate-limit.ts";
 import type { ClusterNames, ServerBlock } from "./server-block.ts";
 
 export interface FastPathOptions {
@@ -24,6 +25,8 @@ export interface FastPathOptions {
    * lately is forgotten when it is full.
    */
   readonly arenaBytes?: number | undefined;
+  /** Bounds what the threads, and the main one, send to one source; default everything. */
+  readonly rateLimiter?: RateLimiter | undefined;
   /** The threads' program, `udp-worker.ts`; default as it is bundled. */
   readonly worker?: URL | undefined;
   /** Called when a thread has started: V8 sets some of the process's flags anew for each. */
@@ -44,6 +47,7 @@ const ASKED_BEFORE = 65_536;
 export class CompiledAnswers implements Disposable {
   readonly memory: AnswerMemory;
   readonly worker: URL | undefined;
+  readonly rateLimiter: RateLimiter | undefined;
   readonly onThreadStarted: () => void;
   /** For the reader of this number to count in. */
   readonly tallies: readonly SharedArrayBuffer[];
@@ -63,6 +67,7 @@ export class CompiledAnswers implements Disposable {
   constructor(options: FastPathOptions, metrics?: Metrics) {
     const { threads, arenaBytes = ARENA_BYTES } = options;
     this.worker = options.worker;
+    this.rateLimiter = options.rateLimiter;
     this.onThreadStarted = options.onThreadStarted ?? (() => undefined);
     const seed = randomInt(0x7fff_ffff);
     this.memory = createAnswerMemory({ arenaBytes, slots: SLOTS, readers: threads, seed });
@@ -167,6 +172,9 @@ export class CompiledAnswers implements Disposable {
   }
 
   #mergeTallies(): void {
+    // Of several sockets with one limit, whoever comes first counts for all.
+    const dropped = this.rateLimiter?.takeDroppedByThreads() ?? 0;
+    if (dropped > 0) this.#source?.metrics.dropped("udp", dropped);
     for (const [number, series] of this.#series.entries()) {
       for (const reader of this.#tallyReaders) {
         const tally = reader.take(number);

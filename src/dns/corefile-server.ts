@@ -24,7 +24,7 @@ export interface CorefileServerDeps extends EngineDeps {
   /** Reads the configuration as it is now. @throws CorefileError, or an Error of the file system. */
   readonly load: () => Promise<LoadedCorefile>;
   readonly rateLimiter?: RateLimiter | undefined;
-  /** Whether threads answer over UDP; not together with a rate limiter, which has to see each answer. */
+  /** Whether threads answer over UDP. */
   readonly fastPath?: FastPathOptions | undefined;
   /** What differs from the usual bounds of connections. */
   readonly tcpLimits?: Partial<TcpLimits> | undefined;
@@ -150,9 +150,9 @@ export async function startCorefileServer(
     const isTls = plan.scheme === "tls";
     const { tcpLimits } = deps;
     const compiled =
-      deps.fastPath === undefined || deps.rateLimiter !== undefined || isTls
+      deps.fastPath === undefined || isTls
         ? undefined
-        : new CompiledAnswers(deps.fastPath, deps.metrics);
+        : new CompiledAnswers({ ...deps.fastPath, rateLimiter: deps.rateLimiter }, deps.metrics);
     const udp = compiled && threadsFor(compiled);
     const sourceNow: CertificateSource = () => {
       if (certificate === undefined) throw new Error(`${plan.id} has no certificate any more`);

@@ -43,6 +43,13 @@ export function guarded(respond: Respond, log: Logger): Respond {
   };
 }
 
+/**
+ * Between two answers: a prime, so that each of any number of addresses comes first equally often, and a large one
+ * (2^31 by the golden ratio), so that of more addresses than an answer holds, two answers have quite other ones.
+ */
+const TURN = 1_327_217_909;
+const MAX_ROTATION = 2 ** 52;
+
 /** Answers each question in the block with the longest zone that it is in; in none, it is refused. */
 export function createResponder(deps: ResponderDeps, blocks: readonly ServerBlock[]): Respond {
   const { metrics, nowMs, rateLimiter } = deps;
@@ -108,8 +115,8 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
       if (first !== undefined) note(first, { rcode: RCODE.NOERROR, by: "transfer" });
       return messages;
     }
-    // Wraps before numbers stop being exact.
-    rotation = (rotation + 1) & 0x7fff_ffff;
+    // Begins anew, after millions of answers, before numbers stop being exact.
+    rotation = rotation < MAX_ROTATION ? rotation + TURN : 0;
     const maxBytes = maxReplyBytes(parsed.edns, protocol);
     const step = answerInBlock(block, parsed, { rotation, maxBytes });
     return step instanceof Promise ? step.then(finish) : finish(step);

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
@@ -24,7 +25,7 @@ import type { ClusterAccess } from "../dns/follow-cluster.ts";
 import { limitedTransport } from "../dns/api-limits.ts";
 import { startCorefileServer } from "../dns/corefile-server.ts";
 import type { CorefileServer } from "../dns/corefile-server.ts";
-import { RateLimiter } from "../dns/rate-limit.ts";
+import { RateLimiter, countRateLimits, createRateLimitMemory } from "../dns/rate-limit.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { ConfigError } from "./config.ts";
@@ -90,7 +91,7 @@ export async function startStandaloneDns(
       nowMs,
       print: deps.print,
       rateLimiter:
-        config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, nowMs),
+        config.rateLimit === undefined ? undefined : limiterOf(config.rateLimit, metrics),
       fastPath:
         config.workers === 0
           ? undefined
@@ -119,6 +120,14 @@ export async function startStandaloneDns(
     },
     config.listen,
   );
+}
+
+function limiterOf(perSecond: number, metrics: Metrics): RateLimiter {
+  const memory = createRateLimitMemory(perSecond, randomInt(0x7fff_ffff));
+  const limiter = new RateLimiter(memory, Date.now);
+  // As long as the program.
+  countRateLimits(limiter, metrics);
+  return limiter;
 }
 
 /**

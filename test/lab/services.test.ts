@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { makeHome, startPortolan } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
@@ -275,6 +277,18 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
         "@10.96.0.10",
         "web.default.svc.cluster.local",
       );
+      assert.equal(answer.trim(), await clusterIp("web"));
+    }
+  });
+
+  it("have a DNS server that answers over TLS, with a certificate by the cluster's authority", async () => {
+    const ca = join(home.path, "ca.crt");
+    const get = "get configmap kube-root-ca.crt -o jsonpath={.data.ca\\.crt}";
+    await writeFile(ca, `${await lab.kubectl(get)}\n`);
+    const dig = ["dig", "+short", "@10.96.0.10", "+tls", `+tls-ca=${ca}`];
+    const name = "web.default.svc.cluster.local";
+    for (const more of [[], ["+tls-hostname=kube-dns.kube-system.svc.cluster.local"]]) {
+      const answer = await lab.exec("pod/web-2", ...dig, ...more, name);
       assert.equal(answer.trim(), await clusterIp("web"));
     }
   });

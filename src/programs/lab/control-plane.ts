@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { servedKinds } from "../../api/kinds.ts";
 import type { PolicyRule } from "../../api/rbac/rule.ts";
@@ -22,6 +22,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import { startControllers } from "../controllers.ts";
 import { Disposables } from "../../async/disposables.ts";
 import { kubeDnsService } from "../kube-dns.ts";
+import { renewDnsCertificates, writeWhole } from "./dns-certificates.ts";
 import { applyManifests, readManifests } from "../manifests.ts";
 import type { ApplyResult } from "../manifests.ts";
 import { serveApi } from "../serve-api.ts";
@@ -82,6 +83,7 @@ async function start(
     ),
   );
   await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);
+  opened.add(await renewDnsCertificates(config, log));
   await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
   await writeAdmin(config, certificates);
   if (config.manifests.length > 0) {
@@ -207,10 +209,7 @@ async function writeCredentials(
     // Last, whole: a node waits for it.
     [AGENT_KUBECONFIG, await kubeconfigOf(`system:node:${name}`, "system:nodes")],
   ];
-  for (const [file, text] of files) {
-    await writeFile(join(dir, `${file}.new`), text, { mode: 0o600 });
-    await rename(join(dir, `${file}.new`), join(dir, file));
-  }
+  for (const [file, text] of files) await writeWhole(join(dir, file), text);
 }
 
 async function writeAdmin(config: ControlConfig, certificates: ClusterCertificates): Promise<void> {

@@ -9,6 +9,7 @@ import type { Informers } from "../../client/informer.ts";
 import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
 import type { InformersDeps } from "../../client/shared-informers.ts";
+import { followCertificateFiles } from "../../dns/certificate-files.ts";
 import { startDns } from "../../dns/server.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import { singleAddress } from "../../net/cidr.ts";
@@ -22,11 +23,12 @@ import { networkFieldsOf } from "../network-fields.ts";
 import { startNodeProxy } from "../node-proxy.ts";
 import type { NodeProxy } from "../node-proxy.ts";
 import { programVersion } from "../version.ts";
-import { AGENT_KUBECONFIG, NETWORK_KUBECONFIG } from "./parts.ts";
+import { AGENT_KUBECONFIG, DNS_CERTIFICATE, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { NodeConfig } from "./parts.ts";
 
 const CREDENTIALS_EVERY_MS = 10;
 const DNS_PORT = 53;
+const DNS_TLS_PORT = 853;
 /** Where others' proxies tell their health and their metrics. */
 const HEALTH_PORT = parsePort(10_256);
 const METRICS_PORT = parsePort(10_249);
@@ -90,13 +92,26 @@ async function start(
     connect(AGENT_KUBECONFIG),
     connect(NETWORK_KUBECONFIG, networkFieldsOf(config.name)),
   ]);
-  const port = parsePort(DNS_PORT);
-  if (port === undefined || cert === undefined || key === undefined || ca === undefined)
+  const [port, tlsPort] = [parsePort(DNS_PORT), parsePort(DNS_TLS_PORT)];
+  if (
+    port === undefined ||
+    tlsPort === undefined ||
+    cert === undefined ||
+    key === undefined ||
+    ca === undefined
+  )
     throw new Error("a certificate is missing");
+  const certificate = opened.add(
+    await followCertificateFiles(log, {
+      cert: join(credentialsDir, DNS_CERTIFICATE.cert),
+      key: join(credentialsDir, DNS_CERTIFICATE.key),
+    }),
+  );
   for (const address of config.clusterDns) {
     opened.add(
       await startDns(network, {
         listen: { address, port },
+        tls: { listen: { address, port: tlsPort }, certificate: certificate.source },
         clusterDomain,
         reverseCidrs: [config.podCidr, config.secondPodCidr],
         upstreams: [],

@@ -40,7 +40,10 @@ export interface NodeConfig extends CommonConfig {
   readonly podRanges: readonly Cidr[];
   readonly serviceCidrs: readonly [Cidr, Cidr];
   readonly clusterDns: readonly [IpAddress, IpAddress];
-  /** Folder with the node's kubeconfigs, `agent.crt`, `agent.key` and `ca.crt`, made by the control plane. */
+  /**
+   * Folder with the node's kubeconfigs, `ca.crt`, and `.crt` and `.key` of `agent` and `dns`, made by the control
+   * plane, which renews those of `dns`.
+   */
   readonly credentialsDir: string;
 }
 
@@ -51,6 +54,9 @@ export interface PartReady {
   readonly applied?: readonly string[];
   readonly problems?: readonly string[];
 }
+
+/** Certificate and key of DNS over TLS in a node's folder of credentials. */
+export const DNS_CERTIFICATE = { cert: "dns.crt", key: "dns.key" } as const;
 
 /** Files in a node's folder of credentials, made by the control plane; the agent's comes last. */
 export const AGENT_KUBECONFIG = "agent.kubeconfig";
