@@ -4,6 +4,10 @@ import { connect as connectHttp2 } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { request as requestHttp1 } from "node:https";
 import type { IncomingMessage } from "node:http";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { SILENT } from "../../test/apiserver/test-server.ts";
 import { clusterCertificates } from "./certificates.ts";
@@ -121,6 +125,40 @@ describe("listen()", () => {
     const over2 = await readStream(session.request({ ":path": "/z" }));
     assert.deepEqual(JSON.parse(over2.text), { method: "GET", url: "/z", body: "", user });
     session.close();
+  });
+
+  it("serves connections that came in at a Unix socket, with the certificate's user", async () => {
+    await using listener = await start(echo);
+    const path = join(mkdtempSync(join(tmpdir(), "portolan-http-")), "socket");
+    const door = createServer({ allowHalfOpen: true }, (near) => listener.accept(near));
+    door.listen(path);
+    await once(door, "listening");
+    const secure = (): TLSSocket =>
+      connectTls({ path, servername: "localhost", ALPNProtocols: ["h2"], ...credentials("admin") });
+    const session = connectHttp2("https://localhost", { createConnection: secure });
+    const second = await readStream(session.request({ ":path": "/two" }));
+    const outgoing = requestHttp1({
+      path: "/one",
+
+      createConnection: () =>
+        connectTls({ path, servername: "localhost", ...credentials("admin") }),
+    });
+    outgoing.end();
+    const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+    let first = "";
+    for await (const chunk of incoming) first += String(chunk);
+    const told = [first, second.text].map((text) => {
+      const { url, user } = JSON.parse(text) as { url: string; user: User | null };
+      return [url, user?.groups.includes("system:masters")];
+    });
+    assert.deepEqual(told, [
+      ["/one", true],
+      ["/two", true],
+    ]);
+    session.destroy();
+    door.close();
+    await once(door, "close");
+    rmSync(dirname(path), { recursive: true });
   });
 
   it("knows no user without a certificate of ours", async () => {

@@ -58,6 +58,8 @@ const PATIENCE: Patience = {
 export interface HttpListener extends AsyncDisposable {
   readonly address: string;
   readonly port: number;
+  /** Serves a connection that came in elsewhere, such as at a Unix socket, as if it had come here. */
+  readonly accept: (connection: Socket) => void;
 }
 
 /** The address cannot be listened on; the message names it and the way out. */
@@ -85,6 +87,8 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const server = createSecureServer({
     allowHTTP1: true,
     allowHalfOpen: true,
+    // Else what follows a short answer or event waits for the client's delayed acknowledgement: 40 ms.
+    noDelay: true,
     key: tls.key,
     cert: tls.cert,
     ca: tls.clientCa,
@@ -152,6 +156,9 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   return {
     address: options.address,
     port,
+    accept: (connection) => {
+      server.emit("connection", connection);
+    },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         const cut = setTimeout(() => {

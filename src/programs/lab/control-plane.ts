@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { servedKinds } from "../../api/kinds.ts";
 import type { PolicyRule } from "../../api/rbac/rule.ts";
@@ -26,7 +26,7 @@ import { renewDnsCertificates, writeWhole } from "./dns-certificates.ts";
 import { applyManifests, readManifests } from "../manifests.ts";
 import type { ApplyResult } from "../manifests.ts";
 import { serveApi } from "../serve-api.ts";
-import { dialTo, startForwarder } from "./forwarder.ts";
+import { startDoor } from "./forwarder.ts";
 import { AGENT_KUBECONFIG, API_PORT, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { ControlConfig } from "./parts.ts";
 import { WorldRouter } from "./world-router.ts";
@@ -72,8 +72,7 @@ async function start(
   );
   const { certificates, informers, metrics, own: client } = served;
   // The host's clients come in by a path: a Unix socket is the same in every network namespace.
-  const toApi = (): Socket => dialTo({ host: address, port: API_PORT });
-  opened.add(await startForwarder({ path: config.socket }, toApi));
+  opened.add(await startDoor({ path: config.socket }, served.accept));
   const nodes = config.nodes.flatMap(({ addresses: [four] }) => four ?? []);
   opened.add(new WorldRouter({ informers, log }, { worldPid: config.worldPid, nodes }));
   opened.add(
