@@ -76,6 +76,26 @@ describe("clients that do as they like", () => {
     await allIsWell();
   });
 
+  it("read late, or answer no ping, and lose nothing of what a command says", async () => {
+    // The slower the client, the more of the output waits when the command has ended.
+    const script = "for i in 1 2 3 4 5 6 7 8; do echo $i; echo e$i >&2; done; exit 3";
+    const words = ["sh", "-c", script].map((word) => `command=${encodeURIComponent(word)}`);
+    const path = `${POD}/exec?${words.join("&")}&stdout=true&stderr=true`;
+    const socket = open(path, "v5.channel.k8s.io", { autoPong: false });
+    await once(socket, "open");
+    const said = new Map<number, string>();
+    socket.on("message", (data: Buffer) => {
+      const channel = data[0] ?? 0;
+      assert.ok(!said.has(3), "something came after the end");
+      said.set(channel, `${said.get(channel) ?? ""}${data.toString("utf8", 1)}`);
+    });
+    await once(socket, "close");
+    const numbers = [1, 2, 3, 4, 5, 6, 7, 8];
+    assert.equal(said.get(1), numbers.map((n) => `${String(n)}\n`).join(""));
+    assert.equal(said.get(2), numbers.map((n) => `e${String(n)}\n`).join(""));
+    assert.match(said.get(3) ?? "", /"reason":"ExitCode","message":"3"/);
+  });
+
   it("send any bytes where SPDY is meant", async () => {
     const ping = encodeFrame({ kind: "ping", id: 1 });
     const head = fc.constantFrom(

@@ -1,7 +1,7 @@
 import { Readable, Writable } from "node:stream";
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
-import { send, startPings } from "./channels.ts";
+import { clientSettled, send, startPings } from "./channels.ts";
 import { parseTerminalSize } from "./client-streams.ts";
 import type { ClientStreams, StreamChoice, TerminalSize } from "./client-streams.ts";
 import { renderStatus } from "./status.ts";
@@ -49,6 +49,7 @@ export function channelClient(
         return;
     }
   });
+  const settled = clientSettled(socket);
   const pings = startPings(socket);
   const end = (): void => gone.abort(new Error("the client is gone"));
   socket.on("error", end);
@@ -62,17 +63,23 @@ export function channelClient(
   const cut = (): void => socket.terminate();
   ending.addEventListener("abort", cut, { once: true });
   socket.resume();
+  const writer = (channel: number): Writable => channelWriter(socket, channel, settled);
+  const stdout = choice.stdout ? writer(CHANNEL.stdout) : undefined;
+  // A terminal has one output.
+  const stderr = choice.stderr && !choice.tty ? writer(CHANNEL.stderr) : undefined;
   return {
     stdin,
-    stdout: choice.stdout ? channelWriter(socket, CHANNEL.stdout) : undefined,
-    // A terminal has one output.
-    stderr: choice.stderr && !choice.tty ? channelWriter(socket, CHANNEL.stderr) : undefined,
+    stdout,
+    stderr,
     gone: gone.signal,
     onResize(listener) {
       resized = listener;
       if (lastSize !== undefined) listener(lastSize);
     },
     async finish(status) {
+      await settled;
+      // What was written last may still wait for what was written before; the client hears no more after the end.
+      await Promise.all([flushed(stdout), flushed(stderr)]);
       await send(socket, CHANNEL.error, Buffer.from(renderStatus(status)));
       // Unread input must not keep the answer to our close from being seen.
       stdin?.destroy();
@@ -84,11 +91,19 @@ export function channelClient(
   };
 }
 
-function channelWriter(socket: WebSocket, channel: number): Writable {
+function channelWriter(socket: WebSocket, channel: number, settled: Promise<void>): Writable {
   return new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       // Never rejects.
-      void send(socket, channel, chunk).then(() => done());
+      void settled.then(() => send(socket, channel, chunk)).then(() => done());
     },
+  });
+}
+
+/** Resolves when all is on its way, or the client is gone. */
+async function flushed(writer: Writable | undefined): Promise<void> {
+  if (writer === undefined) return;
+  await new Promise<void>((resolve) => {
+    writer.end(() => resolve());
   });
 }

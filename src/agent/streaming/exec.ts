@@ -113,11 +113,14 @@ async function outputSent(
   // nothing and does not end is held by a process outside the group.
   let seen = outputs.map(({ bytesRead }) => bytesRead);
   const timer = setInterval(() => {
-    for (const [index, output] of outputs.entries()) {
-      const isIdle = output.readableFlowing === true && output.bytesRead === seen[index];
-      if (isIdle && output.readableLength === 0) output.destroy();
-    }
-    seen = outputs.map(({ bytesRead }) => bytesRead);
+    // After a turn of the loop: when this process did not run for as long, what has come is still to be read.
+    setImmediate(() => {
+      for (const [index, output] of outputs.entries()) {
+        const isIdle = output.readableFlowing === true && output.bytesRead === seen[index];
+        if (isIdle && output.readableLength === 0) output.destroy();
+      }
+      seen = outputs.map(({ bytesRead }) => bytesRead);
+    });
   }, OUTPUT_MS);
   const stop = (): void => {
     for (const output of outputs) output.destroy();
