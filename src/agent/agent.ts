@@ -125,7 +125,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
     });
     opened.add(drains);
     const files = new PodFiles(dataDir);
-    const sandboxes = sandboxesOf(options, join(dataDir, "sandboxes"), log);
+    const sandboxes = sandboxesOf(options, join(dataDir, "sandboxes"), files.memoryRoot, log);
     const podDir = (uid: string): string => files.podDir(uid);
     const volumes = new PodVolumes({
       client,
@@ -133,6 +133,14 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
       now,
       podDir,
       canMount: sandboxes.canMount,
+      memory: sandboxes.mountMemory && {
+        podDir: (uid) => files.memoryDir(uid),
+        mount: sandboxes.mountMemory,
+      },
+      // Not before the first Pod has a volume, so not before there is the set.
+      evict: (uid, message) => {
+        set.evict(uid, message);
+      },
       current: (pod) => pods.get(objectKey(pod.metadata)) ?? pod,
       place: (podIps) => ({ podIps, hostIps: nodeAddresses, allocatable: capacity }),
     });
@@ -244,12 +252,18 @@ function podIpsOf(podIp: string, options: AgentOptions): readonly string[] {
   return [podIp, cidrAddress(secondPodCidr, offset)];
 }
 
-function sandboxesOf(options: AgentOptions, dir: string, log: Logger): Sandboxes {
+function sandboxesOf(
+  options: AgentOptions,
+  dir: string,
+  memoryRoot: string,
+  log: Logger,
+): Sandboxes {
   const { podResolver } = options;
   if (podResolver === undefined) return SHARED;
   return new Namespaces({
     log,
     dir,
+    memoryRoot,
     gateways: podCidrsOf(options).map((cidr) => cidrAddress(cidr, 1n)),
     surroundings: (pod, podIps) => podSurroundings(pod, podIps, podResolver),
   });

@@ -28,6 +28,7 @@ export function conditionsOf(
     ready.isTrue ? gatesReady(pod) : { ...ready, type: "Ready" },
     ready,
     { type: "PodScheduled", isTrue: true },
+    ...disruptions(facts),
   ];
   const own = new Set(verdicts.map(({ type }) => type));
   const others = (pod.status?.conditions ?? []).filter(({ type }) => !own.has(type));
@@ -69,6 +70,12 @@ function containersReady(phase: Phase, statuses: readonly ContainerStatus[]): Ve
   if (unready.length === 0) return { type, isTrue: true };
   const message = `containers with unready status: [${unready.join(" ")}]`;
   return { type, isTrue: false, reason: "ContainersNotReady", message };
+}
+
+/** A Pod that its node has go is taken by controllers for one that did not fail by itself. */
+function disruptions({ eviction: message }: PodFacts): readonly Verdict[] {
+  if (message === undefined) return [];
+  return [{ type: "DisruptionTarget", isTrue: true, reason: "TerminationByKubelet", message }];
 }
 
 /** EPS-024: all containers ready and every readiness gate's condition True. */

@@ -54,6 +54,8 @@ export interface PodFacts {
   readonly containers: ReadonlyMap<string, ContainerFacts>;
   /** The Pod is asked to end, but data planes may still send it connections: its processes run on. */
   readonly isDraining: boolean;
+  /** Why the node has the Pod go, if it does. */
+  readonly eviction?: string | undefined;
 }
 
 /** An init container that keeps running beside the others (restartPolicy Always). */

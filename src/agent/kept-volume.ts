@@ -36,6 +36,8 @@ interface Kept {
   readonly place: PodPlace;
   readonly volume: WrittenVolume;
   readonly dir: string;
+  /** Resolves when `dir` may be written to. */
+  readonly ready: () => Promise<void>;
 }
 
 /** A volume as files that are kept fresh. */
@@ -116,6 +118,7 @@ export class KeptVolume {
     if (made.kind === "missing") throw new Error(made.message);
     const digest = digestOf(made.files);
     if (digest !== this.#digest) {
+      await this.#kept.ready();
       await writeAtomically(dir, made.files);
       this.#digest = digest;
       const { name } = pod.metadata;

@@ -9,6 +9,8 @@ import type { IpAddress } from "../net/address.ts";
 import { ipFamilyOf, parseIpAddress } from "../net/address.ts";
 import { inNetworkOf, runIp } from "../kernel/network-commands.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { Mount } from "./container-mounts.ts";
+import { mountMemory } from "./memory-mount.ts";
 import { memoryCommand, mountCommand } from "./mount-script.ts";
 import { isAlive, readStat, signalGroup } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
@@ -20,6 +22,8 @@ export interface NamespacesDeps {
   readonly log: Logger;
   /** Folder for the sandboxes' files and records, one folder a Pod. */
   readonly dir: string;
+  /** Where a file system in memory is mounted for what must not come to a disk. */
+  readonly memoryRoot: string;
   /** The node's ends of the Pods' links, one of each family that Pods have. */
   readonly gateways: readonly IpAddress[];
   readonly surroundings: (pod: Pod, podIps: readonly string[]) => PodSurroundings;
@@ -50,10 +54,21 @@ export class Namespaces implements Sandboxes {
   readonly canMount = true;
   readonly #open = new Map<string, Promise<Holder>>();
   #nsenter: string | undefined;
+  #memory: Promise<void> | undefined;
+  /** By Pod UID. */
+  readonly #mounting = new Map<string, Promise<void>>();
 
   constructor(deps: NamespacesDeps) {
     this.#deps = deps;
   }
+
+  readonly mountMemory = (): Promise<void> => {
+    this.#memory ??= mountMemory(this.#deps.memoryRoot).catch((error: unknown) => {
+      this.#memory = undefined;
+      throw error;
+    });
+    return this.#memory;
+  };
 
   async open(
     pod: Pod,
@@ -66,10 +81,7 @@ export class Namespaces implements Sandboxes {
     await endHolder(folder);
     if (mounts.length === 0) return this.#sandboxOf(holder.id, holder.isHostNetwork);
     const enter = ["nsenter", `--target=${String(holder.id.pid)}`, "--mount"];
-    for (const mount of mounts) {
-      const command = memoryCommand(mount);
-      if (command !== undefined) await run([...enter, ...command]);
-    }
+    await this.#mountInPod(pod.metadata.uid ?? "", enter, mounts);
     await mkdir(folder, { recursive: true, mode: 0o755 });
     const network = holder.isHostNetwork ? [] : ["--net", "--uts"];
     const words = [...enter, ...network, "unshare", "--mount", ...mountCommand(folder, mounts)];
@@ -93,6 +105,28 @@ export class Namespaces implements Sandboxes {
     return sandboxOf(this.#nsenter, id, isHostNetwork);
   }
 
+  /** Volumes in memory are mounted in the Pod's namespace, for all its containers. */
+  async #mountInPod(
+    uid: string,
+    enter: readonly string[],
+    mounts: readonly Mount[],
+  ): Promise<void> {
+    // One container after another: each first looks whether a volume is there, and two of one would not be shared.
+    const before = this.#mounting.get(uid);
+    const mounting = (async () => {
+      await before;
+      for (const mount of mounts) {
+        const command = memoryCommand(mount);
+        if (command !== undefined) await run([...enter, ...command]);
+      }
+    })();
+    this.#mounting.set(
+      uid,
+      mounting.catch(() => undefined),
+    );
+    await mounting;
+  }
+
   async #holder(pod: Pod, podIps: readonly string[]): Promise<Holder> {
     const uid = pod.metadata.uid ?? "";
     let opening = this.#open.get(uid);
@@ -108,6 +142,7 @@ export class Namespaces implements Sandboxes {
   async close(podUid: string): Promise<void> {
     const opening = this.#open.get(podUid);
     this.#open.delete(podUid);
+    this.#mounting.delete(podUid);
     const holder = await opening?.catch(() => undefined);
     const id = holder?.id ?? (await recordedHolder(this.#folder(podUid)));
     const containers = join(this.#folder(podUid), CONTAINERS);
@@ -126,6 +161,8 @@ export class Namespaces implements Sandboxes {
     if (known !== undefined && isAlive(known)) return { id: known, isHostNetwork };
     const { hostname, resolvConf, hosts } = this.#deps.surroundings(pod, podIps);
     const folder = this.#folder(uid);
+    // A mount that comes later is not seen in a namespace that is made now.
+    await this.mountMemory();
     await mkdir(folder, { recursive: true, mode: 0o755 });
     await writeFile(join(folder, "resolv.conf"), resolvConf);
     await writeFile(join(folder, "hosts"), hosts);

@@ -15,6 +15,9 @@ export interface PodPlan {
   readonly failure: PodFailure | undefined;
 }
 
+/** Reason of a Pod, and of the Event, when the node has it go. */
+export const EVICTED = "Evicted";
+
 interface PodFailure {
   readonly reason: string;
   readonly message: string;
@@ -134,6 +137,7 @@ function failureOf(pod: Pod, facts: PodFacts, nowMs: number): PodFailure | undef
   // Once given up, for good: the agent may have been restarted in between.
   if (pod.status?.phase === "Failed")
     return { reason: pod.status.reason ?? "", message: pod.status.message ?? "" };
+  if (facts.eviction !== undefined) return { reason: EVICTED, message: facts.eviction };
   const deadlineMs = deadlineOf(pod, facts);
   if (deadlineMs !== undefined && nowMs >= deadlineMs)
     return {

@@ -26,16 +26,27 @@ export interface ContainerRecord {
 }
 
 /**
- * The agent's files: `pods/<uid>/<container>/record.json` and `<attempt>.log`, `pods/<uid>/volumes/`. Records
+ * The agent's files: `pods/<uid>/<container>/record.json` and `<attempt>.log`, `pods/<uid>/volumes/`, `memory/<uid>/`. Records
  * are replaced atomically by rename; without fsync, for they need to outlive the agent, not the machine:
  * after a power failure the processes are gone too.
  */
 export class PodFiles {
   readonly #root: string;
+  readonly #memory: string;
 
   /** @param dataDir the agent's own directory; made when needed. */
   constructor(dataDir: string) {
     this.#root = join(dataDir, "pods");
+    this.#memory = join(dataDir, "memory");
+  }
+
+  /** Root of what must not come to a disk, where Pods can have mounts; it lies apart, to be mounted as a whole. */
+  get memoryRoot(): string {
+    return this.#memory;
+  }
+
+  memoryDir(podUid: string): string {
+    return join(this.#memory, fileName(podUid));
   }
 
   podDir(podUid: string): string {
@@ -98,6 +109,7 @@ export class PodFiles {
   }
 
   async removePod(podUid: string): Promise<void> {
+    await rm(this.memoryDir(podUid), { recursive: true, force: true });
     await rm(this.podDir(podUid), { recursive: true, force: true });
   }
 }

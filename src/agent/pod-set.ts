@@ -138,6 +138,11 @@ export class PodSet {
       : { kind: "running", podIp, name, uid };
   }
 
+  /** @see PodWorker.evict */
+  evict(podUid: string, message: string): void {
+    this.#workers.get(podUid)?.evict(message);
+  }
+
   /** Ends all processes, each with at most `graceMs` of grace, and writes the last statuses. */
   async stopAll(graceMs: number): Promise<void> {
     await Promise.all([...this.#workers.values()].map((worker) => worker.stop(graceMs)));

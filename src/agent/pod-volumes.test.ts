@@ -46,6 +46,8 @@ describe("files of ServiceAccounts", () => {
       now,
       podDir: (uid) => join(root, uid),
       canMount: false,
+      memory: undefined,
+      evict: () => undefined,
       current: (pod) => pod,
       place: (podIps) => ({ podIps, hostIps: [], allocatable: { cpu: 1, memory: 1 } }),
     });

@@ -7,6 +7,7 @@ import type { ApiClient } from "../client/client.ts";
 import { ACCOUNT_MOUNT_PATH } from "../core/serviceaccounts/admission.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { PodPlace } from "./downward.ts";
+import { EmptyDirLimits } from "./empty-dir-limits.ts";
 import { hostPathProblem } from "./host-path.ts";
 import { KeptVolume } from "./kept-volume.ts";
 import { parseQuantity } from "./quantity.ts";
@@ -30,6 +31,15 @@ export interface PodVolumesDeps {
   readonly place: (podIps: readonly string[]) => PodPlace;
   /** Whether Pods have mount namespaces: then all volumes that a node can have are made ready. */
   readonly canMount: boolean;
+  /**
+   * What must not come to a disk: a Pod's own directory for it, and what mounts the memory that it lies in. Undefined:
+   * nothing can be mounted, and it lies with the rest.
+   */
+  readonly memory:
+    | { readonly podDir: (podUid: string) => string; readonly mount: () => Promise<void> }
+    | undefined;
+  /** A Pod is to go: one of its volumes takes more than it may. */
+  readonly evict: (podUid: string, message: string) => void;
 }
 
 /** Where a volume's files are on the node. */
@@ -83,12 +93,14 @@ export function unmountedVolumes(pod: Pod, canMount: boolean): string | undefine
 export class PodVolumes implements AsyncDisposable {
   readonly #deps: PodVolumesDeps;
   readonly #objects: RecentObjects;
+  readonly #limits: EmptyDirLimits;
   /** By Pod UID and the volume's name. */
   readonly #kept = new Map<string, Map<string, KeptVolume>>();
 
   constructor(deps: PodVolumesDeps) {
     this.#deps = deps;
     this.#objects = new RecentObjects(deps.client);
+    this.#limits = new EmptyDirLimits({ log: deps.log, exceeded: deps.evict });
   }
 
   /**
@@ -131,6 +143,7 @@ export class PodVolumes implements AsyncDisposable {
     const podIps = (pod.status?.podIPs ?? []).flatMap(({ ip }) => ip ?? []);
     for (const volume of mountedVolumes(pod, container)) {
       this.#keep(pod, volume, podIps)?.resume();
+      this.#limit(pod, volume);
     }
   }
 
@@ -138,11 +151,13 @@ export class PodVolumes implements AsyncDisposable {
   close(podUid: string): void {
     for (const kept of this.#kept.get(podUid)?.values() ?? []) kept.end();
     this.#kept.delete(podUid);
+    this.#limits.forget(podUid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const all = [...this.#kept.values()].flatMap((volumes) => [...volumes.values()]);
     for (const uid of this.#kept.keys()) this.close(uid);
+    await this.#limits[Symbol.asyncDispose]();
     await Promise.all(all.map((kept) => kept.ended()));
   }
 
@@ -162,12 +177,15 @@ export class PodVolumes implements AsyncDisposable {
       return { dir, isReadOnly: true };
     }
     if (emptyDir !== undefined) {
+      const { medium = "" } = emptyDir;
+      if (!/^(Memory|HugePages.*)?$/.test(medium))
+        throw new Error(`unknown storage medium ${JSON.stringify(medium)}`);
       await mkdir(dir, { recursive: true });
       // For whichever user a program takes on, and whatever the umask says.
       await chmod(dir, 0o777);
-      if (emptyDir.medium !== "Memory") return { dir, isReadOnly: false };
-      const memoryBytes = parseQuantity(emptyDir.sizeLimit ?? 0) ?? 0;
-      return { dir, isReadOnly: false, memoryBytes };
+      this.#limit(pod, volume);
+      if (!isInMemory(volume)) return { dir, isReadOnly: false };
+      return { dir, isReadOnly: false, memoryBytes: memoryBytesOf(pod, emptyDir.sizeLimit) };
     }
     if (hostPath === undefined || !this.#deps.canMount) return undefined;
     const problem = await hostPathProblem(hostPath.path, hostPath.type ?? "");
@@ -191,13 +209,29 @@ export class PodVolumes implements AsyncDisposable {
         place: place(podIps),
         volume: written,
         dir: this.#dirOf(pod, volume),
+        ready: () => this.#ready(volume),
       });
       volumes.set(volume.name, kept);
     }
     return kept;
   }
 
+  /** An emptyDir with a limit is watched, except one in memory, which cannot get larger. */
+  #limit(pod: Pod, volume: Volume): void {
+    const { sizeLimit } = volume.emptyDir ?? {};
+    if (sizeLimit === undefined || (this.#deps.canMount && isInMemory(volume))) return;
+    const dir = this.#dirOf(pod, volume);
+    this.#limits.watch(pod.metadata.uid ?? "", volume.name, dir, String(sizeLimit));
+  }
+
+  async #ready(volume: Volume): Promise<void> {
+    if (isSecret(volume)) await this.#deps.memory?.mount();
+  }
+
   #dirOf(pod: Pod, volume?: Volume): string {
+    const { memory } = this.#deps;
+    if (memory !== undefined && volume !== undefined && isSecret(volume))
+      return join(memory.podDir(pod.metadata.uid ?? ""), volume.name);
     const dir = join(this.#deps.podDir(pod.metadata.uid ?? ""), "volumes");
     return volume === undefined ? dir : join(dir, volume.name);
   }
@@ -206,6 +240,27 @@ export class PodVolumes implements AsyncDisposable {
 function mountedVolumes(pod: Pod, { volumeMounts = [] }: Container): readonly Volume[] {
   const mounted = new Set(volumeMounts.map(({ name }) => name));
   return (pod.spec.volumes ?? []).filter(({ name }) => mounted.has(name));
+}
+
+/** What kubelet keeps off the disk: all that may be secret, and a Pod's own fields with it. */
+function isSecret({ secret, projected, downwardAPI }: Volume): boolean {
+  return (secret ?? projected ?? downwardAPI) !== undefined;
+}
+
+function isInMemory({ emptyDir }: Volume): boolean {
+  return emptyDir?.medium === "Memory";
+}
+
+/**
+ * Size of an emptyDir in memory: its limit, or that of the Pod's memory where that is less; 0: neither is set
+ * (kubelet `calculateEmptyDirMemorySize`).
+ */
+function memoryBytesOf(pod: Pod, sizeLimit: string | number | undefined): number {
+  const podBytes = pod.spec.containers
+    .map(({ resources }) => parseQuantity(resources?.limits?.["memory"] ?? 0) ?? 0)
+    .reduce((sum, bytes) => sum + bytes, 0);
+  const limits = [podBytes, parseQuantity(sizeLimit ?? 0) ?? 0].filter((bytes) => bytes > 0);
+  return limits.length === 0 ? 0 : Math.min(...limits);
 }
 
 function accountVolume(pod: Pod, { volumeMounts }: Container): Volume | undefined {

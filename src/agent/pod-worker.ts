@@ -14,7 +14,7 @@ import { deletePod } from "./delete-pod.ts";
 import { exitedRun } from "./ended-run.ts";
 import { loggedAttempt, noLogText } from "./pod-log.ts";
 import type { PodLog } from "./pod-log.ts";
-import { planPod } from "./plan.ts";
+import { EVICTED, planPod } from "./plan.ts";
 import type { PodPlan } from "./plan.ts";
 import { backoffAfterExit, backoffAfterFailedStart } from "./restart.ts";
 import { runningContainer } from "./running-container.ts";
@@ -26,6 +26,8 @@ import { OWN_CONDITIONS, StatusWriter } from "./status-writer.ts";
 
 /** Grace for the processes of a Pod that is no longer in the API: nobody is left to wait for it. */
 const GONE_GRACE_MS = 2_000;
+/** What a Pod gets that is to leave the node at once (kubelet's `immediateEvictionGracePeriodSeconds`). */
+const EVICTION_GRACE_MS = 1_000;
 /** At its end the agent waits this long for the last status to be written. */
 const LAST_WRITE_MS = 1_000;
 /** A timer cannot be set further; the plan is then made once too often. */
@@ -119,11 +121,22 @@ export class PodWorker {
     const view = this.#view();
     const plan = planPod(view, this.#facts, nowMs);
     for (const name of plan.start) this.#start(name);
-    for (const name of plan.stop) this.#stop(name, gracePeriodSecondsOf(this.#pod) * 1000);
+    const { eviction } = this.#facts;
+    const graceMs = gracePeriodSecondsOf(this.#pod) * 1000;
+    for (const name of plan.stop)
+      this.#stop(name, eviction === undefined ? graceMs : EVICTION_GRACE_MS);
     this.#wakeAt(plan.wakeAtMs, nowMs);
     this.#writer.want(podStatusOf(view, this.#facts, plan, nowMs));
     if (plan.isFinished) this.#leave();
     this.#deleteWhenDone(plan);
+  }
+
+  /** The node has the Pod go: it fails, and is not started again. */
+  evict(message: string): void {
+    if (this.#facts.eviction !== undefined || this.#isClosing) return;
+    this.#facts = { ...this.#facts, eviction: message };
+    this.#record(undefined, "Warning", EVICTED, message);
+    this.sync();
   }
 
   /** Where a container's log is, for `kubectl logs`. */

@@ -37,6 +37,8 @@ export interface ContainerPlace {
 
 /** The places of a node's Pods. */
 export interface Sandboxes {
+  /** Mounts what must not come to a disk, once; undefined where nothing can be mounted. @throws MountError */
+  readonly mountMemory: (() => Promise<void>) | undefined;
   /** Whether they have mounts of their own. */
   readonly canMount: boolean;
   /**
@@ -57,6 +59,7 @@ const HERE: Sandbox = { enter: (cwd) => ({ words: [], cwd, root: "" }) };
 /** Pods share the agent's namespaces: all that can be had without privileges. */
 export const SHARED: Sandboxes = {
   canMount: false,
+  mountMemory: undefined,
   open: () => Promise.resolve(HERE),
   reopen: () => Promise.resolve(HERE),
   close: () => Promise.resolve(),

@@ -16,6 +16,8 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   "Ready",
   "ContainersReady",
   "PodScheduled",
+  // Others write it too, and what is not said here stays as it is.
+  "DisruptionTarget",
 ]);
 
 const RETRY = { baseMs: 50, maxMs: 5_000 };

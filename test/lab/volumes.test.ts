@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { makeHome } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
@@ -189,6 +189,66 @@ describe("volumes in a lab", { timeout: 110_000 }, () => {
     assert.ok(Number(said.trim().split("\n").at(-1)) <= 1_048_576, said);
   });
 
+  it("keep what may be secret off the disk, and for nobody else to read", async () => {
+    const kinds = await sh(
+      "stat -f -c %T /etc/keys /all /about ACCOUNT".replace("ACCOUNT", ACCOUNT),
+    );
+    assert.equal(kinds, "tmpfs\n".repeat(4));
+    const uid = await lab.kubectl("get pod reader -o jsonpath={.metadata.uid}");
+    const files = await lab.exec(
+      "node-1",
+      "find",
+      dirname(lab.kubeconfig),
+      "-path",
+      `*${uid}*`,
+      "-name",
+      "password",
+    );
+    assert.ok(
+      files
+        .trim()
+        .split("\n")
+        .every((file) => file.includes(`/memory/${uid}/`)),
+      files,
+    );
+    const [file = ""] = files.split("\n");
+    const memory = file.slice(0, file.indexOf(`/${uid}/`));
+    assert.equal(await lab.exec("node-1", "stat", "-c", "%a", memory), "700\n");
+    assert.ok(!existsSync(file), "seen from outside the lab");
+  });
+
+  it("cost a Pod its place that puts more into an emptyDir than its limit", async () => {
+    await lab.kubectl(
+      "apply -f -",
+      `
+apiVersion: v1
+kind: Pod
+metadata: {name: greedy}
+spec:
+  volumes: [{name: data, emptyDir: {sizeLimit: 1Mi}}]
+  containers:
+    - name: c
+      command: [sh, -c, "head -c 3000000 /dev/zero > /data/file; exec sleep infinity"]
+      volumeMounts: [{name: data, mountPath: /data}]
+`,
+    );
+    await lab.kubectl("wait pod/greedy --for=jsonpath={.status.phase}=Failed --timeout=30s");
+    const message = 'Usage of EmptyDir volume "data" exceeds the limit "1Mi". ';
+    const show = (path: string): Promise<string> =>
+      lab.kubectl(["get", "pod", "greedy", "-o", `jsonpath={.status.${path}}`]);
+    assert.equal(await show("reason"), "Evicted");
+    assert.equal(await show("message"), message);
+    assert.equal(
+      await show('conditions[?(@.type=="DisruptionTarget")].reason'),
+      "TerminationByKubelet",
+    );
+    await eventually("it is told", async () =>
+      (await lab.kubectl(["get", "events", "--field-selector", "reason=Evicted"])).includes(
+        message.trim(),
+      ),
+    );
+  });
+
   it("follow changes of their objects and of the Pod, all at once", async () => {
     await lab.kubectl([
       "patch",
@@ -298,18 +358,11 @@ spec:
 
   it("go with their Pod", async () => {
     const uid = await lab.kubectl("get pod waiting -o jsonpath={.metadata.uid}");
-    const dir = (
-      await lab.exec(
-        "node-1",
-        "sh",
-        "-c",
-        `find ${tmpdir()} -type d -name ${uid} 2>/dev/null; true`,
-      )
-    ).trim();
-    assert.notEqual(dir, "");
+    const dirs = (): Promise<string> =>
+      lab.exec("node-1", "find", dirname(lab.kubeconfig), "-type", "d", "-name", uid);
+    // Of the Pod, of its sandbox, and in memory.
+    assert.equal((await dirs()).trim().split("\n").length, 3);
     await lab.kubectl("delete pod waiting --grace-period=1");
-    await eventually("the folders are gone", () =>
-      dir.split("\n").every((path) => !existsSync(path)),
-    );
+    await eventually("the folders are gone", async () => (await dirs()) === "");
   });
 });

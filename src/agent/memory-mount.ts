@@ -1,0 +1,41 @@
+import { execFile } from "node:child_process";
+import { mkdir, readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { MountError } from "./sandbox.ts";
+
+const MOUNT_MS = 10_000;
+const OPTIONS = "mode=0700,nosuid,nodev";
+
+/**
+ * Mounts a file system in memory at `dir` in this process's mount namespace, unless an earlier agent has. It is not
+ * swapped out where the kernel lets this user say so, which in a user namespace it does not. Nobody unmounts it: the
+ * Pods' programs may outlive this agent, and with the mount namespace it goes.
+ * @throws MountError with what the system said.
+ */
+export async function mountMemory(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const mounts = await readFile("/proc/self/mountinfo", "utf8");
+  if (isMountPoint(mounts, dir)) return;
+  const mount = async (options: string): Promise<void> => {
+    await promisify(execFile)("mount", ["-nt", "tmpfs", "-o", options, "tmpfs", dir], {
+      timeout: MOUNT_MS,
+    });
+  };
+  try {
+    // Known by kernels from 6.4 on, and refused where they do not let this user.
+    await mount(`${OPTIONS},noswap`).catch(() => mount(OPTIONS));
+  } catch (error) {
+    // As promisify(execFile) rejects.
+    const { stderr = "" } = error as { readonly stderr?: string };
+    throw new MountError(`volumes in memory not mounted: ${stderr.trim()}`, { cause: error });
+  }
+}
+
+/** @param mounts text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)), whose fifth field is where it is mounted. */
+export function isMountPoint(mounts: string, dir: string): boolean {
+  const escaped = dir.replace(
+    /[ \t\n\\]/g,
+    (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`,
+  );
+  return mounts.split("\n").some((line) => line.split(" ")[4] === escaped);
+}
