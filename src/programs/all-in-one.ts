@@ -168,7 +168,7 @@ async function startParts(
 ): Promise<string> {
   opened.add(
     startControllers(parts, {
-      loadBalancerPool: ranges.loadBalancerCidr,
+      loadBalancerPools: [ranges.loadBalancerCidr],
       rootCertificate: certificates.authority,
     }),
   );
