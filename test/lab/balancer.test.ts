@@ -143,7 +143,8 @@ describe("a lab's load balancer, for a Service with policy Local", {
       const text = await lab.kubectl(
         `get endpointslices -l kubernetes.io/service-name=web ${path}`,
       );
-      return text.trim() === "true" && who(20);
+      // A slice of each family.
+      return text.trim() === "true true" && who(20);
     });
     assert.deepEqual(new Set(names), new Set(["on-2"]));
   });
