@@ -174,7 +174,7 @@ async function startParts(
 ): Promise<Pick<Cluster, "dns" | "dnsTls">> {
   opened.add(
     startControllers(parts, {
-      loadBalancerPool: ranges.loadBalancerCidr,
+      loadBalancerPools: [ranges.loadBalancerCidr],
       rootCertificate: certificates.authority,
     }),
   );

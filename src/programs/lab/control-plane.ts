@@ -73,12 +73,12 @@ async function start(
   const { certificates, informers, metrics, own: client } = served;
   // The host's clients come in by a path: a Unix socket is the same in every network namespace.
   opened.add(await startDoor({ path: config.socket }, served.accept));
-  const nodes = config.nodes.flatMap(({ addresses: [four] }) => four ?? []);
+  const nodes = config.nodes.map(({ addresses }) => addresses);
   opened.add(new WorldRouter({ informers, log }, { worldPid: config.worldPid, nodes }));
   opened.add(
     startControllers(
       { client, informers, log, metrics },
-      { loadBalancerPool: config.loadBalancerCidr, rootCertificate: certificates.authority },
+      { loadBalancerPools: config.loadBalancerCidrs, rootCertificate: certificates.authority },
     ),
   );
   await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);

@@ -12,7 +12,6 @@ import type { InformersDeps } from "../../client/shared-informers.ts";
 import { followCertificateFiles } from "../../dns/certificate-files.ts";
 import { startDns } from "../../dns/server.ts";
 import { parseIpAddress } from "../../net/address.ts";
-import { singleAddress } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
 import { AppliedLease } from "../../proxy/applied-lease.ts";
 import type { Logger } from "../../telemetry/log.ts";
@@ -165,7 +164,7 @@ async function startProxy(
     {
       nodeName: config.name,
       // Known before the Node is registered, so that the loop need not begin anew then.
-      nodePortAddresses: config.addresses.map(singleAddress),
+      nodePortAddresses: config.nodeRanges,
       clusterCidrs: config.podRanges,
       localhostNodePorts: false,
       serviceCidrs: config.serviceCidrs,

@@ -18,7 +18,7 @@ export interface ControlConfig extends CommonConfig {
   /** Path of the Unix socket that the host's clients come in by: it is the same in every network namespace. */
   readonly socket: string;
   readonly serviceCidrs: readonly [Cidr, Cidr];
-  readonly loadBalancerCidr: Cidr;
+  readonly loadBalancerCidrs: readonly [Cidr, Cidr];
   readonly clusterDns: readonly [IpAddress, IpAddress];
   readonly nodes: readonly { readonly name: string; readonly addresses: readonly IpAddress[] }[];
   /** Where each node finds its own certificates, a folder a node. */
@@ -36,6 +36,8 @@ export interface NodeConfig extends CommonConfig {
   readonly addresses: readonly [IpAddress, IpAddress];
   readonly podCidr: Cidr;
   readonly secondPodCidr: Cidr;
+  /** What nodes have their addresses from. */
+  readonly nodeRanges: readonly Cidr[];
   /** Of all nodes together. */
   readonly podRanges: readonly Cidr[];
   readonly serviceCidrs: readonly [Cidr, Cidr];
