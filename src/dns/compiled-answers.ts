@@ -8,7 +8,7 @@ import { parseQuery } from "../core/dns/decode.ts";
 import type { Dirty, DnsIndex } from "../core/dns/dns-index.ts";
 import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { CLASS_IN, EDNS_UDP_BYTES, RCODE, TYPE } from "../core/dns/message.ts";
+import { CLASS_IN, RCODE, TYPE } from "../core/dns/message.ts";
 import type { Question } from "../core/dns/message.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
@@ -203,7 +203,7 @@ function isPlain(block: ServerBlock): boolean {
     log === undefined &&
     order === undefined &&
     block.isMinimal !== true &&
-    (block.maxUdpBytes ?? EDNS_UDP_BYTES) >= EDNS_UDP_BYTES &&
+    block.maxUdpBytes === undefined &&
     (access ?? []).length === 0 &&
     (rewrites ?? []).length === 0 &&
     (block.templates ?? []).every(({ zones }) => isApart(zones, cluster.zone)) &&

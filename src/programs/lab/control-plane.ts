@@ -1,5 +1,4 @@
-import type { Socket } from "node:net";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { servedKinds } from "../../api/kinds.ts";
 import type { PolicyRule } from "../../api/rbac/rule.ts";

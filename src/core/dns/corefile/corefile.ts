@@ -58,7 +58,7 @@ export interface BlockConfig {
   /** Undefined: addresses stay in their order. */
   readonly balance: BalanceConfig | undefined;
   readonly autopath: boolean;
-  /** The most that a client may say it takes over UDP. */
+  /** The most that a client may say it takes over UDP; undefined: as usual. */
   readonly maxUdpBytes: number | undefined;
   /** Whether answers with records have no others beside them. */
   readonly isMinimal: boolean;
@@ -231,7 +231,8 @@ const READERS: Readonly<
     const value = text === undefined ? EDNS_UDP_BYTES : /^\d{3,4}$/.test(text) ? Number(text) : 0;
     if (value < 512 || value > 4096) directive.fail(`${text ?? ""} is no size from 512 to 4096`);
     directive.end();
-    draft.maxUdpBytes = value;
+    // More than this no answer has in any case.
+    draft.maxUdpBytes = value < EDNS_UDP_BYTES ? value : undefined;
   },
   cache: (draft, directive) => {
     draft.cache = readCache(directive, zonesFor(directive));
