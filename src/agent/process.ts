@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
+import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { mkdir, open } from "node:fs/promises";
 import { constants as osConstants } from "node:os";
 import { dirname } from "node:path";
+import { getSystemErrorMap } from "node:util";
 import { isAlive, readStat, signalGroup } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
 import { findProgram } from "./program.ts";
@@ -55,16 +56,16 @@ export async function startProcess(spec: ProcessSpec): Promise<Started> {
   const log = await open(spec.logFile, "a", 0o600);
   try {
     const [file = found.path, ...words] = [...enter.words, found.path, ...args];
-    const child = spawn(file, words, {
+    const options: SpawnOptions = {
       ...(root === "" ? { argv0: program } : {}),
       cwd: enter.cwd,
       env: { ...env },
       detached: true,
       stdio: [spec.stdin ?? "ignore", log.fd, log.fd],
-    });
-    const failure = await spawned(child);
-    if (failure !== undefined) {
-      const message = `exec: ${JSON.stringify(program)}: ${failure.message}`;
+    };
+    const child = await spawned(() => spawn(file, words, options));
+    if (child instanceof Error) {
+      const message = `exec: ${JSON.stringify(program)}: ${reasonOf(child)}`;
       return { kind: "failed", reason: "RunContainerError", message };
     }
     return { kind: "started", process: watchChild(child) };
@@ -73,13 +74,25 @@ export async function startProcess(spec: ProcessSpec): Promise<Started> {
   }
 }
 
-function spawned(child: ChildProcess): Promise<Error | undefined> {
-  return new Promise((settle) => {
-    child.once("spawn", () => {
-      settle(undefined);
+/** A process that has begun, or why it has not: most causes come as an event, some are thrown. */
+async function spawned(start: () => ChildProcess): Promise<ChildProcess | Error> {
+  try {
+    const child = start();
+    return await new Promise((settle) => {
+      child.once("spawn", () => {
+        settle(child);
+      });
+      child.once("error", settle);
     });
-    child.once("error", settle);
-  });
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+/** In the system's words, such as "argument list too long". */
+function reasonOf(error: Error): string {
+  const number = "errno" in error && typeof error.errno === "number" ? error.errno : 0;
+  return getSystemErrorMap().get(number)?.[1] ?? error.message;
 }
 
 function watchChild(child: ChildProcess): ContainerProcess {

@@ -156,6 +156,16 @@ describe("startAgent()", () => {
     assert.deepEqual(await eventsOf(pod, "Failed"), [`Warning Error: ${message}`]);
   });
 
+  it("says in status and an Event that a program cannot be started", async () => {
+    // One word may have 128 KiB.
+    const pod = await cluster.run("long", { command: ["/bin/echo", "x".repeat(200_000)] });
+    const now = await cluster.until(pod, (p) => waiting(p) === "RunContainerError");
+    const message = 'exec: "/bin/echo": argument list too long';
+    assert.equal(now.status?.containerStatuses?.[0]?.state?.waiting?.message, message);
+    await until(async () => (await eventsOf(pod, "Failed")).length > 0);
+    assert.deepEqual(await eventsOf(pod, "Failed"), [`Warning Error: ${message}`]);
+  });
+
   it("says which image has no program, and runs one that has", async () => {
     const pod = await cluster.run("image", { image: "nginx:1" });
     const now = await cluster.until(pod, (p) => waiting(p) === "ErrImagePull");
