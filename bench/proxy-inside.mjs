@@ -16,7 +16,7 @@ import { network } from "./proxy-network.mjs";
 import { objects, reachable, reachableAddress } from "./proxy-objects.mjs";
 import { pathPart } from "./proxy-path.mjs";
 import { chainPerService, dropPeer, loadPeer } from "./proxy-peer.mjs";
-import { programPart } from "./proxy-program.mjs";
+import { programPart, startNodeProgram, startProxyProgram } from "./proxy-program.mjs";
 
 const log = { debug() {}, info() {}, warn: console.log, error: console.log, with: () => log };
 const { libc } = await loadLibc();
@@ -34,7 +34,7 @@ const settings = {
 };
 
 const part = process.argv[2];
-await { load, change, path, affinity, churn, throughput, repair, traffic, program }[part]();
+await { load, change, path, affinity, churn, throughput, repair, traffic, program, agent }[part]();
 process.exit(0);
 
 /** @param on runs what it is given in the node's namespace; default this process's is the node. */
@@ -65,10 +65,18 @@ async function path() {
 
 /** The whole program: memory, and changes from the wire to the kernel. */
 async function program() {
+  await wholeProgram(startProxyProgram);
+}
+
+/** The same of a lab's node. */
+async function agent() {
+  await wholeProgram(startNodeProgram);
+}
+
+async function wholeProgram(start) {
   execFileSync("ip", ["link", "set", "lo", "up"]);
   const services = Number(process.env.SERVICES ?? 10_000);
-  await programPart(libc, services, Number(process.env.ENDPOINTS ?? 10), Number(process.env.CHANGES ?? 20_000));
-  execFileSync("dist/portolan.js", ["proxy", "--cleanup"]);
+  await programPart(libc, start, services, Number(process.env.ENDPOINTS ?? 10), Number(process.env.CHANGES ?? 20_000));
 }
 
 /** Bytes of the kernel's objects of general sizes: where elements of sets live. */
@@ -222,6 +230,7 @@ async function traffic() {
   const loaded = await openPlane("auto", flows);
   await put(loaded, reachable(services, 10));
   net.connects(["10.128.0.0"], 80, Number(process.env.CONNECTS ?? 20_000));
+  const [entries] = readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8").split("\n");
   const metrics = new Metrics();
   const counters = new TrafficCounters({ read: (open) => loaded.plane.traffic(open), metrics, log });
   const scrape = [];
@@ -235,7 +244,6 @@ async function traffic() {
     );
     json.push(await timed(async () => trafficBody(await loaded.plane.traffic(true))));
   }
-  const [entries] = readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8").split("\n");
   console.log(`traffic of ${services} Services, ${entries} connections in conntrack: /metrics ${spread(scrape)}; /traffic ${spread(json)}`);
   await loaded.close();
 }

@@ -1,12 +1,13 @@
 // npm run bench:proxy, or node bench/proxy.mjs PART...: what the nftables data plane costs, each part in a process and a
-// network namespace of its own. Parts: load change path affinity churn throughput repair traffic program, and `all`.
-// Sizes by SERVICES=n ENDPOINTS=n where a part takes them. `program` runs dist/portolan.js: npm run build before.
+// network namespace of its own. Parts: load change path affinity churn throughput repair traffic program agent, and
+// `all`.
+// Sizes by SERVICES=n ENDPOINTS=n where a part takes them. `program` and `agent` run dist/portolan.js: npm run build before.
 // The peer is a ruleset of our own in kube-proxy's manner: chains for each Service and endpoint. Loading 100,000 of them
 // for `path` takes 20 s for root, and minutes for others, as nft then may not send many at once.
 import { spawnSync } from "node:child_process";
 import { bundle, conditions } from "./measure.mjs";
 
-const ALL = ["load", "program", "change", "path", "affinity", "throughput", "repair", "churn", "traffic"];
+const ALL = ["load", "program", "agent", "change", "path", "affinity", "throughput", "repair", "churn", "traffic"];
 const LIMIT_MS = Number(process.env.LIMIT_MS ?? 400_000);
 
 const wanted = process.argv.slice(2);

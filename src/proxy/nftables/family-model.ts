@@ -106,8 +106,11 @@ export class FamilyModel {
   problemOf(key: FrontendKey): ModelProblem | undefined {
     const target = this.#frontends.get(key)?.target;
     if (target === undefined) return undefined;
-    const refused = new Map([...target.refused.cluster, ...target.refused.local]);
-    if (refused.size > 0) return { kind: "InvalidEndpoint", backends: [...refused.values()] };
+    const { cluster, local } = target.refused;
+    if (cluster.size + local.size > 0) {
+      const refused = new Map([...cluster, ...local]);
+      return { kind: "InvalidEndpoint", backends: [...refused.values()] };
+    }
     if (target.set.affinitySeconds !== undefined && target.affinity === undefined) {
       return { kind: "LimitReached", what: "session affinity" };
     }
