@@ -9,7 +9,7 @@ import type { Informers } from "../../client/informer.ts";
 import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
 import type { InformersDeps } from "../../client/shared-informers.ts";
-import { startDns } from "../../dns/server.ts";
+import { dnsFeed, startDns } from "../../dns/server.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import { singleAddress } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
@@ -18,6 +18,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { bundledImages } from "../bundled.ts";
 import { Disposables } from "../../async/disposables.ts";
+import { keepGarbageSmall } from "../garbage.ts";
 import { networkFieldsOf } from "../network-fields.ts";
 import { startNodeProxy } from "../node-proxy.ts";
 import type { NodeProxy } from "../node-proxy.ts";
@@ -47,6 +48,7 @@ export async function startLabNode(
   config: NodeConfig,
   deps: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<AsyncDisposable> {
+  keepGarbageSmall();
   const opened = new Disposables();
   try {
     await start(config, deps.log, deps.signal, opened);
@@ -93,14 +95,18 @@ async function start(
   const port = parsePort(DNS_PORT);
   if (port === undefined || cert === undefined || key === undefined || ca === undefined)
     throw new Error("a certificate is missing");
+  const feed = opened.add(dnsFeed(network));
   for (const address of config.clusterDns) {
     opened.add(
-      await startDns(network, {
-        listen: { address, port },
-        clusterDomain,
-        reverseCidrs: [config.podCidr, config.secondPodCidr],
-        upstreams: [],
-      }),
+      await startDns(
+        { ...network, feed },
+        {
+          listen: { address, port },
+          clusterDomain,
+          reverseCidrs: [config.podCidr, config.secondPodCidr],
+          upstreams: [],
+        },
+      ),
     );
   }
   const proxy = opened.add(await startProxy(network, config, opened, signal));
