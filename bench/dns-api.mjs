@@ -10,6 +10,12 @@ export async function startApi(services, headless, endpoints) {
   const server = createServer((request, response) => {
     const url = new URL(request.url, "http://api");
     const plural = url.pathname.split("/").at(-1);
+    if (url.searchParams.has("sendInitialEvents")) {
+      // As servers do that cannot stream a list: clients list then.
+      response.writeHead(422, { "content-type": "application/json" });
+      response.end(JSON.stringify({ kind: "Status", apiVersion: "v1", status: "Failure", reason: "Invalid", code: 422, message: "sendInitialEvents is not supported" }));
+      return;
+    }
     if (url.searchParams.has("watch")) {
       response.writeHead(200, { "content-type": "application/json" });
       response.flushHeaders();
@@ -21,9 +27,11 @@ export async function startApi(services, headless, endpoints) {
     const items = cluster(plural, services, headless, endpoints);
     const from = Number(url.searchParams.get("continue") ?? 0);
     const to = from + Number(url.searchParams.get("limit") ?? items.length);
+    const list = { namespaces: "NamespaceList", services: "ServiceList", endpointslices: "EndpointSliceList" }[plural];
+    const apiVersion = plural === "endpointslices" ? "discovery.k8s.io/v1" : "v1";
     const metadata = { resourceVersion: "1", ...(to < items.length ? { continue: String(to) } : {}) };
     response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify({ kind: "List", apiVersion: "v1", metadata, items: items.slice(from, to) }));
+    response.end(JSON.stringify({ kind: list, apiVersion, metadata, items: items.slice(from, to) }));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

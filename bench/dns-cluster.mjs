@@ -25,14 +25,20 @@ export function cluster(plural, services, headless, endpoints) {
   }
   return [
     ...Array.from({ length: headless }, (_, i) => slice(`set-${i}`, i * endpoints, endpoints)),
-    ...Array.from({ length: 4 }, (_, i) => slice("large", 0xf0_0000 + i * 1000, 1000, String(i))),
+    ...Array.from({ length: LARGE_SLICES - 1 }, (_, i) => slice("large", 0xf0_0000 + i * PER_SLICE, PER_SLICE, String(i))),
     large(1),
   ];
 }
 
-/** The fifth slice of the Service of 5,000, in which an endpoint comes and goes. */
+/** As controllers make slices. */
+const PER_SLICE = 100;
+const LARGE_SLICES = 50;
+/** The endpoint that comes and goes. */
+export const CHANGED = `large-${LARGE_SLICES - 1}-${PER_SLICE - 1}.large`;
+
+/** The last slice of the Service of 5,000, in which an endpoint comes and goes: it is there with odd revisions. */
 export function large(revision) {
-  const changed = slice("large", 0xf1_0000, 999 + (revision % 2), "4");
+  const changed = slice("large", 0xf1_0000, PER_SLICE - 1 + (revision % 2), String(LARGE_SLICES - 1));
   return { ...changed, metadata: { ...changed.metadata, resourceVersion: String(revision) } };
 }
 

@@ -1,31 +1,38 @@
 // What `portolan dns` costs a question, beside other servers on the same machine in the same run:
 // npm run build && node bench/dns.mjs [SERVICES HEADLESS ENDPOINTS [SECONDS [alone]]]; alone: without the other servers.
-// The load generator has the same cores. CPU is the server's processes' own, user and system.
-import { spawn, spawnSync } from "node:child_process";
+// All servers run at once and are asked in turn, so that other work on the machine meets all alike. The load generators
+// have the same cores. CPU is the server's processes' own, user and system.
+import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { build } from "esbuild";
+import { cpSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { startApi } from "./dns-api.mjs";
-import { questions } from "./dns-cluster.mjs";
-import { yardsticks } from "./dns-yardsticks.mjs";
-import { conditions, cpuMs, median, percentile, residentMb } from "./measure.mjs";
+import { CHANGED, questions } from "./dns-cluster.mjs";
+import { blasterOf, dnsperfOf, hasDnsperf, memoryMb, sample } from "./dns-load.mjs";
+import { COREDNS, KNOT, MIEKG, NSD, yardsticks } from "./dns-yardsticks.mjs";
+import { conditions, cpuMs, median, percentile, temporaryFolder } from "./measure.mjs";
 
-const [services = 9000, headless = 1000, endpoints = 100, seconds = 3] = process.argv.slice(2, 6).map(Number);
+const [services = 9000, headless = 1000, endpoints = 100, seconds = 2] = process.argv.slice(2, 6).map(Number);
 const isAlone = process.argv[6] === "alone";
+const size = [services, headless, endpoints];
 const SAMPLES = 3;
-const dir = mkdtempSync(join(tmpdir(), "portolan-dns-bench-"));
+const COLD_STARTS = 3;
+const CHANGES = 200;
+const THREADS = "portolan dns --workers 2";
+const dir = temporaryFolder();
 const asked = join(dir, "questions");
-const blaster = "dist/bench-dns-blast.js";
-await build({ entryPoints: ["bench/dns-blast.mjs"], outfile: blaster, bundle: true, format: "esm", platform: "node", target: "node20.19", packages: "external", logLevel: "warning" });
-writeFileSync(asked, questions(100_000, services, headless, endpoints).map((each) => `${each.join(" ")}\n`).join(""));
+const list = questions(100_000, ...size).map((each) => `${each.join(" ")}\n`);
+writeFileSync(asked, list.join(""));
+const blast = await blasterOf(asked);
+const dnsperf = hasDnsperf ? dnsperfOf(asked) : undefined;
+const name = (label) => `${label}.default.svc.cluster.local`;
 
 console.log(conditions());
-console.log(`${services} Services, ${headless} headless of ${endpoints} endpoints, one of 5,000; ${SAMPLES} samples of ${seconds} s, medians`);
-const api = await startApi(services, headless, endpoints);
+console.log(
+  `${services + headless} Services, ${headless * endpoints + 5000} headless endpoints (5,000 of one Service), ${new Set(list).size} different questions; medians of ${SAMPLES} samples of ${seconds} s`,
+);
+const api = await startApi(...size);
 const kubeconfig = join(dir, "kubeconfig");
 writeFileSync(
   kubeconfig,
@@ -38,115 +45,178 @@ writeFileSync(
     contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
   }),
 );
-for (const workers of [2, 0]) {
-  const { child, port } = await startPortolan(workers);
-  const idleMb = decimalMb(child.pid);
-  // Until each question was asked once: the threads' answers are made then.
-  warmUp(port);
-  measure(`portolan dns --workers ${workers}`, port, child.pid);
-  console.log(`  resident: ${idleMb.toFixed(0)} MB before the first question, ${decimalMb(child.pid).toFixed(0)} MB after all`);
-  if (workers > 0) await changes(port, child.pid);
-  child.kill("SIGTERM");
-  await once(child, "exit");
-}
-let port = 20_053;
-for (const [name, start] of isAlone ? [] : await yardsticks(dir, [services, headless, endpoints])) {
-  port += 1;
+let nextPort = 20_053;
+const others = isAlone ? [] : await yardsticks(dir, size, kubeconfig);
+
+await coldStart("portolan dns", (port) => startPortolan(port, 1));
+const coreDns = others.find(([label]) => label === COREDNS);
+if (coreDns !== undefined) await coldStart(...coreDns);
+
+const servers = [];
+for (const [label, start] of [
+  [THREADS, (port) => startPortolan(port, 2)],
+  // A limit that nobody reaches: what counting costs.
+  ["portolan dns --rate-limit", (port) => startPortolan(port, 2, undefined, ["--rate-limit", "999999999"])],
+  ["portolan dns --workers 0", (port) => startPortolan(port, 0)],
+  ["portolan dns without the native library", (port) => startPortolan(port, 2, withoutKoffi())],
+  ...others,
+]) {
+  const port = nextPort++;
   const child = start(port);
-  await answers(port);
-  warmUp(port);
-  measure(name, port, child.pid);
-  child.kill("SIGTERM");
-  await once(child, "exit");
+  await firstAnswer(port, name("svc-1"));
+  const before = memoryMb(child.pid);
+  // Until each question was asked twice: the threads' answers are made then. Others remember nothing, or in a second.
+  const least = label === THREADS ? 3 * list.length : 1;
+  for (let total = 0; total < least; ) total += (await blast(port, 1)).answers;
+  servers.push({ label, port, child, before, samples: [], dnsperfSamples: [] });
 }
-api.close();
-rmSync(dir, { recursive: true });
-
-async function startPortolan(workers) {
-  const args = ["dist/portolan.js", "dns", "--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "--workers", String(workers), "-o", "json"];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  for await (const line of createInterface({ input: child.stdout })) {
-    return { child, port: Number(JSON.parse(line).dns.split(":").at(-1)) };
+for (let i = 0; i < SAMPLES; i++) {
+  for (const server of servers) server.samples.push(await sample(blast, server.port, server.child.pid, seconds));
+  for (const server of dnsperf === undefined ? [] : servers) {
+    server.dnsperfSamples.push(await sample(dnsperf, server.port, server.child.pid, seconds));
   }
-  throw new Error("portolan dns ended before it was ready");
+}
+const figures = servers.map(({ label, child, before, samples, dnsperfSamples }) => {
+  const of = (all, key) => (all.length === 0 ? Number.NaN : median(all.map((each) => each[key])));
+  return {
+    server: label,
+    perSecond: of(samples, "perSecond"),
+    us: of(samples, "us"),
+    dnsperfPerSecond: of(dnsperfSamples, "perSecond"),
+    dnsperfUs: of(dnsperfSamples, "us"),
+    before,
+    after: memoryMb(child.pid),
+    codes: samples[0].codes,
+  };
+});
+const [ours] = figures;
+printFigures();
+printBars();
+const [threads] = servers;
+await changes(threads.port, threads.child.pid);
+for (const { child } of servers) await stop(child);
+api.close();
+
+function printFigures() {
+  const rows = figures.map(({ server, perSecond, us, dnsperfPerSecond, dnsperfUs, before, after }) => [
+    server,
+    thousands(perSecond),
+    us.toFixed(2),
+    thousands(dnsperfPerSecond),
+    dnsperfUs.toFixed(2),
+    (ours.perSecond / perSecond).toFixed(2),
+    (us / ours.us).toFixed(2),
+    `${before.rss.toFixed(0)} / ${before.pss.toFixed(0)}`,
+    `${after.rss.toFixed(0)} / ${after.pss.toFixed(0)}`,
+  ]);
+  const head = ["server", "questions/s", "us CPU each", "dnsperf: questions/s", "us CPU each", "ours / its questions/s", "its / our CPU", "MB RSS / PSS at first", "after all"];
+  console.log(`| ${head.join(" | ")} |\n|${head.map(() => " --- |").join("")}`);
+  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
+  console.log(`codes: ${figures.map(({ server, codes }) => `${server} ${JSON.stringify(codes)}`).join("; ")}`);
 }
 
-/** Resident memory in megabytes of 10^6 bytes. */
-function decimalMb(pid) {
-  return residentMb(pid) * 1.048576;
+function printBars() {
+  const ratio = (label) => {
+    const other = figures.find(({ server }) => server === label);
+    return other && ours.perSecond / other.perSecond;
+  };
+  const bars = [
+    ["CPU a question <= 7 us", ours.us, ours.us <= 7],
+    ...[
+      [MIEKG, 3],
+      [NSD, 1],
+      [KNOT, 1],
+      [COREDNS, 1],
+    ].map(([label, least]) => [`questions/s at least ${least} x ${label}'s`, ratio(label), ratio(label) >= least]),
+    ["resident MB after all questions <= 250 (10,000 Services) or 110 (1,000)", ours.after.rss, ours.after.rss <= (services + headless > 1000 ? 250 : 110)],
+  ];
+  for (const [what, value, holds] of bars) {
+    if (value !== undefined) console.log(`${holds ? "holds" : "does not hold"}: ${what}: ${value.toFixed(2)}`);
+  }
 }
 
-function blast(toPort, forSeconds) {
-  const { stdout, stderr } = spawnSync(process.execPath, [blaster, toPort, forSeconds, asked].map(String), { encoding: "utf8" });
-  if (stdout === "") throw new Error(stderr);
-  return JSON.parse(stdout);
+function startPortolan(port, workers, program = "dist/portolan.js", more = []) {
+  const args = [program, "dns", "--kubeconfig", kubeconfig, "--listen", `127.0.0.1:${port}`, "--workers", String(workers), ...more, "-o", "json"];
+  return spawn(process.execPath, args, { stdio: ["ignore", "ignore", process.env.VERBOSE ? "inherit" : "ignore"] });
 }
 
-function warmUp(toPort) {
-  for (let total = 0; total < 300_000; ) total += blast(toPort, 2).answers;
+/** The program as it is where koffi cannot load: threads that cannot run leave it to Node's own sockets. */
+function withoutKoffi() {
+  const folder = join(dir, "without-koffi");
+  mkdirSync(join(folder, "node_modules"), { recursive: true });
+  cpSync("dist", join(folder, "dist"), { recursive: true });
+  cpSync("package.json", join(folder, "package.json"));
+  for (const { name: entry } of readdirSync("node_modules", { withFileTypes: true })) {
+    if (entry.startsWith(".") || entry.includes("koffi") || entry.includes("koromix")) continue;
+    symlinkSync(resolve("node_modules", entry), join(folder, "node_modules", entry));
+  }
+  return join(folder, "dist/portolan.js");
 }
 
-function measure(name, toPort, pid) {
-  const samples = Array.from({ length: SAMPLES }, () => {
-    const before = treeCpuMs(pid);
-    const { answers: count, ms, codes } = blast(toPort, seconds);
-    return { perSecond: (count / ms) * 1000, us: ((treeCpuMs(pid) - before) * 1000) / count, codes };
-  });
-  const perSecond = Math.round(median(samples.map((each) => each.perSecond)));
-  const us = median(samples.map((each) => each.us));
-  console.log(`${name}: ${perSecond} questions/s, ${us.toFixed(2)} us CPU each, codes ${JSON.stringify(samples[0].codes)}`);
-  return { perSecond, us };
-}
-
-/** Of a process and all below it: NSD answers in children. */
-function treeCpuMs(pid) {
-  const parents = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  const children = parents.filter((name) => {
-    try {
-      return Number(readFileSync(`/proc/${name}/stat`, "utf8").split(") ")[1].split(" ")[1]) === pid;
-    } catch {
-      // It has ended meanwhile.
-      return false;
-    }
-  });
-  return cpuMs(pid) + children.reduce((sum, child) => sum + treeCpuMs(Number(child)), 0);
+/** From the start of the program to its first right answer, asked every 2 ms. */
+async function coldStart(label, start) {
+  const times = [];
+  for (let i = 0; i < COLD_STARTS; i++) {
+    const port = nextPort++;
+    const began = performance.now();
+    const child = start(port);
+    await firstAnswer(port, name("svc-1"));
+    times.push(performance.now() - began);
+    await stop(child);
+  }
+  console.log(`${label}: from exec to the first right answer ${times.map((ms) => ms.toFixed(0)).join(", ")} ms`);
 }
 
 /** How long a change of an endpoint takes from the API's event to the answer, with nothing else to do. */
-async function changes(toPort, pid) {
+async function changes(port, pid) {
   const socket = createSocket("udp4");
-  const name = "large-4-999.large.default.svc.cluster.local";
   const ask = () =>
-    new Promise((resolve) => {
-      socket.once("message", (message) => resolve((message[3] & 15) === 0));
-      socket.send(query(name), toPort, "127.0.0.1");
+    new Promise((done) => {
+      socket.once("message", (message) => done((message[3] & 15) === 0));
+      socket.send(query(name(CHANGED)), port, "127.0.0.1");
     });
   const times = [];
   const before = cpuMs(pid);
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < CHANGES; i++) {
     const began = performance.now();
     const isThere = api.change();
     while ((await ask()) !== isThere);
     times.push(performance.now() - began);
   }
   socket.close();
+  const cpu = (cpuMs(pid) - before) / CHANGES;
   console.log(
-    `  endpoint of 5,000 changed 200 times: event written to answer changed p50 ${median(times).toFixed(1)} ms, p99 ${percentile(times, 99).toFixed(1)} ms; ${((cpuMs(pid) - before) / 200).toFixed(1)} ms CPU each, with reading 1,000 endpoints of JSON and the questions asked meanwhile`,
+    `endpoint of 5,000 changed ${CHANGES} times: event written to answer changed p50 ${median(times).toFixed(1)} ms, p99 ${percentile(times, 99).toFixed(1)} ms; ${cpu.toFixed(2)} ms CPU each, with the questions asked meanwhile`,
   );
 }
 
-/** Waits until a server answers. */
-async function answers(toPort) {
+/** Waits until a server answers a name with records. */
+async function firstAnswer(port, asked) {
   const socket = createSocket("udp4");
-  const answered = new Promise((resolve) => socket.once("message", resolve));
-  const timer = setInterval(() => socket.send(query("svc-1.default.svc.cluster.local"), toPort, "127.0.0.1"), 200);
+  const answered = new Promise((done) => {
+    socket.on("message", (message) => {
+      if ((message[3] & 15) === 0 && message.readUInt16BE(6) > 0) done();
+    });
+  });
+  // Nobody may listen yet.
   socket.on("error", () => undefined);
+  const timer = setInterval(() => socket.send(query(asked), port, "127.0.0.1"), 2);
   await answered;
   clearInterval(timer);
   socket.close();
 }
 
-function query(name) {
-  const labels = name.split(".").map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
+async function stop(child) {
+  if (child.exitCode !== null) return;
+  child.kill("SIGTERM");
+  await once(child, "exit");
+}
+
+function thousands(value) {
+  return Number.isNaN(value) ? "-" : Math.round(value).toLocaleString("en");
+}
+
+function query(text) {
+  const labels = text.split(".").map((label) => Buffer.concat([Buffer.of(label.length), Buffer.from(label)]));
   return Buffer.concat([Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...labels, Buffer.from([0, 0, 1, 0, 1])]);
 }

@@ -15,7 +15,7 @@ const NODE = {
 };
 
 /**
- * Writes into `dir` a kubeconfig under several names, and what a node's agent needs to serve.
+ * Writes into `dir` a kubeconfig under several names, and the certificates that a node's agent and DNS serve with.
  * @returns the path of the kubeconfig, and `change(i, extra)`, which sends Service `i`'s slice to who watches.
  */
 export async function startApi(dir, services, endpoints) {
@@ -73,8 +73,10 @@ export async function startApi(dir, services, endpoints) {
   const url = `https://127.0.0.1:${server.address().port}`;
   const config = renderKubeconfig({ server: url, ca: authority, cert: admin.certificate, key: admin.key });
   for (const name of ["network.kubeconfig", "agent.kubeconfig"]) writeFileSync(join(dir, name), config, { mode: 0o600 });
-  writeFileSync(join(dir, "agent.crt"), agent.certificate);
-  writeFileSync(join(dir, "agent.key"), agent.key, { mode: 0o600 });
+  for (const name of ["agent", "dns"]) {
+    writeFileSync(join(dir, `${name}.crt`), agent.certificate);
+    writeFileSync(join(dir, `${name}.key`), agent.key, { mode: 0o600 });
+  }
   writeFileSync(join(dir, "ca.crt"), authority);
   return {
     kubeconfig: join(dir, "network.kubeconfig"),

@@ -30,6 +30,7 @@ export function startNodeProgram(api, dir) {
     addresses,
     podCidr: "10.0.0.0/24",
     secondPodCidr: "fd00:1::/64",
+    nodeRanges: ["192.0.2.0/24", "fd00::/64"],
     podRanges: ["10.0.0.0/9", "fd00:1::/48"],
     serviceCidrs: ["10.128.0.0/12", "fd00:2::/112"],
     clusterDns,

@@ -11,11 +11,18 @@ export interface Mount {
   /** Absolute. */
   readonly target: string;
   readonly isReadOnly: boolean;
+  /** Whether what is mounted below is read-only too: it must be, may be where that can be had, or need not. */
+  readonly recursion: "must" | "may" | "none";
   /** For a source in memory; @see OpenedVolume.memoryBytes */
   readonly memory?: { readonly dir: string; readonly bytes: number };
   /** What of the source is mounted, where that is only known in the Pod. */
   readonly subPath?: string;
 }
+
+const RECURSIONS: Readonly<Record<string, Mount["recursion"]>> = {
+  Enabled: "must",
+  IfPossible: "may",
+};
 
 /**
  * What a container mounts, outer folders before those inside them. Volumes that are not opened are left out.
@@ -28,14 +35,16 @@ export async function containerMounts(
   env: Readonly<Record<string, string>>,
 ): Promise<readonly Mount[]> {
   const mounts: Mount[] = [];
-  for (const { name, mountPath, readOnly, subPath = "", subPathExpr = "" } of volumeMounts) {
+  for (const volumeMount of volumeMounts) {
+    const { name, mountPath, readOnly, subPath = "", subPathExpr = "" } = volumeMount;
     const volume = opened.get(name);
     if (volume === undefined) continue;
     const { dir, memoryBytes: bytes } = volume;
     const part = subPathExpr === "" ? subPath : expandVariables(subPathExpr, (key) => env[key]);
     const target = normalize(isAbsolute(mountPath) ? mountPath : join("/", mountPath));
     const isReadOnly = volume.isReadOnly || readOnly === true;
-    const mount = { source: dir, target: withoutSlash(target), isReadOnly };
+    const recursion = RECURSIONS[volumeMount.recursiveReadOnly ?? ""] ?? "none";
+    const mount = { source: dir, target: withoutSlash(target), isReadOnly, recursion };
     try {
       if (bytes !== undefined) {
         checkSubPath(part);

@@ -2,7 +2,8 @@ import type { Mount } from "./container-mounts.ts";
 
 /**
  * Mounts volumes in the mount namespace that it is run in, says so and holds the namespace open. Arguments: a folder
- * of its own, then for each mount its source, its target and "ro" or "rw".
+ * of its own, then for each mount its source, its target and "rw", "ro", or "must" or "may" for one that is read-only
+ * with all that is mounted below it.
  *
  * A target that does not exist cannot be made where it should be: that folder is the host's, and a user may not write
  * to it. So the nearest folder that does exist is covered by a small file system in memory which has all its entries,
@@ -75,12 +76,19 @@ sources() {
     shift 3
   done
 }
+recursive() {
+  findmnt -n -l -o TARGET -R "$1" | while IFS= read -r below; do
+    mount -no remount,bind,ro "$below" || exit 1
+  done
+}
 targets() {
   while [ $# -gt 0 ]; do
     at=$(realpath -m "$2")
     [ -e "$at" ] || place "$at" "sources/$#"
     mount -nc --rbind "sources/$#" "$at"
     [ "$3" = rw ] || mount -no remount,bind,ro "$at"
+    [ "$3" != must ] || recursive "$at"
+    [ "$3" != may ] || recursive "$at" || true
     ours="$ours|$at|"
     shift 3
   done
@@ -94,10 +102,10 @@ exec sleep infinity
 
 /** The words that run {@link MOUNT}. `folder` is one that nobody else uses. */
 export function mountCommand(folder: string, mounts: readonly Mount[]): readonly string[] {
-  const words = mounts.flatMap(({ source, target, isReadOnly, subPath = "" }) => [
+  const words = mounts.flatMap(({ source, target, isReadOnly, recursion, subPath = "" }) => [
     subPath === "" ? source : `${source}/${subPath}`,
     target,
-    isReadOnly ? "ro" : "rw",
+    isReadOnly ? (recursion === "none" ? "ro" : recursion) : "rw",
   ]);
   return ["sh", "-c", MOUNT, "sh", folder, ...words];
 }

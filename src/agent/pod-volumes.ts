@@ -86,6 +86,19 @@ export function unmountedVolumes(pod: Pod, canMount: boolean): string | undefine
         `${VOLUMES_DIR_VARIABLE} names the folder with the volumes that can be had`;
 }
 
+/** What a Pod's mounts ask for in vain, for its Event; undefined when nothing. */
+export function ignoredPropagation(pod: Pod, canMount: boolean): string | undefined {
+  const ignored = [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
+    .flatMap(({ volumeMounts }) => volumeMounts ?? [])
+    .filter(({ mountPropagation = "None" }) => canMount && mountPropagation !== "None")
+    .map(({ mountPath, mountPropagation = "" }) => `${mountPropagation} at ${mountPath}`);
+  if (ignored.length === 0) return undefined;
+  return (
+    `mountPropagation ${ignored.join(", ")} has no effect on this node: what is mounted there after the container ` +
+    "has started is seen only where it was mounted"
+  );
+}
+
 /**
  * The volumes of the node's Pods, below each Pod's own directory, which only this user reads. What is made of
  * objects follows them as long as the Pod runs, and tokens are replaced before they end.

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { clusterCertificates } from "./certificates.ts";
+import { clusterCertificates, renewingCertificate } from "./certificates.ts";
 import type { CertificateOptions } from "./certificates.ts";
 
 const DAY_MS = 86_400_000;
@@ -84,5 +84,40 @@ describe("clusterCertificates()", () => {
     assert.equal(await readFile(join(dir.path, "ca.crt"), "utf8"), second.authority);
     const authority = new X509Certificate(second.authority);
     assert.equal(new X509Certificate(second.admin.certificate).verify(authority.publicKey), true);
+  });
+});
+
+describe("renewingCertificate()", () => {
+  it("gives one certificate until a month of it is left, and then another by the same authority", async () => {
+    await using dir = await temporary();
+    const made = await clusterCertificates(options(dir.path));
+    const authority = new X509Certificate(made.authority);
+    let now = START;
+    const names = ["10.96.0.10", "kube-dns.kube-system.svc.cluster.local"];
+    const give = await renewingCertificate(dir.path, {
+      commonName: "portolan-dns",
+      names,
+      now: () => now,
+    });
+    const first = give();
+    now += 334 * DAY_MS;
+    assert.equal(give(), first);
+    now += 2 * DAY_MS;
+    const second = give();
+    assert.notEqual(second.key, first.key);
+    assert.equal(give(), second);
+    for (const { certificate } of [first, second]) {
+      const parsed = new X509Certificate(certificate);
+      assert.ok(parsed.verify(authority.publicKey));
+      assert.equal(parsed.checkIP("10.96.0.10"), "10.96.0.10");
+      assert.ok(parsed.checkHost("kube-dns.kube-system.svc.cluster.local"));
+    }
+    assert.ok(Date.parse(new X509Certificate(second.certificate).validTo) > now + 364 * DAY_MS);
+  });
+
+  it("says when there is no authority", async () => {
+    await using dir = await temporary();
+    const given = renewingCertificate(dir.path, { commonName: "x", names: [], now: () => START });
+    await assert.rejects(given, /no certificate authority in/);
   });
 });

@@ -87,6 +87,40 @@ export async function clientCertificate(
   );
 }
 
+/**
+ * A server's certificate by the authority in `dir`, which {@link clusterCertificates} made there, for a part that is
+ * to show one for years: what this gives is to be asked for the one to show at each handshake. It is made anew, with
+ * another key, when less than a month of it is left, and is nowhere but in memory.
+ * @throws Error when there is no authority.
+ */
+export async function renewingCertificate(
+  dir: string,
+  options: {
+    readonly commonName: string;
+    /** Names and addresses. */
+    readonly names: readonly string[];
+    /** Epoch milliseconds. */
+    readonly now: () => number;
+  },
+): Promise<() => KeyPair> {
+  const { commonName, names, now } = options;
+  const pem = await readPair(dir, "ca");
+  if (pem === undefined) throw new Error(`no certificate authority in ${dir}`);
+  const authority = loadAuthority(AUTHORITY_NAME, pem);
+  const alternativeNames = [...new Set(names)];
+  const make = (): { readonly pair: KeyPair; readonly renewAtMs: number } => {
+    const request = { commonName, organizations: [], alternativeNames, usage: "server" } as const;
+    const pair = makeCertificate(authority, request, now());
+    const { validTo } = new X509Certificate(pair.certificate);
+    return { pair, renewAtMs: Date.parse(validTo) - RENEW_BEFORE_MS };
+  };
+  let current = make();
+  return () => {
+    if (now() >= current.renewAtMs) current = make();
+    return current.pair;
+  };
+}
+
 interface NamedRequest {
   readonly file: string;
   readonly request: CertificateRequest;

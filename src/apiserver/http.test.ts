@@ -4,6 +4,10 @@ import { connect as connectHttp2 } from "node:http2";
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import { request as requestHttp1 } from "node:https";
 import type { IncomingMessage } from "node:http";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { SILENT } from "../../test/apiserver/test-server.ts";
 import { clusterCertificates } from "./certificates.ts";
@@ -13,6 +17,8 @@ import type { ApiRequest, ApiResponse, User } from "./exchange.ts";
 import { ListenError, listen } from "./http.ts";
 import { MAX_BODY_BYTES } from "./incoming-body.ts";
 import type { HttpListener, ListenOptions } from "./http.ts";
+import { connect as connectTcp } from "node:net";
+import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { TLSSocket } from "node:tls";
 
@@ -76,6 +82,14 @@ function http2({ port }: HttpListener): ClientHttp2Session {
   return session;
 }
 
+/** It has ended, in order or not. */
+function closed(socket: Socket): Promise<void> {
+  socket.on("error", () => {});
+  return new Promise((resolve) => {
+    socket.resume().once("close", () => resolve());
+  });
+}
+
 async function readStream(stream: ClientHttp2Stream): Promise<{ status: number; text: string }> {
   const [headers] = (await once(stream, "response")) as [
     IncomingHttpHeaders & { ":status": number },
@@ -111,6 +125,40 @@ describe("listen()", () => {
     const over2 = await readStream(session.request({ ":path": "/z" }));
     assert.deepEqual(JSON.parse(over2.text), { method: "GET", url: "/z", body: "", user });
     session.close();
+  });
+
+  it("serves connections that came in at a Unix socket, with the certificate's user", async () => {
+    await using listener = await start(echo);
+    const path = join(mkdtempSync(join(tmpdir(), "portolan-http-")), "socket");
+    const door = createServer({ allowHalfOpen: true }, (near) => listener.accept(near));
+    door.listen(path);
+    await once(door, "listening");
+    const secure = (): TLSSocket =>
+      connectTls({ path, servername: "localhost", ALPNProtocols: ["h2"], ...credentials("admin") });
+    const session = connectHttp2("https://localhost", { createConnection: secure });
+    const second = await readStream(session.request({ ":path": "/two" }));
+    const outgoing = requestHttp1({
+      path: "/one",
+
+      createConnection: () =>
+        connectTls({ path, servername: "localhost", ...credentials("admin") }),
+    });
+    outgoing.end();
+    const [incoming] = (await once(outgoing, "response")) as [IncomingMessage];
+    let first = "";
+    for await (const chunk of incoming) first += String(chunk);
+    const told = [first, second.text].map((text) => {
+      const { url, user } = JSON.parse(text) as { url: string; user: User | null };
+      return [url, user?.groups.includes("system:masters")];
+    });
+    assert.deepEqual(told, [
+      ["/one", true],
+      ["/two", true],
+    ]);
+    session.destroy();
+    door.close();
+    await once(door, "close");
+    rmSync(dirname(path), { recursive: true });
   });
 
   it("knows no user without a certificate of ours", async () => {
@@ -236,6 +284,26 @@ describe("listen()", () => {
     await goaway;
     await closed;
     await assert.rejects(http1(listener), /ECONNREFUSED|EADDRNOTAVAIL/);
+  });
+
+  it("ends while clients are in the middle of their handshakes, gone or silent", async () => {
+    const listener = await start(echo);
+    const silent = connectTcp(listener.port, "127.0.0.1");
+    const gone = connectTcp(listener.port, "127.0.0.1");
+    await Promise.all([once(silent, "connect"), once(gone, "connect")]);
+    // The head of a TLS record whose rest never comes.
+    gone.end(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00]));
+    const ended = [closed(silent), closed(gone)];
+    await listener[Symbol.asyncDispose]();
+    await Promise.all(ended);
+  });
+
+  it("waits only so long for a handshake", async () => {
+    const patience = { headMs: 50, bodyMs: 5000, halfClosedMs: 5000 };
+    await using listener = await start(echo, 0, patience);
+    const silent = connectTcp(listener.port, "127.0.0.1");
+    await closed(silent);
+    assert.equal((await http1(listener)).status, 200);
   });
 
   it("names the address that is in use, and the way out", async () => {

@@ -58,6 +58,8 @@ const PATIENCE: Patience = {
 export interface HttpListener extends AsyncDisposable {
   readonly address: string;
   readonly port: number;
+  /** Serves a connection that came in elsewhere, such as at a Unix socket, as if it had come here. */
+  readonly accept: (connection: Socket) => void;
 }
 
 /** The address cannot be listened on; the message names it and the way out. */
@@ -81,9 +83,12 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   const { tls, log, patience = PATIENCE } = options;
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
+  const { headMs } = patience;
   const server = createSecureServer({
     allowHTTP1: true,
     allowHalfOpen: true,
+    // Else what follows a short answer or event waits for the client's delayed acknowledgement: 40 ms.
+    noDelay: true,
     key: tls.key,
     cert: tls.cert,
     ca: tls.clientCa,
@@ -91,6 +96,7 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     // Who has no certificate is answered with a 401 that says so, not with a broken connection.
     rejectUnauthorized: false,
     minVersion: "TLSv1.2",
+    handshakeTimeout: headMs,
     maxHeaderListPairs: 256,
     settings: {
       maxConcurrentStreams: MAX_CONCURRENT_STREAMS,
@@ -100,7 +106,6 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   });
   server.maxConnections = MAX_CONNECTIONS;
   // Over HTTP/1.1 a client may close its side once it has asked. The last two Node reads, and its types lack.
-  const { headMs } = patience;
   Object.assign(server, {
     httpAllowHalfOpen: true,
     headersTimeout: headMs,
@@ -111,9 +116,12 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
     session.once("close", () => sessions.delete(session));
     session.on("error", (error) => log.debug("connection failed", { error }));
   });
-  server.on("secureConnection", (socket) => {
+  // From the first byte: a client that never ends its handshake must not hold up our end.
+  server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("secureConnection", (socket) => {
     if (socket.alpnProtocol === "h2") socket.allowHalfOpen = false;
     else cutAfterEnd(socket, patience.halfClosedMs);
   });
@@ -148,6 +156,9 @@ export async function listen(options: ListenOptions): Promise<HttpListener> {
   return {
     address: options.address,
     port,
+    accept: (connection) => {
+      server.emit("connection", connection);
+    },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         const cut = setTimeout(() => {

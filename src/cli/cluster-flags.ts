@@ -35,6 +35,12 @@ export const CLUSTER_FLAGS = {
     value: "IP:PORT",
     description: "Where DNS listens, UDP and TCP. Default 127.0.0.1:10053.",
   },
+  "dns-tls-listen": {
+    type: "string",
+    value: "IP:PORT",
+    description:
+      "Where DNS over TLS listens, certified by the cluster's authority. Default nowhere.",
+  },
   kubeconfig: {
     type: "string",
     value: "FILE",
@@ -75,6 +81,7 @@ const FLAG_OF: Readonly<Record<keyof RawConfig, string>> = {
   ephemeral: "ephemeral",
   apiListen: "api-listen",
   dnsListen: "dns-listen",
+  dnsTlsListen: "dns-tls-listen",
   kubeconfig: "kubeconfig",
   serviceCidr: "service-cidr",
   podCidr: "pod-cidr",
@@ -122,6 +129,7 @@ function settingsOf(flags: FlagValues): RawConfig {
     ephemeral: flags["ephemeral"] === true ? true : undefined,
     apiListen: text("api-listen"),
     dnsListen: text("dns-listen"),
+    dnsTlsListen: text("dns-tls-listen"),
     kubeconfig: text("kubeconfig"),
     serviceCidr: text("service-cidr"),
     podCidr: text("pod-cidr"),

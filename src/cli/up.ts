@@ -30,10 +30,9 @@ the objects are kept in the data dir for the next start.`,
     for (const problem of cluster.applied.problems)
       context.note(`portolan: not applied: ${problem}\n`);
     if (isJson) {
-      const { api, dns, kubeconfig } = cluster;
-      context.print(
-        `${JSON.stringify({ ready: true, api, dns, kubeconfig, pid: process.pid, startMs })}\n`,
-      );
+      const { api, dns, dnsTls, kubeconfig } = cluster;
+      const facts = { ready: true, api, dns, dnsTls, kubeconfig, pid: process.pid, startMs };
+      context.print(`${JSON.stringify(facts)}\n`);
     } else {
       for (const line of cluster.applied.applied) context.note(`${line}\n`);
       context.note(readyText(cluster.api, cluster.dns, cluster.kubeconfig, startMs));

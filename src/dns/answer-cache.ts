@@ -46,6 +46,8 @@ export interface CacheMetrics {
   hit(kind: Share): void;
   missed(): void;
   evicted(kind: Share): void;
+  /** One that is too long to be kept. */
+  dropped(): void;
 }
 
 const NO_CACHE_METRICS: CacheMetrics = {
@@ -53,6 +55,7 @@ const NO_CACHE_METRICS: CacheMetrics = {
   hit: () => undefined,
   missed: () => undefined,
   evicted: () => undefined,
+  dropped: () => undefined,
 };
 
 /**
@@ -100,7 +103,11 @@ export class AnswerCache {
       zones.some((zone) => isWithin(name, zone));
     const { zones, noSuccess, noDenial } = this.#config;
     const isKept = covers(zones) && !covers(kind === "success" ? noSuccess : noDenial);
-    if (!isKept || ttlSeconds <= 0 || bytes > MAX_ENTRY_BYTES) return;
+    if (!isKept || ttlSeconds <= 0) return;
+    if (bytes > MAX_ENTRY_BYTES) {
+      this.#metrics.dropped();
+      return;
+    }
     // A failure is no news as long as there is something to give in its place.
     if (isFailure(message) && this.#config.serveStale !== undefined && this.#success.has(key))
       return;

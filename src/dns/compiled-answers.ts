@@ -6,13 +6,15 @@ import { zoneOf } from "../core/dns/answer.ts";
 import { compileAnswer } from "../core/dns/compiled-answer.ts";
 import { parseQuery } from "../core/dns/decode.ts";
 import type { Dirty, DnsIndex } from "../core/dns/dns-index.ts";
-import { foldName } from "../core/dns/domain-name.ts";
+import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { CLASS_IN, TYPE } from "../core/dns/message.ts";
+import { CLASS_IN, RCODE, TYPE } from "../core/dns/message.ts";
 import type { Question } from "../core/dns/message.ts";
+import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
 import type { CountedSeries, DnsMetrics } from "./metrics.ts";
 import { MAX_SERIES, QuestionTally, TallyReader } from "./question-tally.ts";
+import type { RateLimiter } from "./rate-limit.ts";
 import type { ClusterNames, ServerBlock } from "./server-block.ts";
 
 export interface FastPathOptions {
@@ -23,6 +25,8 @@ export interface FastPathOptions {
    * lately is forgotten when it is full.
    */
   readonly arenaBytes?: number | undefined;
+  /** Bounds what the threads, and the main one, send to one source; default everything. */
+  readonly rateLimiter?: RateLimiter | undefined;
   /** The threads' program, `udp-worker.ts`; default as it is bundled. */
   readonly worker?: URL | undefined;
   /** Called when a thread has started: V8 sets some of the process's flags anew for each. */
@@ -43,6 +47,7 @@ const ASKED_BEFORE = 65_536;
 export class CompiledAnswers implements Disposable {
   readonly memory: AnswerMemory;
   readonly worker: URL | undefined;
+  readonly rateLimiter: RateLimiter | undefined;
   readonly onThreadStarted: () => void;
   /** For the reader of this number to count in. */
   readonly tallies: readonly SharedArrayBuffer[];
@@ -62,6 +67,7 @@ export class CompiledAnswers implements Disposable {
   constructor(options: FastPathOptions, metrics?: Metrics) {
     const { threads, arenaBytes = ARENA_BYTES } = options;
     this.worker = options.worker;
+    this.rateLimiter = options.rateLimiter;
     this.onThreadStarted = options.onThreadStarted ?? (() => undefined);
     const seed = randomInt(0x7fff_ffff);
     this.memory = createAnswerMemory({ arenaBytes, slots: SLOTS, readers: threads, seed });
@@ -96,10 +102,11 @@ export class CompiledAnswers implements Disposable {
   }
 
   /**
-   * Compiles the answer to a message that was just answered by others. When there is no more room, only what was
-   * asked for before is: names that nobody asks for twice push out nothing.
+   * Compiles the answer to a message that others just gave `answer` to. Of names that do not exist, and of all when
+   * there is no more room, only what was asked for before is: made-up names, which nobody asks for twice, cost no
+   * more than their first answer and push out nothing.
    */
-  offer(message: Uint8Array): void {
+  offer(message: Uint8Array, answer: Uint8Array): void {
     const parsed = parseQuery(message);
     const index = this.#source?.cluster.index();
     if (this.#source === undefined || index === undefined || parsed.kind !== "query") return;
@@ -108,7 +115,8 @@ export class CompiledAnswers implements Disposable {
     const zone = zoneOf(foldName(question.name), zones);
     if (zone === undefined || !chosen.zones.includes(zone) || !isForAll(question)) return;
     const hash = this.#table.find(question.name, question.type);
-    if (hash === undefined || !this.#isAdmitted(hash)) return;
+    const isDenied = ((answer[3] ?? 0) & 0xf) === RCODE.NXDOMAIN;
+    if (hash === undefined || !this.#isAdmitted(hash, isDenied)) return;
     this.#observe(index);
     const reads: Dirty[] = [];
     this.#reads = reads;
@@ -127,9 +135,10 @@ export class CompiledAnswers implements Disposable {
     this.#source = undefined;
   }
 
-  #isAdmitted(hash: number): boolean {
+  #isAdmitted(hash: number, isDenied: boolean): boolean {
     const place = hash & (ASKED_BEFORE - 1);
-    const isAdmitted = !this.#table.isFull || this.#askedBefore[place] === hash;
+    const isFree = !isDenied && !this.#table.isFull;
+    const isAdmitted = isFree || this.#askedBefore[place] === hash;
     this.#askedBefore[place] = hash;
     return isAdmitted;
   }
@@ -163,6 +172,9 @@ export class CompiledAnswers implements Disposable {
   }
 
   #mergeTallies(): void {
+    // Of several sockets with one limit, whoever comes first counts for all.
+    const dropped = this.rateLimiter?.takeDroppedByThreads() ?? 0;
+    if (dropped > 0) this.#source?.metrics.dropped("udp", dropped);
     for (const [number, series] of this.#series.entries()) {
       for (const reader of this.#tallyReaders) {
         const tally = reader.take(number);
@@ -184,13 +196,25 @@ interface Source {
 
 /** Whether answers for the cluster's names come from its index alone, and nobody has to hear of each. */
 function isPlain(block: ServerBlock): boolean {
-  const { cluster, hosts, log, rewrites, rotates } = block;
+  const { cluster, hosts, log, rewrites, rotates, access, order } = block;
   return (
     cluster !== undefined &&
     hosts === undefined &&
     log === undefined &&
+    order === undefined &&
+    block.isMinimal !== true &&
+    block.maxUdpBytes === undefined &&
+    (access ?? []).length === 0 &&
     (rewrites ?? []).length === 0 &&
+    (block.templates ?? []).every(({ zones }) => isApart(zones, cluster.zone)) &&
     rotates !== false
+  );
+}
+
+/** Whether no name is both in one of these zones and the cluster's. */
+function isApart(others: readonly DomainName[], { zones, reverseZones }: ZoneOptions): boolean {
+  return others.every((other) =>
+    [...zones, ...reverseZones].every((zone) => !isWithin(zone, other) && !isWithin(other, zone)),
   );
 }
 

@@ -1,15 +1,17 @@
+import { hostname, networkInterfaces } from "node:os";
 import { Disposables } from "../async/disposables.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
 import { formatDomainName } from "../core/dns/domain-name.ts";
-import { formatType } from "../core/dns/zone-text.ts";
-import { isUnspecified } from "../net/address.ts";
+import { isUnspecified, parseIpAddress } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
 import { formatHostPort, parsePort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { createAccessMetrics } from "./access-metrics.ts";
 import { AnswerCache } from "./answer-cache.ts";
 import { followCertificateFiles, readPem } from "./certificate-files.ts";
+import { createErrorLog } from "./error-log.ts";
 import { createForwardMetrics } from "./forward-metrics.ts";
 import { FORWARDER_DEFAULTS, startForwarder } from "./forwarder.ts";
 import { followCluster } from "./follow-cluster.ts";
@@ -23,6 +25,7 @@ import type { CertificateSource } from "./serving-certificate.ts";
 import type { UpstreamTls } from "./upstream.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
+import { followWeights } from "./weights-file.ts";
 
 export interface EngineDeps extends ClusterDeps {
   readonly log: Logger;
@@ -30,6 +33,8 @@ export interface EngineDeps extends ClusterDeps {
   /** Takes the lines of the query log. */
   readonly print: (line: string) => void;
   readonly nowMs: () => number;
+  /** What this program calls itself. */
+  readonly version: string;
 }
 
 /** A socket, and what is answered on it. */
@@ -73,7 +78,7 @@ export async function buildEngine(
     const clusters: FollowedCluster[] = [];
     const sockets = new Map<string, SocketPlan>();
     for (const config of configs) {
-      const listens = listensOf(config, listen);
+      const listens = listensOf(config, listen, networkInterfaces());
       const built = await buildBlock(deps, config, listens, guard, opened, clusters);
       const certificate = config.tls && (await followCertificateFiles(deps.log, config.tls));
       if (certificate !== undefined) opened.add(certificate);
@@ -114,8 +119,27 @@ interface BlockListen {
   readonly on: ListenAddress;
 }
 
-function listensOf({ keys, bind }: BlockConfig, listen: ListenAddress): readonly BlockListen[] {
-  const addresses: readonly IpAddress[] = bind.length > 0 ? bind : [listen.address];
+/** @throws Error when there is no interface of a name that `bind` has. */
+function listensOf(
+  { keys, bind }: BlockConfig,
+  listen: ListenAddress,
+  interfaces: ReturnType<typeof networkInterfaces>,
+): readonly BlockListen[] {
+  const bound = bind.flatMap((target) => {
+    if (target.kind === "address") return [target.address];
+    const found = interfaces[target.name];
+    if (found === undefined) {
+      const known = Object.keys(interfaces).join(", ");
+      throw new Error(
+        `bind: there is no interface ${target.name} with addresses; there are ${known}`,
+      );
+    }
+    // Those of one link need to be told apart by it, which a socket's address here does not say.
+    return found.flatMap(({ address }) =>
+      address.startsWith("fe80:") ? [] : (parseIpAddress(address) ?? []),
+    );
+  });
+  const addresses = bind.length > 0 ? [...new Set(bound)] : [listen.address];
   return keys.flatMap(({ scheme, zones, port }) =>
     addresses.map((address) => ({
       scheme,
@@ -134,11 +158,21 @@ async function buildBlock(
   clusters: FollowedCluster[],
 ): Promise<Omit<ServerBlock, "zones">> {
   const { log } = deps;
-  const hosts = config.hosts === undefined ? undefined : await followHosts(log, config.hosts);
+  const hosts =
+    config.hosts === undefined ? undefined : await followHosts(log, deps.metrics, config.hosts);
   if (hosts !== undefined) opened.add(hosts);
   const [first] = listens;
   const server = first === undefined ? "" : serverLabel(first);
-  const forwardMetrics = createForwardMetrics(deps.metrics, server);
+  const errors =
+    config.errors === undefined ? undefined : createErrorLog(log, config.errors.consolidate);
+  if (errors !== undefined) opened.add(errors);
+  const { balance } = config;
+  const weights =
+    balance?.weighted === undefined
+      ? undefined
+      : await followWeights(log, balance.weighted.path, balance.weighted.reloadMs);
+  if (weights !== undefined) opened.add(weights);
+  const forwardMetrics = createForwardMetrics(deps.metrics, server, cacheLabel(config));
   const cache =
     config.cache === undefined ? undefined : new AnswerCache(config.cache, forwardMetrics.cache);
   if (cache !== undefined) opened.add(forwardMetrics.watch(cache));
@@ -161,7 +195,8 @@ async function buildBlock(
       },
     );
     opened.add(forwarder);
-    forwards.push({ from: forward.from, except: forward.except, forwarder });
+    const { from, except, next } = forward;
+    forwards.push({ from, except, next, forwarder });
   }
   const cluster =
     config.kubernetes === undefined
@@ -179,7 +214,24 @@ async function buildBlock(
     clusterset: cluster?.clusterset,
     forwards,
     transfers: config.transfers,
-    rotates: config.rotates,
+    rotates: balance !== undefined,
+    order:
+      balance === undefined || (balance.prefer.length === 0 && weights === undefined)
+        ? undefined
+        : () => ({ prefer: balance.prefer, weights: weights?.weights }),
+    access: config.access,
+    onAccess:
+      config.access.length === 0
+        ? undefined
+        : createAccessMetrics(deps.metrics, server, zoneLabel(first)),
+    templates: config.templates,
+    maxUdpBytes: config.maxUdpBytes,
+    isMinimal: config.isMinimal,
+    chaos: config.chaos && {
+      version: config.chaos.version ?? deps.version,
+      authors: config.chaos.authors,
+      hostname: hostname(),
+    },
     log:
       config.log.length === 0
         ? undefined
@@ -188,15 +240,7 @@ async function buildBlock(
             deps.print,
             new Set(listens.map(({ on }) => on.address)).size === 1 ? first?.on.address : undefined,
           ),
-    onFailure: config.logsErrors
-      ? ({ name, type }, reason) => {
-          log.error("dns question failed", {
-            name: formatDomainName(name),
-            type: formatType(type),
-            reason,
-          });
-        }
-      : undefined,
+    onFailure: errors?.note,
   };
 }
 
@@ -227,6 +271,17 @@ async function upstreamsOf(
 /** Addresses that a client can ask. */
 function addressesOf(listens: readonly BlockListen[]): readonly IpAddress[] {
   return [...new Set(listens.map(({ on }) => on.address))].filter((each) => !isUnspecified(each));
+}
+
+/** The zones whose answers a block keeps, as CoreDNS joins them. */
+function cacheLabel({ cache, keys }: BlockConfig): string {
+  const isWide = cache === undefined || cache.zones.some((zone) => zone.length === 0);
+  const zones = isWide ? keys.flatMap((key) => key.zones) : cache.zones;
+  return zones.map(formatDomainName).join(",");
+}
+
+function zoneLabel(first: BlockListen | undefined): string {
+  return formatDomainName(first?.zones[0] ?? []);
 }
 
 function serverLabel({ scheme, on }: BlockListen): string {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { sleep } from "../async/sleep.ts";
-import { withDeadline } from "../async/deadline.ts";
+import { DeadlineError, withDeadline } from "../async/deadline.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import { formatDomainName } from "../core/dns/domain-name.ts";
 import { formatHostPort } from "../net/host-port.ts";
@@ -16,6 +16,7 @@ import type { FastPathOptions } from "./compiled-answers.ts";
 import { threadsFor } from "./udp-threads.ts";
 import { createDnsMetrics } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
+import { startSelfCheck } from "./self-check.ts";
 import type { CertificateSource } from "./serving-certificate.ts";
 import type { TcpLimits } from "./tcp.ts";
 
@@ -23,7 +24,7 @@ export interface CorefileServerDeps extends EngineDeps {
   /** Reads the configuration as it is now. @throws CorefileError, or an Error of the file system. */
   readonly load: () => Promise<LoadedCorefile>;
   readonly rateLimiter?: RateLimiter | undefined;
-  /** Whether threads answer over UDP; not together with a rate limiter, which has to see each answer. */
+  /** Whether threads answer over UDP. */
   readonly fastPath?: FastPathOptions | undefined;
   /** What differs from the usual bounds of connections. */
   readonly tcpLimits?: Partial<TcpLimits> | undefined;
@@ -120,7 +121,10 @@ export async function startCorefileServer(
     ...log,
     error: (event, fields) => {
       panics.with().inc();
-      log.error(event, fields);
+      const error = fields?.["error"];
+      const hasStacks = loaded.blocks.some(({ errors }) => errors?.hasStacks === true);
+      const stack = hasStacks && error instanceof Error ? { stack: error.stack } : {};
+      log.error(event, { ...fields, ...stack });
     },
   };
 
@@ -146,9 +150,9 @@ export async function startCorefileServer(
     const isTls = plan.scheme === "tls";
     const { tcpLimits } = deps;
     const compiled =
-      deps.fastPath === undefined || deps.rateLimiter !== undefined || isTls
+      deps.fastPath === undefined || isTls
         ? undefined
-        : new CompiledAnswers(deps.fastPath, deps.metrics);
+        : new CompiledAnswers({ ...deps.fastPath, rateLimiter: deps.rateLimiter }, deps.metrics);
     const udp = compiled && threadsFor(compiled);
     const sourceNow: CertificateSource = () => {
       if (certificate === undefined) throw new Error(`${plan.id} has no certificate any more`);
@@ -198,6 +202,14 @@ export async function startCorefileServer(
     return missing.length === 0
       ? { status: 200, text: "OK" }
       : { status: 503, text: missing.join(",") };
+  };
+
+  /** Asks for this server's own health, where it is served. */
+  let selfCheck: AsyncDisposable | undefined;
+  const checkSelf = async (blocks: readonly BlockConfig[]): Promise<void> => {
+    await selfCheck?.[Symbol.asyncDispose]();
+    const health = blocks.find((block) => block.health !== undefined)?.health;
+    selfCheck = health && startSelfCheck(deps.metrics, health);
   };
 
   const httpPlan = (blocks: readonly BlockConfig[]): Map<string, [ListenAddress, Paths]> => {
@@ -262,6 +274,7 @@ export async function startCorefileServer(
       await server[Symbol.asyncDispose]();
     }
     noteEnabled(next);
+    await checkSelf(blocks);
   };
 
   const retire = async (old: Engine): Promise<void> => {
@@ -331,6 +344,7 @@ export async function startCorefileServer(
   };
 
   try {
+    await untilKnown(engine, loaded.blocks, log);
     await adopt(engine, loaded.blocks);
     // Lists come in when all threads run: see FastPathOptions.onThreadStarted.
     engine.follow();
@@ -363,6 +377,7 @@ export async function startCorefileServer(
       ended.abort(new Error("the DNS server was stopped"));
       await watching;
       await lastReload;
+      await selfCheck?.[Symbol.asyncDispose]();
       for (const { listener } of sockets.values()) await listener[Symbol.asyncDispose]();
       for (const { server } of https.values()) await server[Symbol.asyncDispose]();
       for (const old of retired) await old[Symbol.asyncDispose]();
@@ -370,6 +385,22 @@ export async function startCorefileServer(
       await engine[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Waits for the clusters for as long as their directives say (CoreDNS `startup_timeout`). */
+async function untilKnown(
+  engine: Engine,
+  blocks: readonly BlockConfig[],
+  log: CorefileServerDeps["log"],
+): Promise<void> {
+  const waitMs = Math.max(0, ...blocks.map(({ kubernetes }) => kubernetes?.startupMs ?? 0));
+  if (waitMs === 0) return;
+  try {
+    await withDeadline(waitMs, undefined, (signal) => engine.synced(signal));
+  } catch (error) {
+    if (!(error instanceof DeadlineError)) throw error;
+    log.warn("dns starts before the cluster is known", { waitMs });
+  }
 }
 
 function closedWith(listener: Listener, compiled: CompiledAnswers | undefined): Listener {

@@ -28,11 +28,16 @@ export const NO_FORWARD_METRICS: ForwardMetrics = {
 /** Seconds: CoreDNS's. */
 const BUCKETS = Array.from({ length: 16 }, (_, n) => 0.00025 * 2 ** n);
 const PROXY = "forward";
+const SHARES = ["success", "denial"] as const;
 
-/** CoreDNS's metrics of forwarding and of its cache, by their names and labels. */
+/**
+ * CoreDNS's metrics of forwarding and of its cache, by their names and labels.
+ * @param zones of the cache, joined.
+ */
 export function createForwardMetrics(
   metrics: Metrics,
   server: string,
+  zones: string,
 ): ForwardMetrics & { readonly cache: CacheMetrics; watch(cache: AnswerCache): Disposable } {
   const durations = metrics.histogram(
     "coredns_proxy_request_duration_seconds",
@@ -82,7 +87,6 @@ export function createForwardMetrics(
   );
   for (const each of [broken, rejects]) each.with().inc(0);
   const view = "";
-  const zones = "";
   const common = { server, zones, view };
   const requests = metrics.counter("coredns_cache_requests_total", "Look-ups in the cache.", [
     "server",
@@ -114,6 +118,11 @@ export function createForwardMetrics(
     "coredns_cache_evictions_total",
     "Answers dropped from a full cache.",
     ["server", "type", "zones", "view"],
+  );
+  const drops = metrics.counter(
+    "coredns_cache_drops_total",
+    "Answers not kept since they are too long.",
+    ["server", "zones", "view"],
   );
   const toOf = ({ address, port }: Upstream): string => formatHostPort(address, port);
   return {
@@ -153,19 +162,25 @@ export function createForwardMetrics(
       missed: () => {
         misses.with(common).inc();
       },
+      dropped: () => {
+        drops.with(common).inc();
+      },
       evicted: (type) => {
         evictions.with({ ...common, type }).inc();
       },
     },
-    watch: (cache) =>
-      metrics.onScrape(
+    watch: (cache) => {
+      // What never happened is 0, as CoreDNS says it, not unknown.
+      for (const each of [hits, evictions]) {
+        for (const type of SHARES) each.with({ ...common, type }).inc(0);
+      }
+      for (const each of [misses, drops]) each.with(common).inc(0);
+      return metrics.onScrape(
         "coredns_cache_entries",
         "Answers held in the cache.",
         ["server", "type", "zones", "view"],
-        () =>
-          (["success", "denial"] as const).map(
-            (type) => [{ ...common, type }, cache.sizeOf(type)] as const,
-          ),
-      ),
+        () => SHARES.map((type) => [{ ...common, type }, cache.sizeOf(type)] as const),
+      );
+    },
   };
 }

@@ -61,6 +61,12 @@ export interface ForwarderOptions {
   readonly failover: readonly number[];
   /** Whether nobody is asked when every server is down; else one is tried all the same. */
   readonly failFast: boolean;
+  /** Servers that are tried for one question; 0: as many as clients wait for. */
+  readonly maxAttempts: number;
+  /** Idle connections that are kept to each server; 0: all. */
+  readonly maxIdleConnections: number;
+  /** How old a kept connection may get; 0: any age. */
+  readonly maxAgeMs: number;
 }
 
 export const FORWARDER_DEFAULTS: ForwarderOptions = {
@@ -77,6 +83,9 @@ export const FORWARDER_DEFAULTS: ForwarderOptions = {
   healthCheckRecursion: true,
   failover: [],
   failFast: false,
+  maxAttempts: 0,
+  maxIdleConnections: 0,
+  maxAgeMs: 0,
 };
 
 /** No client waits for more tries than this. */
@@ -94,10 +103,11 @@ export function startForwarder(
   const ended = new AbortController();
   // Each question that waits listens to it: as many as may wait are no leak.
   setMaxListeners(0, ended.signal);
-  const streams = new StreamPool(options.expireMs, (isReused, upstream) => {
+  const streams = new StreamPool(options, (isReused, upstream) => {
     metrics.connection(upstream, isReused);
   });
-  const { forceTcp, randomCase } = options;
+  const { forceTcp, randomCase, maxAttempts } = options;
+  const maxTries = maxAttempts === 0 ? MAX_TRIES : Math.min(MAX_TRIES, maxAttempts);
   const askOne = async (
     upstream: Upstream,
     question: UpstreamQuestion,
@@ -180,7 +190,7 @@ export function startForwarder(
     let last: UpstreamAnswer | undefined;
     const left = new Set(upstreams);
     const turns = upstreams.length === 1 ? [...upstreams, ...upstreams] : upstreams;
-    for (const upstream of turns.slice(0, MAX_TRIES)) {
+    for (const upstream of turns.slice(0, maxTries)) {
       if (!left.has(upstream) || ended.signal.aborted) continue;
       const outcome = await tryOne(upstream, question, ended.signal);
       if (outcome === "silent") continue;
@@ -204,7 +214,7 @@ export function startForwarder(
     ended.signal.addEventListener("abort", stop, { once: true });
     let last: UpstreamAnswer | undefined;
     try {
-      const tries = upstreams.slice(0, MAX_TRIES).map(async (upstream) => {
+      const tries = upstreams.slice(0, maxTries).map(async (upstream) => {
         const outcome = await tryOne(upstream, question, done.signal);
         if (typeof outcome === "string") throw new Error(outcome);
         last = outcome;

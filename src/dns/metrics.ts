@@ -32,8 +32,8 @@ export interface DnsMetrics {
   answered(facts: AnsweredFacts): void;
   /** Many questions of one series, which were counted elsewhere. */
   counted(series: CountedSeries, tally: Tally): void;
-  /** A message that gets no answer. */
-  dropped(protocol: Protocol): void;
+  /** A message that gets no answer, or so many of them. */
+  dropped(protocol: Protocol, count?: number): void;
 }
 
 /** CoreDNS's metrics, by its names and labels. */
@@ -125,8 +125,8 @@ export function createDnsMetrics(
       series.responseSize.merge(tally.responseSizes.counts, tally.responseSizes.sum);
       if (tally.dnssecOk > 0) series.dnssec().inc(tally.dnssecOk);
     },
-    dropped: (protocol) => {
-      request("dropped", protocol === "tls" ? "tcp" : protocol, "other").inc();
+    dropped: (protocol, count = 1) => {
+      request("dropped", protocol === "tls" ? "tcp" : protocol, "other").inc(count);
     },
   };
 }

@@ -1,6 +1,7 @@
+import { accessOf } from "../core/dns/access.ts";
 import { zoneOf } from "../core/dns/answer.ts";
 import { parseQuery } from "../core/dns/decode.ts";
-import type { Query } from "../core/dns/decode.ts";
+import type { ParsedQuery, Query } from "../core/dns/decode.ts";
 import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import { RCODE, TYPE } from "../core/dns/message.ts";
 import { encodeReply, maxReplyBytes } from "../core/dns/reply.ts";
@@ -42,6 +43,13 @@ export function guarded(respond: Respond, log: Logger): Respond {
   };
 }
 
+/**
+ * Between two answers: a prime, so that each of any number of addresses comes first equally often, and a large one
+ * (2^31 by the golden ratio), so that of more addresses than an answer holds, two answers have quite other ones.
+ */
+const TURN = 1_327_217_909;
+const MAX_ROTATION = 2 ** 52;
+
 /** Answers each question in the block with the longest zone that it is in; in none, it is refused. */
 export function createResponder(deps: ResponderDeps, blocks: readonly ServerBlock[]): Respond {
   const { metrics, nowMs, rateLimiter } = deps;
@@ -49,13 +57,14 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
   let rotation = 0;
   return (bytes, protocol, peer) => {
     const startMs = nowMs();
-    const parsed = parseQuery(bytes);
-    if (parsed.kind === "ignore") {
+    const read = parseQuery(bytes);
+    if (read.kind === "ignore") {
       metrics.dropped(protocol);
       return undefined;
     }
-    const zone = parsed.question && zoneOf(foldName(parsed.question.name), zones);
+    const zone = read.question && zoneOf(foldName(read.question.name), zones);
     const block = zone && blocks.find((candidate) => candidate.zones.includes(zone));
+    const parsed = withLessUdp(read, block?.maxUdpBytes);
     const note = (answer: Uint8Array, { rcode, by, reason }: Step): void => {
       const ms = nowMs() - startMs;
       metrics.answered({
@@ -89,6 +98,16 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
     if (deps.loopGuard?.takes(parsed.question) === true || block === undefined) {
       return finish(REFUSAL);
     }
+    if (block.access !== undefined && block.access.length > 0) {
+      const action = accessOf(block.access, parsed.question, parseIpAddress(peer.address));
+      block.onAccess?.(action);
+      if (action === "drop") {
+        metrics.dropped(protocol);
+        return undefined;
+      }
+      if (action === "block") return finish({ rcode: RCODE.REFUSED, by: "acl" });
+      if (action === "filter") return finish({ rcode: RCODE.NOERROR, by: "acl" });
+    }
     if (parsed.question.type === TYPE.AXFR || parsed.question.type === TYPE.IXFR) {
       const messages = protocol === "udp" ? undefined : transferTo(block, parsed, peer.address);
       if (messages === undefined) return finish(REFUSAL);
@@ -96,8 +115,8 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
       if (first !== undefined) note(first, { rcode: RCODE.NOERROR, by: "transfer" });
       return messages;
     }
-    // Wraps before numbers stop being exact.
-    rotation = (rotation + 1) & 0x7fff_ffff;
+    // Begins anew, after millions of answers, before numbers stop being exact.
+    rotation = rotation < MAX_ROTATION ? rotation + TURN : 0;
     const maxBytes = maxReplyBytes(parsed.edns, protocol);
     const step = answerInBlock(block, parsed, { rotation, maxBytes });
     return step instanceof Promise ? step.then(finish) : finish(step);
@@ -121,6 +140,16 @@ function transferTo(
       (to === undefined || to.some((cidr) => cidrContains(cidr, address))),
   );
   return isAllowed ? zoneTransfer(query, index, owner.zone, query.knownSerial) : undefined;
+}
+
+/** The query as if its sender took no more over UDP than so much. */
+function withLessUdp<T extends Exclude<ParsedQuery, { kind: "ignore" }>>(
+  query: T,
+  maxBytes: number | undefined,
+): T {
+  const { edns } = query;
+  if (edns === undefined || maxBytes === undefined || edns.udpBytes <= maxBytes) return query;
+  return { ...query, edns: { ...edns, udpBytes: maxBytes } };
 }
 
 const REFUSAL: Step = { rcode: RCODE.REFUSED, by: "" };

@@ -1,5 +1,10 @@
+import type { AccessAction, AccessRule } from "../core/dns/access.ts";
+import { orderedAnswers } from "../core/dns/address-order.ts";
+import type { AddressOrder } from "../core/dns/address-order.ts";
 import { answer, zoneOf } from "../core/dns/answer.ts";
 import type { Decision } from "../core/dns/answer.ts";
+import { answerChaos } from "../core/dns/chaos.ts";
+import type { ServerFacts } from "../core/dns/chaos.ts";
 import type { Query } from "../core/dns/decode.ts";
 import { DnsIndex } from "../core/dns/dns-index.ts";
 import type { TransferConfig } from "../core/dns/corefile/small-directives.ts";
@@ -10,8 +15,10 @@ import type { Question, ResourceRecord } from "../core/dns/message.ts";
 import type { HostsTable } from "../core/dns/hosts-table.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Reply } from "../core/dns/reply.ts";
-import { restoreNames, rewriteName } from "../core/dns/rewrite.ts";
+import { restoreReply, rewriteQuestion } from "../core/dns/rewrite.ts";
 import type { RewriteRule } from "../core/dns/rewrite.ts";
+import { answerFromTemplates } from "../core/dns/template.ts";
+import type { Template } from "../core/dns/template.ts";
 import type { Forwarded, Forwarder } from "./forwarder.ts";
 import type { LoggedAnswer } from "./query-log.ts";
 
@@ -21,6 +28,19 @@ export interface ServerBlock {
   readonly zones: readonly DomainName[];
   /** The names of its directives in a Corefile, for whoever counts them. */
   readonly plugins?: readonly string[] | undefined;
+  /** Who may ask, and who hears of what was decided for each question. */
+  readonly access?: readonly AccessRule[] | undefined;
+  readonly onAccess?: ((action: AccessAction) => void) | undefined;
+  /** The most that a client may say it takes over UDP. */
+  readonly maxUdpBytes?: number | undefined;
+  /** What is said of this server in class CH; undefined: nothing. */
+  readonly chaos?: ServerFacts | undefined;
+  /** Answers made from the question, before all names. */
+  readonly templates?: readonly Template[] | undefined;
+  /** Whether answers with records have no others beside them. */
+  readonly isMinimal?: boolean | undefined;
+  /** Which addresses come first, where it is not whose turn it is. */
+  readonly order?: (() => AddressOrder) | undefined;
   /** What is looked for in place of what was asked for. */
   readonly rewrites?: readonly RewriteRule[] | undefined;
   /** Names with addresses of their own, before all others. */
@@ -53,11 +73,13 @@ export interface ForwardRule {
   /** Zones below `from` that are not forwarded, folded. */
   readonly except: readonly DomainName[];
   readonly forwarder: Forwarder;
+  /** Codes after which the next rule for the name is asked. */
+  readonly next?: readonly number[] | undefined;
 }
 
 /** A reply, and which of CoreDNS's plugins would have made it. */
 export interface Step extends Reply {
-  readonly by: "kubernetes" | "forward" | "hosts" | "transfer" | "";
+  readonly by: "kubernetes" | "forward" | "hosts" | "transfer" | "template" | "acl" | "chaos" | "";
   /** Why, when it failed. */
   readonly reason?: string | undefined;
 }
@@ -80,19 +102,36 @@ export function answerInBlock(
   shape: AnswerShape,
 ): Step | Promise<Step> {
   const turned = block.rotates === false ? { ...shape, rotation: 0 } : shape;
-  const rewritten = rewriteName(query.question.name, block.rewrites ?? []);
-  if (rewritten === undefined) return answerNamed(block, query, turned);
-  const question = { ...query.question, name: rewritten.name };
-  const restored = (step: Step): Step => ({
-    ...step,
-    answers: restoreNames(step.answers ?? [], rewritten),
-  });
-  const step = answerNamed(block, { ...query, question }, turned);
-  return step instanceof Promise ? step.then(restored) : restored(step);
+  const about = block.chaos && answerChaos(query.question, block.chaos);
+  if (about !== undefined) return { ...about, by: "chaos" };
+  const rewritten = rewriteQuestion(query.question, block.rewrites ?? []);
+  const finished = (step: Step): Step =>
+    withShape(block, rewritten === undefined ? step : restoreReply(step, rewritten), query);
+  const question = rewritten?.question ?? query.question;
+  const step = answerNamed(block, rewritten === undefined ? query : { ...query, question }, turned);
+  if (rewritten === undefined && block.order === undefined && block.isMinimal !== true) return step;
+  return step instanceof Promise ? step.then(finished) : finished(step);
+}
+
+/** The step's records as the block wants them: which come first, and which are not there. */
+function withShape(block: ServerBlock, step: Step, { question }: Query): Step {
+  const { answers = [] } = step;
+  const isAddresses = question.type === TYPE.A || question.type === TYPE.AAAA;
+  const ordered =
+    block.order !== undefined && isAddresses
+      ? orderedAnswers(answers, question.name, block.order(), Math.random())
+      : answers;
+  const isBare = block.isMinimal === true && answers.length > 0;
+  return { ...step, answers: ordered, ...(isBare ? { authority: [], additional: [] } : {}) };
 }
 
 function answerNamed(block: ServerBlock, query: Query, shape: AnswerShape): Step | Promise<Step> {
   const { question } = query;
+  const templated = answerFromTemplates(question, query.id, block.templates ?? []);
+  if (templated !== undefined) {
+    const step: Step = { ...templated, by: "template" };
+    return question.type === TYPE.ANY ? minimal(step) : step;
+  }
   const fromHosts = block.hosts?.().answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   if (block.cluster === undefined) return resolveElsewhere(block, query, shape, question.name);
@@ -150,25 +189,29 @@ async function resolveElsewhere(
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   const imported = answerImported(block, question, shape);
   if (imported !== undefined) return imported;
-  const folded = foldName(name);
-  const from = zoneOf(
-    folded,
-    block.forwards.map((rule) => rule.from),
-  );
-  const rule = block.forwards.find((candidate) => candidate.from === from);
-  if (rule === undefined || rule.except.some((zone) => isWithin(folded, zone))) {
-    return { rcode: RCODE.REFUSED, by: "" };
+  let step: Step = { rcode: RCODE.REFUSED, by: "" };
+  for (const { forwarder, next = [] } of forwardsFor(block.forwards, foldName(name))) {
+    const forwarded = await forwarder.resolve({
+      name,
+      type,
+      class: query.question.class,
+      dnssecOk: query.edns?.dnssecOk ?? false,
+      authenticData: query.authenticData,
+      checkingDisabled: query.checkingDisabled,
+    });
+    step = stepOf(forwarded, name);
+    if (!next.includes(step.rcode)) break;
   }
-  const forwarded = await rule.forwarder.resolve({
-    name,
-    type,
-    class: query.question.class,
-    dnssecOk: query.edns?.dnssecOk ?? false,
-    authenticData: query.authenticData,
-    checkingDisabled: query.checkingDisabled,
-  });
-  const step = stepOf(forwarded, name);
   return type === TYPE.ANY ? minimal(step) : step;
+}
+
+/** The rules that are for a name, folded: those with the longest `from` first, else in their order. */
+function forwardsFor(rules: readonly ForwardRule[], name: DomainName): readonly ForwardRule[] {
+  return rules
+    .filter(
+      ({ from, except }) => isWithin(name, from) && !except.some((zone) => isWithin(name, zone)),
+    )
+    .toSorted((a, b) => b.from.length - a.from.length);
 }
 
 /**

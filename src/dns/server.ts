@@ -16,11 +16,12 @@ import { startForwarder } from "./forwarder.ts";
 import { listenHttp } from "./http-endpoints.ts";
 import { feedIndex } from "./index-feed.ts";
 import type { IndexFeed } from "./index-feed.ts";
-import { listenBoth } from "./listen-both.ts";
+import { listenBoth, listenTls } from "./listen-both.ts";
 import type { ListenAddress, Respond } from "./listener.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { NO_METRICS, createDnsMetrics, createProgrammingMetric } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
+import type { CertificateSource } from "./serving-certificate.ts";
 import { threadsFor } from "./udp-threads.ts";
 import { resolvConfUpstreams } from "./upstream-source.ts";
 import type { UpstreamSource } from "./upstream-source.ts";
@@ -42,6 +43,10 @@ export interface DnsOptions {
    * taken when this one is not free. CoreDNS's metrics are served on a free port there.
    */
   readonly nodeListen?: ListenAddress | undefined;
+  /** Where to answer over TLS as well (RFC 7858), and with which certificate. */
+  readonly tls?:
+    | { readonly listen: ListenAddress; readonly certificate: CertificateSource }
+    | undefined;
   /** Default `cluster.local`. */
   readonly clusterDomain?: string | undefined;
   /** Ranges of Services and Pods, whose reverse names wait for the first sync. */
@@ -64,6 +69,8 @@ export interface DnsServer extends AsyncDisposable {
   /** The ports on the node's address; those of the first address when there is none. */
   readonly nodePort: number;
   readonly metricsPort: number;
+  /** Undefined when it does not speak TLS. */
+  readonly tlsPort: number | undefined;
 }
 
 /** An index for {@link startDns} that follows the informers; at 100,000 endpoints it takes some 60 MB. */
@@ -99,13 +106,19 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
   const listeners = await listenBoth({ ...listening, udp }, options.listen);
   opened.push(listeners);
   let node: NodePorts = { nodePort: listeners.port, metricsPort: 0 };
-  if (options.nodeListen !== undefined) {
-    try {
+  let tlsPort: number | undefined;
+  try {
+    if (options.nodeListen !== undefined) {
       node = await listenOnNode(listening, options.nodeListen, deps.metrics, opened);
-    } catch (error) {
-      await close();
-      throw error;
     }
+    if (options.tls !== undefined) {
+      const secure = await listenTls(listening, options.tls.listen, options.tls.certificate);
+      opened.push(secure);
+      tlsPort = secure.port;
+    }
+  } catch (error) {
+    await close();
+    throw error;
   }
   const bound: ListenAddress = { address: options.listen.address, port: listeners.port };
   const feed = deps.feed ?? dnsFeed(deps);
@@ -140,11 +153,13 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
     },
   ];
   compiled?.use(blocks, metrics);
-  respond = createResponder({ metrics, nowMs, loopGuard }, blocks);
+  const rateLimiter = options.fastPath?.rateLimiter;
+  respond = createResponder({ metrics, nowMs, loopGuard, rateLimiter }, blocks);
   log.info("dns listens", { address: formatHostPort(bound.address, bound.port), domain });
   return {
     ...bound,
     ...node,
+    tlsPort,
     [Symbol.asyncDispose]: async () => {
       await close();
       compiled?.[Symbol.dispose]();

@@ -10,7 +10,7 @@ export interface ServingCertificate {
 
 /**
  * The certificate to show now. It is asked at each handshake, so that a renewed one needs no restart, and
- * connections that are open go on with the one that they began with. It gives the same object until it changes.
+ * connections that are open go on with the one that they began with.
  */
 export type CertificateSource = () => ServingCertificate;
 
@@ -24,7 +24,7 @@ export function followContext(source: CertificateSource, log: Logger): () => Sec
   let context = contextOf(shown);
   return () => {
     const now = source();
-    if (now === shown || now === refused) return context;
+    if (isSame(now, shown) || (refused !== undefined && isSame(now, refused))) return context;
     try {
       context = contextOf(now);
       shown = now;
@@ -35,6 +35,10 @@ export function followContext(source: CertificateSource, log: Logger): () => Sec
     }
     return context;
   };
+}
+
+function isSame(a: ServingCertificate, b: ServingCertificate): boolean {
+  return a.cert === b.cert && a.key === b.key;
 }
 
 function contextOf({ cert, key }: ServingCertificate): SecureContext {

@@ -15,20 +15,28 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+export interface StreamPoolOptions {
+  /** How long an idle connection is kept. */
+  readonly expireMs: number;
+  /** How many idle ones are kept to each server; 0, the default: all. */
+  readonly maxIdleConnections?: number | undefined;
+  /** How old one may get to be used again; 0, the default: any age. */
+  readonly maxAgeMs?: number | undefined;
+}
+
 /**
- * Connections to upstream servers over TCP and TLS, kept for reuse (RFC 7766 section 6.2.1) until they were idle
- * for `expireMs`. Messages are sent one behind the other and answered in any order. Disposing closes all.
+ * Connections to upstream servers over TCP and TLS, kept for reuse (RFC 7766 section 6.2.1) as the options say. Messages are sent one behind the other and answered in any order. Disposing closes all.
  */
 export class StreamPool implements Disposable {
-  readonly #expireMs: number;
+  readonly #options: StreamPoolOptions;
   readonly #open = new Map<string, Connection[]>();
   readonly #onReuse: (isReused: boolean, upstream: Upstream) => void;
 
   constructor(
-    expireMs: number,
+    options: StreamPoolOptions,
     onReuse: (isReused: boolean, upstream: Upstream) => void = () => undefined,
   ) {
-    this.#expireMs = expireMs;
+    this.#options = options;
     this.#onReuse = onReuse;
   }
 
@@ -43,16 +51,20 @@ export class StreamPool implements Disposable {
     accept: (bytes: Uint8Array) => boolean,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const kept = this.#idle(upstream);
+    const kept = this.#kept(upstream);
     this.#onReuse(kept !== undefined, upstream);
-    if (kept !== undefined) {
-      try {
-        return await kept.exchange(query, accept, signal);
-      } catch (error) {
-        if (signal.aborted || !kept.isClosed) throw error;
+    try {
+      if (kept !== undefined) {
+        try {
+          return await kept.exchange(query, accept, signal);
+        } catch (error) {
+          if (signal.aborted || !kept.isClosed) throw error;
+        }
       }
+      return await this.#connect(upstream).exchange(query, accept, signal);
+    } finally {
+      this.#trim(upstream);
     }
-    return this.#connect(upstream).exchange(query, accept, signal);
   }
 
   [Symbol.dispose](): void {
@@ -62,14 +74,28 @@ export class StreamPool implements Disposable {
     this.#open.clear();
   }
 
-  #idle(upstream: Upstream): Connection | undefined {
+  #kept(upstream: Upstream): Connection | undefined {
     const connections = this.#open.get(idOf(upstream)) ?? [];
-    return connections.find((connection) => !connection.isClosed && connection.hasRoom);
+    return connections.find((each) => !each.isClosed && each.hasRoom && !this.#isOld(each));
+  }
+
+  #isOld({ openedMs }: Connection): boolean {
+    const { maxAgeMs = 0 } = this.#options;
+    return maxAgeMs > 0 && performance.now() - openedMs >= maxAgeMs;
+  }
+
+  /** Closes the idle connections that are too many, or too old to be used again. */
+  #trim(upstream: Upstream): void {
+    const { maxIdleConnections = 0 } = this.#options;
+    const idle = (this.#open.get(idOf(upstream)) ?? []).filter((each) => each.isIdle);
+    const kept = idle.filter((each) => !this.#isOld(each));
+    const excess = maxIdleConnections === 0 ? [] : kept.slice(maxIdleConnections);
+    for (const each of idle) if (!kept.includes(each) || excess.includes(each)) each.close();
   }
 
   #connect(upstream: Upstream): Connection {
     const id = idOf(upstream);
-    const connection = new Connection(upstream, this.#expireMs, () => {
+    const connection = new Connection(upstream, this.#options.expireMs, () => {
       const rest = (this.#open.get(id) ?? []).filter((other) => other !== connection);
       if (rest.length === 0) this.#open.delete(id);
       else this.#open.set(id, rest);
@@ -89,6 +115,7 @@ class Connection {
   readonly #framing = new MessageFraming();
   readonly #waiting = new Set<Waiting>();
   readonly #idleTimer: NodeJS.Timeout;
+  readonly openedMs = performance.now();
   isClosed = false;
 
   constructor(upstream: Upstream, expireMs: number, onClose: () => void) {
@@ -130,6 +157,10 @@ class Connection {
         this.#take(next);
       }
     });
+  }
+
+  get isIdle(): boolean {
+    return !this.isClosed && this.#waiting.size === 0;
   }
 
   get hasRoom(): boolean {

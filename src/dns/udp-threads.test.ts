@@ -23,6 +23,7 @@ import { RCODE, TYPE } from "../core/dns/message.ts";
 import type { Message } from "../core/dns/message.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { RateLimiter, countRateLimits, createRateLimitMemory } from "./rate-limit.ts";
 import { startDns } from "./server.ts";
 import type { DnsServer } from "./server.ts";
 
@@ -39,7 +40,11 @@ interface Cluster extends AsyncDisposable {
 }
 
 /** Two servers of the same cluster, with threads and without. */
-async function startCluster(log: Logger = silent, program = worker): Promise<Cluster> {
+async function startCluster(
+  log: Logger = silent,
+  program = worker,
+  rateLimiter?: RateLimiter,
+): Promise<Cluster> {
   const api = new MemoryApi();
   const informers: Informers = createInformers({ client: api, log });
   const metrics = new Metrics();
@@ -51,7 +56,7 @@ async function startCluster(log: Logger = silent, program = worker): Promise<Clu
   };
   const server = await startDns(
     { informers, log, metrics },
-    { ...options, fastPath: { threads: 2, worker: program } },
+    { ...options, fastPath: { threads: 2, worker: program, rateLimiter } },
   );
   const slow = await startDns({ informers, log }, options);
   api.put(namespaceKind, { apiVersion: "v1", kind: "Namespace", metadata: { name: "default" } });
@@ -194,10 +199,63 @@ describe("DNS over UDP in threads", () => {
       }
     }
     assert.equal(answeredBy(cluster.metrics, "A"), 50);
-    // All but the name that others answer, and the first time of each other, whose letters make no difference.
-    assert.equal(valueOf(cluster.metrics, "portolan_dns_compiled_answers_total"), 46);
+    // All but the name that others answer, and the first time of each other, whose letters make no difference; a name
+    // that does not exist is compiled when it is asked for again.
+    assert.equal(valueOf(cluster.metrics, "portolan_dns_compiled_answers_total"), 45);
     assert.equal(answeredBy(cluster.metrics, "AAAA"), 10);
     assert.match(cluster.metrics.render(), /coredns_dns_request_duration_seconds_count\{.*\} 60\n/);
+  });
+
+  it("holds back what one source gets beyond the limit, in all threads together, and counts it", async () => {
+    const limiter = new RateLimiter(createRateLimitMemory(20, 4711), Date.now);
+    await using cluster = await startCluster(silent, worker, limiter);
+    using counting = countRateLimits(limiter, cluster.metrics);
+    await cluster.put(service("web", { clusterIP: "10.96.0.1", clusterIPs: ["10.96.0.1"] }));
+    const question = query("web.default.svc.cluster.local", TYPE.A);
+    const startSecond = Math.floor(Date.now() / 1000);
+    const answers: Message[] = [];
+    const sockets = Array.from({ length: 8 }, () => createSocket("udp4"));
+    for (const socket of sockets) {
+      socket.on("message", (bytes) => {
+        const answer = decodeMessage(bytes);
+        if (answer !== undefined) answers.push(answer);
+      });
+    }
+    const rendered = (): string => cluster.metrics.render();
+    const asked = (): number =>
+      answeredBy(cluster.metrics, "A") +
+      Number(/coredns_dns_requests_total\{.*zone="dropped".*\} (\d+)/.exec(rendered())?.[1] ?? 0);
+    // Ports of many, so that each thread gets some; one after the other, so that none is lost on the way.
+    const COUNT = 400;
+    for (let i = 0; i < COUNT; i++) {
+      sockets[i % sockets.length]?.send(question, cluster.server.port, "127.0.0.1");
+      while (asked() <= i) await new Promise((resolve) => setImmediate(resolve));
+    }
+    const seconds = Math.floor(Date.now() / 1000) - startSecond + 1;
+    const held = (action: string): number =>
+      valueOf(cluster.metrics, `portolan_dns_rate_limited_total{action="${action}"}`);
+    const [dropped, truncated] = [held("drop"), held("truncate")];
+    while (answers.length < COUNT - dropped) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(answers.length, COUNT - dropped);
+    assert.equal(answers.filter((answer) => answer.truncated).length, truncated);
+    const whole = answers.filter((answer) => answer.answers.length === 1);
+    assert.equal(whole.length, COUNT - dropped - truncated);
+    assert.ok(whole.length <= 20 * seconds, `${String(whole.length)} in ${String(seconds)} s`);
+    assert.ok(Math.abs(dropped - truncated) <= seconds, `${String(dropped)} dropped`);
+    const short = answers.find((answer) => answer.truncated);
+    assert.deepEqual(
+      { ...short, id: 0 },
+      {
+        ...decodeMessage(question),
+        id: 0,
+        isResponse: true,
+        truncated: true,
+        recursionAvailable: true,
+        edns: short?.edns,
+      },
+    );
+    for (const socket of sockets) socket.close();
+    assert.ok(counting);
   });
 
   it("gives no answer that was true before a change was known", async () => {
@@ -214,8 +272,10 @@ describe("DNS over UDP in threads", () => {
         ]);
       }
       await cluster.put(slice("web", []));
-      const gone = decodeMessage(await client.ask(cluster.server, query(name, TYPE.A)));
-      assert.equal(gone?.rcode, RCODE.NXDOMAIN);
+      for (let j = 0; j < 3; j++) {
+        const gone = decodeMessage(await client.ask(cluster.server, query(name, TYPE.A)));
+        assert.equal(gone?.rcode, RCODE.NXDOMAIN);
+      }
     }
   });
 

@@ -82,7 +82,7 @@ interface Threads {
 }
 
 function openThreads(deps: UdpThreadsDeps, libc: Libc, listen: ListenAddress): Threads {
-  const { memory, tallies } = deps.compiled;
+  const { memory, tallies, rateLimiter } = deps.compiled;
   const sockets: UdpSocket[] = [];
   const closeSockets = (): void => {
     for (const socket of sockets) socket[Symbol.dispose]();
@@ -107,7 +107,13 @@ function openThreads(deps: UdpThreadsDeps, libc: Libc, listen: ListenAddress): T
   const workers = sockets.flatMap((socket, reader) => {
     const tally = tallies[reader];
     if (tally === undefined) return [];
-    const workerData: UdpWorkerData = { fd: socket.fd, reader, memory, tallies: tally };
+    const workerData: UdpWorkerData = {
+      fd: socket.fd,
+      reader,
+      memory,
+      tallies: tally,
+      rateLimit: rateLimiter?.memory,
+    };
     const worker = new Worker(deps.compiled.worker ?? WORKER, {
       workerData,
       resourceLimits: RESOURCE_LIMITS,
@@ -186,5 +192,5 @@ function answerPassedOn(
     return;
   }
   send(answer);
-  compiled.offer(message);
+  if (answer instanceof Uint8Array) compiled.offer(message, answer);
 }

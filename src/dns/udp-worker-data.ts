@@ -1,4 +1,5 @@
 import type { AnswerMemory } from "../core/dns/answer-memory.ts";
+import type { RateLimitMemory } from "./rate-limit.ts";
 
 /** What a thread that answers over UDP is started with. */
 export interface UdpWorkerData {
@@ -8,6 +9,8 @@ export interface UdpWorkerData {
   readonly memory: AnswerMemory;
   /** See {@link QuestionTally}. */
   readonly tallies: SharedArrayBuffer;
+  /** Undefined: everybody gets every answer. */
+  readonly rateLimit: RateLimitMemory | undefined;
 }
 
 /** A question that it does not answer. */

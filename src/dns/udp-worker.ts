@@ -3,15 +3,16 @@ import { parentPort, workerData } from "node:worker_threads";
 import { CONTROL } from "../core/dns/answer-memory.ts";
 import { AnswerReader } from "../core/dns/answer-reader.ts";
 import { loadLibc } from "../kernel/libc.ts";
-import { SLOT_BYTES, UdpBatch } from "../kernel/udp-batch.ts";
+import { PEER_STRIDE, SLOT_BYTES, UdpBatch } from "../kernel/udp-batch.ts";
 import { QuestionTally } from "./question-tally.ts";
+import { RateLimiter } from "./rate-limit.ts";
 import type { PassedOn, UdpWorkerData } from "./udp-worker-data.ts";
 
 /** Questions that others have not answered yet: beyond, they are dropped. Clients ask again. */
 const MAX_PASSED_ON = 4096;
 
 // Whoever starts this gives it exactly this.
-const { fd, reader: number, memory, tallies } = workerData as UdpWorkerData;
+const { fd, reader: number, memory, tallies, rateLimit } = workerData as UdpWorkerData;
 const loaded = await loadLibc();
 if (loaded.kind === "missing") throw new Error(loaded.reason);
 const batch = new UdpBatch(loaded.libc, fd);
@@ -19,6 +20,7 @@ const reader = new AnswerReader(memory, batch.packets);
 const packets = new Uint8Array(batch.packets);
 const control = new Int32Array(memory.control);
 const tally = new QuestionTally(tallies);
+const limiter = rateLimit && new RateLimiter(rateLimit, Date.now);
 const counter = CONTROL.readers + number;
 let turn = 1 + number;
 
@@ -39,8 +41,10 @@ function answerBatch(count: number): void {
     const start = slot * SLOT_BYTES;
     const bytes = reader.answer(start, length, nextTurn());
     if (bytes > 0) {
-      batch.queue(slot, bytes);
-      tally.add(reader.series, length, bytes, reader.dnssecOk);
+      const sent = limiter === undefined ? bytes : limited(limiter, slot, bytes);
+      if (sent === 0) continue;
+      batch.queue(slot, sent);
+      tally.add(reader.series, length, sent, reader.dnssecOk);
     } else if (length > 0) {
       if (Atomics.load(control, CONTROL.passedOn) >= MAX_PASSED_ON) continue;
       Atomics.add(control, CONTROL.passedOn, 1);
@@ -50,6 +54,13 @@ function answerBatch(count: number): void {
   batch.send();
   tally.addTime(performance.now() - startMs);
   if (passedOn.length > 0) parentPort?.postMessage(passedOn);
+}
+
+/** What is left of the answer in a slot for who asked: all, "ask over TCP", or nothing. */
+function limited(by: RateLimiter, slot: number, bytes: number): number {
+  const verdict = by.judgeSocketAddress(batch.peers, slot * PEER_STRIDE);
+  if (verdict === "send") return bytes;
+  return verdict === "truncate" ? reader.truncate(slot * SLOT_BYTES) : 0;
 }
 
 /** Marsaglia's xorshift: which of several addresses comes first is to be even, not secret. */

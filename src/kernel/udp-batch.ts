@@ -9,7 +9,7 @@ const MSG_WAITFORONE = 0x1_0000;
 const EINTR = 4;
 const EAGAIN = 11;
 /** Room for a socket address, so that each starts at a multiple of eight. */
-const NAME_STRIDE = 32;
+export const PEER_STRIDE = 32;
 
 /** How many messages are taken and sent with one call: more did not make it faster. */
 export const BATCH_SLOTS = 64;
@@ -28,7 +28,8 @@ export class UdpBatch {
   readonly #errno: () => number;
   readonly #recvmmsg: Call;
   readonly #sendmmsg: Call;
-  readonly #names: Uint8Array;
+  /** The socket addresses of who sent what is in the slots, {@link PEER_STRIDE} bytes each. */
+  readonly peers: Uint8Array;
   readonly #received: MessageHeaders;
   readonly #receivedAt: bigint;
   readonly #queue: MessageHeaders;
@@ -45,12 +46,12 @@ export class UdpBatch {
     );
     this.#sendmmsg = call(libc, "int sendmmsg(int fd, uintptr_t messages, uint count, int flags)");
     const packets = libc.allocate(BATCH_SLOTS * SLOT_BYTES);
-    const names = libc.allocate(BATCH_SLOTS * NAME_STRIDE);
+    const names = libc.allocate(BATCH_SLOTS * PEER_STRIDE);
     const iovecs = libc.allocate(4 * IOVEC_WORDS * BATCH_SLOTS);
     const received = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
     const queue = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
     this.packets = packets.buffer;
-    this.#names = new Uint8Array(names.buffer);
+    this.peers = new Uint8Array(names.buffer);
     this.#receivedAt = received.address;
     this.#queueAt = queue.address;
     const iovecWords = new Uint32Array(iovecs.buffer);
@@ -58,7 +59,7 @@ export class UdpBatch {
     this.#queue = new MessageHeaders(new Uint32Array(queue.buffer), iovecWords);
     for (let slot = 0; slot < BATCH_SLOTS; slot++) {
       const place = {
-        name: names.address + BigInt(slot * NAME_STRIDE),
+        name: names.address + BigInt(slot * PEER_STRIDE),
         nameBytes: SOCKET_ADDRESS_BYTES,
         base: packets.address + BigInt(slot * SLOT_BYTES),
         baseBytes: SLOT_BYTES,
@@ -95,8 +96,8 @@ export class UdpBatch {
 
   /** A copy of the socket address of who sent it. */
   peer(slot: number): Uint8Array {
-    const start = slot * NAME_STRIDE;
-    return this.#names.slice(start, start + this.#received.nameBytes(slot));
+    const start = slot * PEER_STRIDE;
+    return this.peers.slice(start, start + this.#received.nameBytes(slot));
   }
 
   /** Has the first bytes of a slot sent to who sent what was in it, by the next {@link send}. */

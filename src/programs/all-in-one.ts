@@ -7,6 +7,7 @@ import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
 import { openAuditLog } from "../apiserver/audit.ts";
 import type { AuditLog } from "../apiserver/audit.ts";
+import { renewingCertificate } from "../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../apiserver/certificates.ts";
 import { publishedAddress } from "../apiserver/cluster-objects.ts";
 import { startAgent } from "../agent/agent.ts";
@@ -14,6 +15,7 @@ import type { ApiClient } from "../client/client.ts";
 import type { Informers } from "../client/informer.ts";
 import { renderKubeconfig } from "../client/kubeconfig.render.ts";
 import { startDns } from "../dns/server.ts";
+import type { DnsOptions } from "../dns/server.ts";
 import { isLoopback } from "../net/address.ts";
 import { cidrAddress, cidrFamily, singleAddress } from "../net/cidr.ts";
 import { formatHostPort } from "../net/host-port.ts";
@@ -24,7 +26,7 @@ import { startControllers } from "./controllers.ts";
 import { AGENT_FOLDER, occupiedRanges, sweepAbandoned } from "./abandoned.ts";
 import { agreedRanges, openDataDir, readRanges, writeRanges } from "./data-dir.ts";
 import { Disposables } from "../async/disposables.ts";
-import { publishKubeDns } from "./kube-dns.ts";
+import { dnsNames, publishKubeDns } from "./kube-dns.ts";
 import { claimRanges } from "./loopback-ranges.ts";
 import type { LoopbackRanges } from "./loopback-ranges.ts";
 import { applyManifests, readManifests } from "./manifests.ts";
@@ -41,11 +43,15 @@ export interface Cluster extends AsyncDisposable {
   readonly api: string;
   /** `IP:PORT` of the cluster's DNS server, UDP and TCP. */
   readonly dns: string;
+  /** `IP:PORT` of DNS over TLS; undefined when it is not served. */
+  readonly dnsTls: string | undefined;
   readonly clusterDomain: string;
   readonly client: ApiClient;
   /** What became of the manifests that were to be applied at start. */
   readonly applied: ApplyResult;
 }
+
+const CERTIFICATES_FOLDER = "certificates";
 
 /** The one node of loopback mode. */
 const NODE_NAME = "local";
@@ -84,7 +90,7 @@ async function start(
       listen: config.apiListen,
       clusterDomain: config.clusterDomain,
       storeDir: join(dataDir.path, "store"),
-      certificatesDir: join(dataDir.path, "certificates"),
+      certificatesDir: join(dataDir.path, CERTIFICATES_FOLDER),
       apiServerNames: [config.apiListen.address, cidrAddress(ranges.serviceCidr, 1n)],
       agentNames: [NODE_NAME, nodeAddress],
       kinds: kindsOf(config, ranges),
@@ -110,7 +116,7 @@ async function start(
   return {
     kubeconfig,
     api,
-    dns,
+    ...dns,
     clusterDomain: config.clusterDomain,
     client,
     applied,
@@ -156,7 +162,7 @@ async function holdRanges(
   return ranges;
 }
 
-/** Starts all that works through the API, in the order of a datum's way. @returns where DNS listens. */
+/** Starts all that works through the API, in the order of a datum's way. @returns where DNS listens: `IP:PORT`. */
 async function startParts(
   parts: { client: ApiClient; informers: Informers; log: Logger; metrics: Metrics },
   config: ClusterConfig,
@@ -165,10 +171,10 @@ async function startParts(
   certificates: ClusterCertificates,
   opened: Disposables,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Pick<Cluster, "dns" | "dnsTls">> {
   opened.add(
     startControllers(parts, {
-      loadBalancerPool: ranges.loadBalancerCidr,
+      loadBalancerPools: [ranges.loadBalancerCidr],
       rootCertificate: certificates.authority,
     }),
   );
@@ -180,6 +186,7 @@ async function startParts(
       reverseCidrs: [ranges.serviceCidr, ranges.podCidr],
       // Through its Service as well, whose endpoint is the node; the port is free there for sure.
       nodeListen: { address: cidrAddress(ranges.podCidr, 1n), port: config.dnsListen.port },
+      tls: await dnsTlsOf(config, dataDir),
     }),
   );
   const published = publishKubeDns(parts, {
@@ -208,7 +215,33 @@ async function startParts(
   );
   opened.add(await published);
   await proxy.ready(signal);
-  return formatHostPort(dns.address, dns.port);
+  const { tlsPort } = dns;
+  const secured = config.dnsTlsListen?.address;
+  return {
+    dns: formatHostPort(dns.address, dns.port),
+    dnsTls:
+      secured === undefined || tlsPort === undefined ? undefined : formatHostPort(secured, tlsPort),
+  };
+}
+
+/** DNS over TLS by the cluster's authority, which its clients know already. */
+async function dnsTlsOf(
+  { dnsTlsListen, clusterDomain }: ClusterConfig,
+  dataDir: string,
+): Promise<DnsOptions["tls"]> {
+  if (dnsTlsListen === undefined) return undefined;
+  const certificate = await renewingCertificate(join(dataDir, CERTIFICATES_FOLDER), {
+    commonName: "portolan-dns",
+    names: dnsNames(clusterDomain, [dnsTlsListen.address, "127.0.0.1", "::1"]),
+    now: Date.now,
+  });
+  return {
+    listen: dnsTlsListen,
+    certificate: () => {
+      const { certificate: cert, key } = certificate();
+      return { cert, key };
+    },
+  };
 }
 
 /** Services, their endpoints and namespaces are known to DNS and the proxy. */

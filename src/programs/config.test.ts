@@ -13,6 +13,7 @@ describe("parseClusterConfig()", () => {
       dataDir: "/state",
       apiListen: { address: "127.0.0.1", port: 6443 },
       dnsListen: { address: "127.0.0.1", port: 10_053 },
+      dnsTlsListen: undefined,
       kubeconfig: undefined,
       serviceCidr: undefined,
       podCidr: undefined,

@@ -43,6 +43,8 @@ export interface ClusterConfig {
   readonly dataDir: string | undefined;
   readonly apiListen: ListenAddress;
   readonly dnsListen: ListenAddress;
+  /** Where DNS over TLS listens; undefined: nowhere. */
+  readonly dnsTlsListen: ListenAddress | undefined;
   /** Undefined: `admin.kubeconfig` in the data folder. */
   readonly kubeconfig: string | undefined;
   /** Undefined: this instance's slice of 127.96.0.0/12. */
@@ -66,6 +68,7 @@ export interface RawConfig {
   readonly ephemeral?: boolean | undefined;
   readonly apiListen?: string | undefined;
   readonly dnsListen?: string | undefined;
+  readonly dnsTlsListen?: string | undefined;
   readonly kubeconfig?: string | undefined;
   readonly serviceCidr?: string | undefined;
   readonly podCidr?: string | undefined;
@@ -103,6 +106,10 @@ export function parseClusterConfig(
     dataDir: raw.ephemeral === true ? undefined : (raw.dataDir ?? defaults.dataDir),
     apiListen: parseListen(raw.apiListen ?? "127.0.0.1:6443", nameOf("apiListen")),
     dnsListen: parseListen(raw.dnsListen ?? "127.0.0.1:10053", nameOf("dnsListen")),
+    dnsTlsListen:
+      raw.dnsTlsListen === undefined
+        ? undefined
+        : parseListen(raw.dnsTlsListen, nameOf("dnsTlsListen")),
     kubeconfig: raw.kubeconfig,
     serviceCidr,
     podCidr,

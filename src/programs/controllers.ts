@@ -41,7 +41,8 @@ export interface ControllersDeps {
 }
 
 export interface ControllersOptions {
-  readonly loadBalancerPool: Cidr;
+  /** Where load balancers have their addresses; a range a family. */
+  readonly loadBalancerPools: readonly Cidr[];
   /** PEM of the authority that clients in Pods know the API server by. */
   readonly rootCertificate: string;
   /**
@@ -118,7 +119,7 @@ function startLoops(deps: ControllersDeps, options: ControllersOptions): AsyncDi
   );
   const provider = createPoolProvider(
     { services: informers.of(serviceKind) },
-    { pools: [options.loadBalancerPool] },
+    { pools: options.loadBalancerPools },
   );
   opened.add(startLoadBalancerController({ ...as("service-controller"), provider }));
   return opened;

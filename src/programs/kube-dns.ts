@@ -100,6 +100,12 @@ export function kubeDnsService(clusterIps: readonly IpAddress[]) {
   } satisfies Draft<Service>;
 }
 
+/** What the certificate of DNS over TLS holds for: the Service's names, and these. */
+export function dnsNames(clusterDomain: string, more: readonly string[]): readonly string[] {
+  const service = `${REF.name}.${REF.namespace}`;
+  return ["localhost", service, `${service}.svc`, `${service}.svc.${clusterDomain}`, ...more];
+}
+
 type WantedSlice = Pick<EndpointSlice, "addressType" | "endpoints" | "ports"> & {
   readonly metadata: {
     readonly name: string;

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { clusterCertificates } from "../apiserver/certificates.ts";
 import type { ClusterCertificates } from "../apiserver/certificates.ts";
 import type { User } from "../apiserver/exchange.ts";
@@ -49,6 +50,8 @@ export interface ServeApiOptions extends ServerSettings {
 export interface ServedApi {
   readonly certificates: ClusterCertificates;
   readonly port: number;
+  /** Serves a connection that came in elsewhere than at `listen`. */
+  readonly accept: (connection: Socket) => void;
   /** For loops of this process: they take the server's own objects, so that each is in memory once, and leave them alone. */
   readonly own: ApiClient;
   readonly informers: Informers;
@@ -95,7 +98,7 @@ export async function serveApi(
       renderMetrics: () => metrics.render(),
     }),
   );
-  const { port } = opened.add(
+  const { port, accept } = opened.add(
     await listen({
       ...where,
       tls: { key: apiServer.key, cert: apiServer.certificate, clientCa: authority },
@@ -112,6 +115,7 @@ export async function serveApi(
   return {
     certificates,
     port,
+    accept,
     own,
     informers: opened.add(createInformers(shared)),
     client: createClient({ transport: (request) => server.handle(request, PARTS) }),

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setFlagsFromString } from "node:v8";
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
@@ -21,12 +22,14 @@ import { CorefileError } from "../core/dns/corefile/corefile-error.ts";
 import { parseCorefile } from "../core/dns/corefile/corefile.ts";
 import type { KubernetesConfig } from "../core/dns/corefile/kubernetes-directive.ts";
 import type { ClusterAccess } from "../dns/follow-cluster.ts";
+import { limitedTransport } from "../dns/api-limits.ts";
 import { startCorefileServer } from "../dns/corefile-server.ts";
 import type { CorefileServer } from "../dns/corefile-server.ts";
-import { RateLimiter } from "../dns/rate-limit.ts";
+import { RateLimiter, countRateLimits, createRateLimitMemory } from "../dns/rate-limit.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { ConfigError } from "./config.ts";
+import { corefileFiles } from "./corefile-files.ts";
 import type { ListenAddress } from "./config.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
 import { programVersion } from "./version.ts";
@@ -88,7 +91,7 @@ export async function startStandaloneDns(
       nowMs,
       print: deps.print,
       rateLimiter:
-        config.rateLimit === undefined ? undefined : new RateLimiter(config.rateLimit, nowMs),
+        config.rateLimit === undefined ? undefined : limiterOf(config.rateLimit, metrics),
       fastPath:
         config.workers === 0
           ? undefined
@@ -98,13 +101,17 @@ export async function startStandaloneDns(
         ...(config.maxPerSource === undefined ? {} : { maxPerSource: config.maxPerSource }),
       },
       openCluster: async (kubernetes) =>
-        openCluster(await clientConfigOf(kubernetes, config, deps.env), log, metrics),
+        openCluster(await clientConfigOf(kubernetes, config, deps.env), kubernetes, log, metrics),
+      version: `portolan ${version}`,
       load: async () => {
         const { corefile } = config;
         const text =
           corefile === undefined ? usualCorefile(config) : await readFile(corefile, "utf8");
+        const imports = corefileFiles(corefile ?? "");
+        const { files } = imports;
         try {
-          return { text, blocks: parseCorefile(text, deps.env) };
+          const blocks = parseCorefile(text, { env: deps.env, files });
+          return { text: text + imports.texts(), blocks };
         } catch (error) {
           if (!(error instanceof CorefileError)) throw error;
           throw new ConfigError("--corefile", corefile ?? "(built in)", error.message);
@@ -113,6 +120,14 @@ export async function startStandaloneDns(
     },
     config.listen,
   );
+}
+
+function limiterOf(perSecond: number, metrics: Metrics): RateLimiter {
+  const memory = createRateLimitMemory(perSecond, randomInt(0x7fff_ffff));
+  const limiter = new RateLimiter(memory, Date.now);
+  // As long as the program.
+  countRateLimits(limiter, metrics);
+  return limiter;
 }
 
 /**
@@ -180,15 +195,22 @@ async function clientConfigOf(
   return (await inClusterConfig(env)) ?? loadKubeconfig(kubeconfigPaths(env), { context });
 }
 
-function openCluster(config: ClientConfig, log: Logger, metrics: Metrics): ClusterAccess {
+function openCluster(
+  config: ClientConfig,
+  { apiLimits }: KubernetesConfig,
+  log: Logger,
+  metrics: Metrics,
+): ClusterAccess {
   const http = createHttpTransport(config);
-  const client = createClient({ transport: http.transport, userAgent: "portolan-dns", log });
+  const { host } = new URL(config.server);
+  const transport = limitedTransport(http.transport, apiLimits, metrics, host);
+  const client = createClient({ transport, userAgent: "portolan-dns", log });
   const informers = createInformers({
     client,
     log,
     metrics,
     transform: withoutTheRest,
-    // The index is the one listener, and keeps what it needs: a second copy would be most of this program's memory.
+    // The indexes are the only listeners, and keep what they need: a second copy would be most of the memory.
     remnant: versionOf,
   });
   return {

@@ -53,6 +53,18 @@ workqueue_depth{name="x"} 4
     assert.match(metrics.render(), /portolan_g\{x="a\\"b\\\\c\\nd"\} 1/);
   });
 
+  it("tells the sum of gauges that are read where several have the same labels", () => {
+    const metrics = new Metrics();
+    const first = metrics.onScrape("portolan_h", "H.", ["name"], () => [[{ name: "x" }, 2]]);
+    metrics.onScrape("portolan_h", "H.", ["name"], () => [
+      [{ name: "x" }, 3],
+      [{ name: "y" }, 1],
+    ]);
+    assert.match(metrics.render(), /^portolan_h\{name="x"\} 5\nportolan_h\{name="y"\} 1$/m);
+    first[Symbol.dispose]();
+    assert.match(metrics.render(), /^portolan_h\{name="x"\} 3$/m);
+  });
+
   it("forgets a removed series and stops reading a disposed collector", () => {
     const metrics = new Metrics();
     const gauge = metrics.gauge("portolan_g", "G.", ["x"]);

@@ -87,7 +87,10 @@ export class Metrics {
     return familyOf(this.#register("histogram", name, help, labelNames, make));
   }
 
-  /** A gauge whose values are read when the metrics are. Several may share a name; dispose to stop. */
+  /**
+   * A gauge whose values are read when the metrics are. Several may share a name, and where they share labels as
+   * well, the sum is told, for a series may be there once only. Dispose to stop.
+   */
   onScrape<const L extends string>(
     name: string,
     help: string,
@@ -135,11 +138,14 @@ export class Metrics {
     for (const family of this.#sorted()) {
       const lines: string[] = [];
       for (const series of family.series.values()) series.render(family.name, lines);
+      const collected = new Map<string, number>();
       for (const collect of family.collectors) {
         for (const [labels, value] of collect()) {
-          lines.push(sampleLine(family.name, labelText(family.labelNames, labels), value));
+          const text = labelText(family.labelNames, labels);
+          collected.set(text, (collected.get(text) ?? 0) + value);
         }
       }
+      for (const [text, value] of collected) lines.push(sampleLine(family.name, text, value));
       if (lines.length === 0) continue;
       out.push(`# HELP ${family.name} ${escapeHelp(family.help)}`);
       out.push(`# TYPE ${family.name} ${family.type}`, ...lines);

@@ -19,7 +19,7 @@ const informers = createInformers({ client, log: SILENT, metrics });
 const controllers = startControllers(
   { client, informers, log: SILENT, metrics },
   {
-    loadBalancerPool: cidr("192.0.2.0/28"),
+    loadBalancerPools: [cidr("192.0.2.0/28")],
     rootCertificate: ca,
     leaderElection: { identity, leaseMs: 2_000, renewMs: 1_500, retryMs: 200 },
   },

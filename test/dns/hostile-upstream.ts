@@ -1,6 +1,9 @@
 import { createSocket } from "node:dgram";
 import type { RemoteInfo } from "node:dgram";
 import { once } from "node:events";
+import { createServer } from "node:net";
+import type { Socket } from "node:net";
+import { MessageFraming } from "../../src/dns/framing.ts";
 import { pickFrom } from "./fuzz-pick.ts";
 import type { Pick } from "./fuzz-pick.ts";
 
@@ -47,14 +50,48 @@ export async function startHostileUpstream(): Promise<Disposable & { readonly po
   stranger.on("error", () => undefined);
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
+  const { port } = socket.address();
+  const streams = createServer((stream) => {
+    stream.on("error", () => undefined);
+    stream.on("data", (chunk) => {
+      answerStream(stream, chunk, pick);
+    });
+  });
+  streams.listen(port, "127.0.0.1");
+  await once(streams, "listening");
   return {
-    port: socket.address().port,
+    port,
     [Symbol.dispose]: () => {
       clearInterval(timer);
+      streams.close();
       socket.close();
       stranger.close();
     },
   };
+}
+
+/** Over TCP: forgeries before the answer, garbage, a length that nothing follows, half an answer, or an end. */
+function answerStream(stream: Socket, chunk: Buffer, pick: Pick): void {
+  const query = chunk.subarray(2, 2 + (((chunk[0] ?? 0) << 8) | (chunk[1] ?? 0)));
+  if (endOfQuestion(query) === undefined) return;
+  const forged = forgeries(query, pick).map((each) => MessageFraming.frame(each));
+  const right = MessageFraming.frame(answerTo(query, [record(ASKED_NAME, RIGHT_ADDRESS)]));
+  switch (pick(6)) {
+    case 0:
+      stream.destroy();
+      break;
+    case 1:
+      stream.write(Buffer.from(Array.from({ length: 1 + pick(300) }, () => pick(256))));
+      break;
+    case 2:
+      stream.write(Uint8Array.of(0xff, 0xff, pick(256)));
+      break;
+    case 3:
+      stream.end(right.subarray(0, pick(right.length)));
+      break;
+    default:
+      stream.write(Buffer.concat([...forged, right, ...forged]));
+  }
 }
 
 /** None of these is an answer to the query. */
@@ -86,9 +123,15 @@ function forgeries(query: Buffer, pick: Pick): readonly Buffer[] {
 }
 
 function realAnswer(query: Buffer, pick: Pick): Buffer | undefined {
-  switch (pick(8)) {
+  switch (pick(9)) {
     case 0:
       return undefined;
+    case 6: {
+      // Ask over TCP.
+      const answer = answerTo(query, []);
+      answer[2] = (answer[2] ?? 0) | 0x02;
+      return answer;
+    }
     case 1:
       // Records of a name that was not asked for, in each section.
       return answerTo(

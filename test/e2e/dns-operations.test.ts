@@ -72,6 +72,14 @@ const ON_DASHBOARDS: readonly (readonly [name: string, ...labels: readonly strin
   ["coredns_cache_hits_total", "server", "type"],
   ["coredns_cache_misses_total", "server"],
   ["coredns_cache_requests_total", "server"],
+  ["coredns_cache_evictions_total", "server", "type"],
+  ["coredns_cache_drops_total", "server"],
+  ["coredns_health_request_duration_seconds_bucket", "le"],
+  ["coredns_health_request_failures_total"],
+  ["coredns_hosts_entries"],
+  ["coredns_kubernetes_rest_client_requests_total", "code", "method", "host"],
+  ["coredns_kubernetes_rest_client_request_duration_seconds_bucket", "verb", "host", "le"],
+  ["coredns_kubernetes_rest_client_rate_limiter_duration_seconds_bucket", "verb", "host", "le"],
   ["coredns_forward_requests_total", "to"],
   ["coredns_forward_responses_total", "to", "rcode"],
   ["coredns_forward_request_duration_seconds_bucket", "to", "rcode", "le"],
@@ -85,6 +93,9 @@ const ON_DASHBOARDS: readonly (readonly [name: string, ...labels: readonly strin
   ["process_resident_memory_bytes"],
   ["process_cpu_seconds_total"],
   ["process_start_time_seconds"],
+  ["process_virtual_memory_bytes"],
+  ["process_open_fds"],
+  ["process_max_fds"],
 ];
 
 describe("portolan dns, in operation", { skip: missing("dig", "kubectl") }, () => {
@@ -120,7 +131,12 @@ describe("portolan dns, in operation", { skip: missing("dig", "kubectl") }, () =
     const http = `127.0.0.1:${String(await freePort())}`;
     await write(`. {
   prometheus ${http}
+  health ${http}
   kubernetes cluster.local
+  hosts {
+    192.0.2.1 printer.example
+    fallthrough
+  }
   forward . 127.0.0.1:${String(upstream.port)}
   cache 30
   errors
@@ -168,8 +184,9 @@ describe("portolan dns, in operation", { skip: missing("dig", "kubectl") }, () =
     assert.equal(sum(samples, "coredns_forward_requests_total", { to }), 1);
     assert.equal(sum(samples, "coredns_proxy_request_duration_seconds_count", { to }), 1);
     const enabled = (samples.get("coredns_plugin_enabled") ?? []).map((sample) => sample["name"]);
-    const plugins = ["cache", "errors", "forward", "kubernetes", "log", "prometheus"];
+    const plugins = "cache errors forward health hosts kubernetes log prometheus".split(" ");
     assert.deepEqual(new Set(enabled), new Set(plugins));
+    assert.equal(sum(samples, "coredns_hosts_entries"), 1);
     assert.equal(sum(samples, "coredns_panics_total"), 0);
     // What has no such name or no record of the type, and nothing else.
     assert.deepEqual(dns.stdout().match(/^\[INFO\] .*$/gm), [

@@ -16,6 +16,27 @@ spec:
 `;
 
 describe("portolan up", () => {
+  it("answers over TLS with a certificate of the cluster's authority, which dig checks", async () => {
+    await using home = await makeHome();
+    await using up = await startUp(home, { args: "--dns-tls-listen 127.0.0.1:0" });
+    const port = up.dnsTls?.split(":")[1] ?? "";
+    const ca = join(home.path, "ca.crt");
+    // As every namespace has it, for its Pods.
+    const data = await up.kubectl("get configmap kube-root-ca.crt -o jsonpath={.data.ca\\.crt}");
+    await writeFile(ca, `${data}\n`);
+    const name = "kubernetes.default.svc.cluster.local";
+    const ask = async (...more: readonly string[]): Promise<string> => {
+      const tls = ["+tls", `+tls-ca=${ca}`, ...more];
+      const flags = ["+short", "+time=2", "+tries=1"];
+      const asked = run("dig", ["@127.0.0.1", `-p${port}`, ...tls, ...flags, name]);
+      return (await asked.catch((error: unknown) => ({ stdout: String(error) }))).stdout.trim();
+    };
+    const ip = await up.kubectl("get service kubernetes -o jsonpath={.spec.clusterIP}");
+    assert.equal(await ask("+tls-hostname=kube-dns.kube-system.svc.cluster.local"), ip);
+    assert.equal(await ask(), ip);
+    assert.notEqual(await ask("+tls-hostname=somebody.else"), ip);
+  });
+
   const mayBind53 = process.getuid?.() === 0;
   const skip = mayBind53 ? false : "this user may not bind port 53";
 

@@ -117,6 +117,8 @@ export interface Up extends Started {
   readonly api: string;
   /** `IP:PORT` of DNS. */
   readonly dns: string;
+  /** The same of DNS over TLS, when it is served. */
+  readonly dnsTls?: string;
   readonly kubeconfig: string;
   /** Runs kubectl to its end, whatever its exit code. */
   tryKubectl(args: Args, options?: RunOptions): Promise<Output>;
@@ -158,6 +160,7 @@ export async function startUp(home: Home, options: UpOptions = {}): Promise<Up> 
 interface Ready {
   readonly api: string;
   readonly dns: string;
+  readonly dnsTls?: string;
   readonly kubeconfig: string;
 }
 

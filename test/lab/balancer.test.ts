@@ -42,6 +42,7 @@ const SERVICE = JSON.stringify({
   spec: {
     type: "LoadBalancer",
     externalTrafficPolicy: "Local",
+    ipFamilyPolicy: "RequireDualStack",
     selector: { app: "web" },
     ports: [{ port: 80, targetPort: 8080 }],
   },
@@ -54,17 +55,20 @@ describe("a lab's load balancer, for a Service with policy Local", {
   let home: Home;
   let lab: Lab;
   let url: string;
+  let url6: string;
 
   before(async () => {
     home = await makeHome();
     lab = await startLab(home, "--nodes 2");
     await lab.kubectl("apply -f -", `${SERVICE}\n${pod("on-2", "node-2")}`);
     await lab.kubectl("wait pod --all --for=condition=Ready --timeout=30s");
-    const path = "-o jsonpath={.status.loadBalancer.ingress[0].ip}";
-    const address = await eventually("an address", async () =>
+    const path = "-o jsonpath={.status.loadBalancer.ingress[*].ip}";
+    const addresses = await eventually("addresses", async () =>
       (await lab.kubectl(`get service web ${path}`)).trim(),
     );
-    url = `http://${address}/`;
+    const [four = "", six = ""] = addresses.split(" ");
+    url = `http://${four}/`;
+    url6 = `http://[${six}]/`;
   });
 
   after(async () => {
@@ -77,8 +81,9 @@ describe("a lab's load balancer, for a Service with policy Local", {
     times: number,
     path = "",
     options: readonly string[] = [],
+    base = url,
   ): Promise<readonly string[]> => {
-    const urls = Array.from({ length: times }, () => `${url}${path}`);
+    const urls = Array.from({ length: times }, () => `${base}${path}`);
     const { stdout } = await lab.tryExec(
       "world",
       "curl",
@@ -98,11 +103,14 @@ describe("a lab's load balancer, for a Service with policy Local", {
       /mod 1 map { 0 : 0x0+c }/.test(await rules()),
     );
     assert.deepEqual(new Set(await who(60)), new Set(["on-2"]));
+    assert.match(await rules(), /ip6 daddr fd00:201::[0-9a-f]+ ct mark set .*map { 0 : 0x0+c }/);
+    assert.deepEqual(new Set(await who(60, "", [], url6)), new Set(["on-2"]));
   });
 
   it("TERM-005, TERM-010: loses nothing when a node's last endpoint terminates, nor what is under way there", async () => {
     await lab.kubectl("apply -f -", pod("on-1", "node-1"));
     await eventually("both answer", async () => new Set(await who(20)).size === 2);
+    assert.deepEqual(new Set(await who(40, "", [], url6)), new Set(["on-1", "on-2"]));
     let isGone = false;
     const client = async (): Promise<readonly string[]> => {
       const all: string[] = [];
@@ -135,7 +143,8 @@ describe("a lab's load balancer, for a Service with policy Local", {
       const text = await lab.kubectl(
         `get endpointslices -l kubernetes.io/service-name=web ${path}`,
       );
-      return text.trim() === "true" && who(20);
+      // A slice of each family.
+      return text.trim() === "true true" && who(20);
     });
     assert.deepEqual(new Set(names), new Set(["on-2"]));
   });
@@ -149,5 +158,12 @@ describe("a lab's load balancer, for a Service with policy Local", {
       '{"spec":{"externalTrafficPolicy":"Cluster"}}',
     ]);
     await eventually("no rule is left", async () => !/ct state new/.test(await rules()));
+    await lab.kubectl("apply -f -", `${pod("new-1", "node-1")}\n${pod("new-2", "node-2")}`);
+    await lab.kubectl("wait pod new-1 new-2 --for=condition=Ready --timeout=30s");
+    // Now by the routes, over all nodes: each connection of its own, in both families.
+    for (const base of [url, url6])
+      await eventually(`both answer at ${base}`, async () => {
+        return [...new Set(await who(40, "", [], base))].sort().join() === "new-1,new-2";
+      });
   });
 });

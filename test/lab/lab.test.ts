@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chownSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { makeHome, PROGRAM, runPortolan, startedOf } from "../e2e/portolan.ts";
 import type { Home, Started } from "../e2e/portolan.ts";
-import { eventually, isAlive, run } from "../e2e/tools.ts";
+import { eventually, run } from "../e2e/tools.ts";
 import type { Output } from "../e2e/tools.ts";
-import { hostNetwork, startLab } from "./lab.ts";
+import { hostNetwork, labProcesses, startLab } from "./lab.ts";
 import type { Lab } from "./lab.ts";
 
 const MANIFESTS = `
@@ -45,22 +45,6 @@ spec:
   hostNetwork: true
   containers: [{name: c, command: [sleep, infinity]}]
 `;
-
-/** Processes of labs, by what they were started with. */
-function labProcesses(home: Home): readonly number[] {
-  return readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter(isAlive)
-    .filter((pid) => {
-      try {
-        const environment = readFileSync(`/proc/${String(pid)}/environ`, "utf8").split("\0");
-        return environment.includes(`HOME=${home.path}`);
-      } catch {
-        return false;
-      }
-    });
-}
 
 describe("portolan lab", { timeout: 110_000 }, () => {
   let home: Home;
@@ -236,17 +220,6 @@ describe("the end of a lab", { timeout: 100_000 }, () => {
     assert.deepEqual(readdirSync(join(home.path, "tmp")), []);
     assert.equal(hostNetwork(), network);
     assert.match((await runPortolan(home, "lab down")).stderr, /no lab "lab" is running/);
-  });
-
-  it("by kill -9 ends all of its processes, and the next lab removes its files", async () => {
-    await using home = await makeHome();
-    const lab = await startLab(home, "--nodes 1");
-    assert.ok(labProcesses(home).length > 4);
-    process.kill(lab.pid, "SIGKILL");
-    await eventually("its processes are gone", () => labProcesses(home).length === 0);
-    await using next = await startLab(home, "--nodes 1");
-    assert.equal(readdirSync(join(home.path, "tmp")).length, 1);
-    assert.match(await next.kubectl("get nodes -o name"), /node-1/);
   });
 });
 

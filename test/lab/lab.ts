@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { runPortolan, startPortolan } from "../e2e/portolan.ts";
 import type { Home, Started } from "../e2e/portolan.ts";
 import { eventually, isAlive, run } from "../e2e/tools.ts";
@@ -74,6 +75,22 @@ export function podOn(
     metadata: { name, labels: { app: name.split("-")[0] } },
     spec: { nodeName: node, containers: [{ name: "main", command, readinessProbe }], ...spec },
   };
+}
+
+/** Processes of labs that have this home, by what they were started with. */
+export function labProcesses(home: Home): readonly number[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter(isAlive)
+    .filter((pid) => {
+      try {
+        const environment = readFileSync(`/proc/${String(pid)}/environ`, "utf8").split("\0");
+        return environment.includes(`HOME=${home.path}`);
+      } catch {
+        return false;
+      }
+    });
 }
 
 /** Links, addresses, routes and rules of this process's own network namespace. */

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { makeHome, startPortolan } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
@@ -160,6 +162,20 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
     assert.deepEqual(await who("world", "http://10.201.7.7/"), ["web-1", "web-2"]);
   });
 
+  it("NODE-004: answer node ports at the addresses that a node has now", async () => {
+    const port = await nodePort("web-lb");
+    const url = `http://10.200.0.111:${port}/`;
+    await lab.exec("node-1", "ip", "addr", "add", "10.200.0.111/24", "dev", "eth0");
+    await eventually("the new address answers", async () => {
+      return (await lab.tryExec("world", "curl", "-sf", "--max-time", "2", url)).code === 0;
+    });
+    await lab.exec("node-1", "ip", "addr", "del", "10.200.0.111/24", "dev", "eth0");
+    await eventually("no rule has it any more", async () => {
+      return !(await lab.exec("node-1", "nft", "list", "ruleset")).includes("10.200.0.111");
+    });
+    assert.deepEqual(await who("world", `http://10.200.0.11:${port}/`), ["web-1", "web-2"]);
+  });
+
   it("ITP-002: with internalTrafficPolicy Local answer where a Pod is, and drop elsewhere", async () => {
     const url = `http://${await clusterIp("solo-local")}/`;
     assert.deepEqual(await who("node-1", url, 2), ["solo-1"]);
@@ -275,6 +291,18 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
         "@10.96.0.10",
         "web.default.svc.cluster.local",
       );
+      assert.equal(answer.trim(), await clusterIp("web"));
+    }
+  });
+
+  it("have a DNS server that answers over TLS, with a certificate by the cluster's authority", async () => {
+    const ca = join(home.path, "ca.crt");
+    const get = "get configmap kube-root-ca.crt -o jsonpath={.data.ca\\.crt}";
+    await writeFile(ca, `${await lab.kubectl(get)}\n`);
+    const dig = ["dig", "+short", "@10.96.0.10", "+tls", `+tls-ca=${ca}`];
+    const name = "web.default.svc.cluster.local";
+    for (const more of [[], ["+tls-hostname=kube-dns.kube-system.svc.cluster.local"]]) {
+      const answer = await lab.exec("pod/web-2", ...dig, ...more, name);
       assert.equal(answer.trim(), await clusterIp("web"));
     }
   });

@@ -73,46 +73,6 @@ spec:
         - {name: host, mountPath: /host}
 `;
 
-const PROGRAMS = `
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: programs}
-data:
-  run.sh: "#!/bin/sh\\npwd\\necho $1\\n: > /tmp/$1\\nexec /bin/sleep infinity\\n"
-  say: "#!/bin/sh\\necho $@\\n"
-${program("absolute", "command: [/scripts/run.sh, absolute]")}
-${program("relative", "command: [./run.sh, relative]")}
-${program("named", "command: [run.sh, named], env: [{name: PATH, value: /scripts}]")}
-${program("linked", "command: [../scripts/..data/run.sh, linked]")}
-${program("absent", "command: [/scripts/none]")}
-${program("plain", "command: [/plain/run.sh]")}
-${program("unnamed", "command: [run.sh], env: [{name: PATH, value: /plain}]")}
-${program("nowhere", "command: [run.sh], workingDir: /scripts/none")}
-`;
-
-/** A Pod that has programs in volumes, and is ready when its own has begun. */
-function program(name: string, container: string): string {
-  return `---
-apiVersion: v1
-kind: Pod
-metadata: {name: ${name}}
-spec:
-  volumes:
-    - {name: scripts, configMap: {name: programs, defaultMode: 0755}}
-    - {name: plain, configMap: {name: programs}}
-    - {name: tmp, emptyDir: {}}
-  containers:
-    - name: c
-      readinessProbe: {exec: {command: [/usr/bin/test, -e, /tmp/${name}]}}
-      volumeMounts:
-        - {name: scripts, mountPath: /scripts}
-        - {name: plain, mountPath: /plain}
-        - {name: tmp, mountPath: /tmp}
-      ${container.includes("workingDir") ? "" : "workingDir: /scripts"}
-      ${container.replaceAll(", env:", "\n      env:").replaceAll(", workingDir:", "\n      workingDir:")}
-`;
-}
-
 describe("volumes in a lab", { timeout: 110_000 }, () => {
   let home: Home;
   let lab: Lab;
@@ -274,49 +234,6 @@ spec:
     assert.match(await sh(ask), /"username": ?"system:serviceaccount:default:default"/);
     assert.equal(await sh(`cat ${ACCOUNT}/namespace`), "default");
     assert.equal(await lab.exec("pod/reader", "cat", `${ACCOUNT}/namespace`), "default");
-  });
-
-  it("hold programs: found by path, by PATH and from a working directory that lies in them", async () => {
-    await lab.kubectl("apply -f -", PROGRAMS);
-    const names = ["absolute", "relative", "named", "linked"];
-    for (const name of names)
-      await lab.kubectl(`wait pod/${name} --for=condition=Ready --timeout=30s`);
-    for (const name of names)
-      assert.equal(await lab.kubectl(`logs ${name}`), `/scripts\n${name}\n`, name);
-    const here = ["exec", "absolute", "--"];
-    assert.equal(await lab.kubectl([...here, "./say", "a", "b"]), "a b\n");
-    assert.equal(await lab.kubectl(["exec", "named", "--", "say", "it"]), "it\n");
-  });
-
-  it("tell of a program that is not there, or is none, in a container runtime's words", async () => {
-    const said = async (name: string): Promise<string> =>
-      lab.kubectl([
-        "get",
-        "pod",
-        name,
-        "-o",
-        "jsonpath={.status.containerStatuses[0].state.waiting['reason','message']}",
-      ]);
-    const wanted = {
-      absent:
-        'CreateContainerError exec: "/scripts/none": stat /scripts/none: no such file or directory',
-      plain: 'CreateContainerError exec: "/plain/run.sh": permission denied',
-      unnamed: 'CreateContainerError exec: "run.sh": executable file not found in $PATH (/plain)',
-      nowhere:
-        'CreateContainerError chdir to cwd ("/scripts/none") failed: no such file or directory',
-    };
-    for (const [name, text] of Object.entries(wanted)) {
-      await eventually(`${name} is told`, async () => (await said(name)) === text);
-      const events = await lab.kubectl([
-        "get",
-        "events",
-        "--field-selector",
-        `involvedObject.name=${name},reason=Failed`,
-        "-o",
-        "jsonpath={.items[0].message}",
-      ]);
-      assert.equal(events, `Error: ${text.slice(text.indexOf(" ") + 1)}`);
-    }
   });
 
   it("make a container wait for what is missing, and tell why", async () => {

@@ -12,7 +12,21 @@ export type Node =
   | { readonly kind: "assert"; readonly at: Assertion }
   | { readonly kind: "sequence"; readonly parts: readonly Node[] }
   | { readonly kind: "choice"; readonly options: readonly Node[] }
-  | { readonly kind: "repeat"; readonly of: Node; readonly min: number; readonly max: number };
+  | {
+      readonly kind: "repeat";
+      readonly of: Node;
+      readonly min: number;
+      readonly max: number;
+      /** Whether fewer are tried first; no matter where only a match is asked for. */
+      readonly isLazy: boolean;
+    }
+  /** What it matched can be asked for, by its number from 1 or its name. */
+  | {
+      readonly kind: "group";
+      readonly of: Node;
+      readonly number: number;
+      readonly name: string | undefined;
+    };
 
 export type Assertion =
   | "textStart"
@@ -40,6 +54,8 @@ interface Flags {
   readonly ignoreCase: boolean;
   readonly multiLine: boolean;
   readonly dotAll: boolean;
+  /** Swaps the meaning of `*` and `*?`. */
+  readonly isLazy: boolean;
 }
 
 /** @throws PatternError */
@@ -55,7 +71,8 @@ class Parser {
   readonly #text: readonly string[];
   #next = 0;
   #depth = 0;
-  #flags: Flags = { ignoreCase: false, multiLine: false, dotAll: false };
+  #groups = 0;
+  #flags: Flags = { ignoreCase: false, multiLine: false, dotAll: false, isLazy: false };
 
   constructor(pattern: string) {
     this.#text = Array.from(pattern);
@@ -156,29 +173,34 @@ class Parser {
     const opened = this.#ahead();
     this.#next++;
     const before = this.#flags;
+    let name: string | undefined;
+    let isCapturing = true;
     if (this.#take("?")) {
       if (this.#take("P<") || (this.#peek() === "<" && /^[A-Za-z_]/.test(this.#peek(1) ?? ""))) {
         this.#take("<");
-        this.#groupName(opened);
+        name = this.#groupName(opened);
       } else if (this.#groupFlags(opened)) {
         return undefined;
-      }
+      } else isCapturing = false;
     }
+    // Numbered by where they open.
+    const number = isCapturing ? ++this.#groups : 0;
     if (++this.#depth > MAX_NESTING) throw fail("expression nests too deeply", "(");
     const inner = this.#choice();
     this.#depth--;
     if (!this.#take(")")) throw fail("missing closing )", this.#text.join(""));
     this.#flags = before;
-    return inner;
+    return isCapturing ? { kind: "group", of: inner, number, name } : inner;
   }
 
-  #groupName(opened: string): void {
+  #groupName(opened: string): string {
     let name = "";
     while (/^[A-Za-z0-9_]$/.test(this.#peek() ?? "")) {
       name += this.#peek() ?? "";
       this.#next++;
     }
     if (name === "" || !this.#take(">")) throw fail("invalid named capture", opened);
+    return name;
   }
 
   /** @returns whether they stand alone, `(?i)`, and hold until the end of the group around them. */
@@ -198,7 +220,7 @@ class Parser {
           this.#flags = { ...this.#flags, dotAll: isSet };
           break;
         case "U":
-          // Greedy or not is no matter where only a match is asked for.
+          this.#flags = { ...this.#flags, isLazy: isSet };
           break;
         case "-":
           if (!isSet) throw fail("invalid or unsupported Perl syntax", opened.slice(0, 3));
@@ -227,8 +249,8 @@ class Parser {
           this.#text.slice(from, this.#next).join(""),
         );
       }
-      this.#take("?");
-      node = { kind: "repeat", of: node, ...bounds };
+      const isLazy = this.#take("?") !== this.#flags.isLazy;
+      node = { kind: "repeat", of: node, ...bounds, isLazy };
     }
   }
 

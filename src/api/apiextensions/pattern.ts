@@ -88,6 +88,9 @@ function emit(node: Node, program: Instruction[]): void {
     case "choice":
       emitChoice(node.options, program);
       return;
+    case "group":
+      emit(node.of, program);
+      return;
     case "repeat":
       emitRepeat(node.of, node.min, node.max, program);
       return;
@@ -204,7 +207,11 @@ function add(
   return false;
 }
 
-function holds(at: Assertion, before: number | undefined, after: number | undefined): boolean {
+export function holds(
+  at: Assertion,
+  before: number | undefined,
+  after: number | undefined,
+): boolean {
   switch (at) {
     case "textStart":
       return before === undefined;

@@ -27,6 +27,9 @@ export class AnswerReader {
   series = 0;
   /** Whether the question answered last wants signatures (DO). */
   dnssecOk = false;
+  /** Of the answer given last: where its question ends, and how long its OPT is. */
+  #questionEnd = 0;
+  #optBytes = 0;
   readonly #packets: Uint8Array;
   readonly #packetWords: Int32Array;
   readonly #control: Int32Array;
@@ -92,7 +95,20 @@ export class AnswerReader {
     if (at === 0) return 0;
     this.series = this.#words[at + RECORD.series] ?? 0;
     const optBytes = counts === 0 ? 0 : OPT_BYTES;
+    this.#questionEnd = question;
+    this.#optBytes = optBytes;
     return this.#write(at, start, question, limit - optBytes, optBytes, rotation);
+  }
+
+  /**
+   * Makes the answer given last, which is at `start`, one without records that says to ask over TCP.
+   * @returns its length.
+   */
+  truncate(start: number): number {
+    const rcode = (this.#packets[start + 3] ?? 0) & 0x0f;
+    this.#writeHeader(start, rcode, 1 << 24, this.#optBytes === 0 ? 0 : 1);
+    if (this.#optBytes !== 0) this.#writeOpt(this.#questionEnd);
+    return this.#questionEnd + this.#optBytes - start;
   }
 
   /** @returns what the sender takes; -1 when this is not exactly one well-formed OPT of version 0. */

@@ -264,6 +264,13 @@ function targetsAt(
   { name, members }: NamedEndpoint,
   isWanted: (port: PortView) => boolean,
 ): readonly PortTarget[] {
+  const [only] = members;
+  // Nearly always, and there may be thousands.
+  if (members.length === 1 && only !== undefined && only.ports.length === 1) {
+    const [port] = only.ports;
+    if (port === undefined || !isWanted(port)) return [];
+    return [{ port: port.port, endpoint: name, addresses: byFamily([only.address]) }];
+  }
   const ports = new Set<number>();
   for (const member of members) {
     for (const port of member.ports) if (isWanted(port)) ports.add(port.port);

@@ -90,6 +90,8 @@ export function compileAnswer(
     return { ...common, isOnlyLowerCase: false, isPartial, form };
   }
   const orders = decision.answers.length;
+  // Without records there is one order, and nothing that the message's length could change.
+  if (orders === 0) return compileNegative(question, decision, index, options);
   const stride = Math.max(1, Math.floor(orders / MAX_BODIES));
   const rotations = Array.from(
     { length: Math.min(MAX_BODIES, Math.max(1, orders)) },
@@ -110,6 +112,29 @@ export function compileAnswer(
     isOnlyLowerCase: !sameBytes(first.bytes, shouted.bytes),
     isPartial: orders > rotations.length,
     form: { kind: "bodies", plain, large, serialAt: serialAt(question, decision, first) },
+  };
+}
+
+/** What {@link compileAnswer} gives where there is nothing but the zone's SOA. */
+function compileNegative(
+  question: Question,
+  decision: Answer,
+  index: DnsIndex,
+  options: ZoneOptions,
+): CompiledAnswer | undefined {
+  const body = encodeBody(question, decision, LARGE_EDNS);
+  const shouted = bodyOf(shout(question), index, options, 0, LARGE_EDNS);
+  if (shouted === undefined) return undefined;
+  const large = [body];
+  const plain = fitsPlain(body, question) ? large : [encodeBody(question, decision, undefined)];
+  return {
+    name: question.name,
+    type: question.type,
+    rcode: decision.rcode,
+    authoritative: decision.authoritative,
+    isOnlyLowerCase: !sameBytes(body.bytes, shouted.bytes),
+    isPartial: false,
+    form: { kind: "bodies", plain, large, serialAt: serialAt(question, decision, body) },
   };
 }
 

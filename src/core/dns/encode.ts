@@ -1,4 +1,5 @@
-import { ipToBytes } from "../../net/address.ts";
+import { ipFamilyOf, ipToBytes } from "../../net/address.ts";
+import type { IpAddress } from "../../net/address.ts";
 import type { DomainName } from "./domain-name.ts";
 import { CLASS_IN, PADDING_OPTION, TYPE, typeOf } from "./message.ts";
 import type { Message, RecordData, ResourceRecord } from "./message.ts";
@@ -60,7 +61,7 @@ function writeSection(
 function writeRecord(writer: MessageWriter, record: ResourceRecord): void {
   writer.name(record.name);
   writer.uint16(typeOf(record.data));
-  writer.uint16(CLASS_IN);
+  writer.uint16(record.class ?? CLASS_IN);
   writer.uint32(record.ttlSeconds);
   const lengthAt = writer.length;
   writer.uint16(0);
@@ -72,7 +73,7 @@ function writeData(writer: MessageWriter, data: RecordData): void {
   switch (data.kind) {
     case "A":
     case "AAAA":
-      writer.raw(ipToBytes(data.address));
+      writer.address(data.address);
       break;
     case "CNAME":
     case "NS":
@@ -141,12 +142,21 @@ function flagsOf(message: Message, isTruncated: boolean): number {
   );
 }
 
+/** The end of a name that stands in the message, from one label on. Exact in case: a pointer never changes letters. */
+interface Tail {
+  readonly label: string;
+  readonly offset: number;
+  /** What stands left of it: the first, and then each by the one before. */
+  longer: Tail | undefined;
+  readonly next: Tail | undefined;
+}
+
 /** Bytes that grow, and where in them which name stands. */
 class MessageWriter {
   #bytes = new Uint8Array(512);
   #length = 0;
-  /** Offsets of names by their wire text, exact in case, so that a pointer never changes a name's case. */
-  readonly #offsets = new Map<string, number>();
+  /** Names of one label, from which all others are reached. */
+  #tails: Tail | undefined;
   /** The whole name written last: most records of an answer have the same owner. */
   #last: { readonly name: DomainName; readonly offset: number } | undefined;
 
@@ -159,11 +169,12 @@ class MessageWriter {
     return this.#bytes.slice(0, this.#length);
   }
 
-  /** Takes back all from `length` on. Names written there must not be written again after it. */
+  /** Takes back all from `length` on. */
   cut(length: number): void {
     this.#length = length;
     this.#last = undefined;
-    for (const [name, offset] of this.#offsets) if (offset >= length) this.#offsets.delete(name);
+    // What is written after this, if anything, is not compressed: simpler than to know what is left.
+    this.#tails = undefined;
   }
 
   uint16(value: number): void {
@@ -203,30 +214,65 @@ class MessageWriter {
       return;
     }
     if (this.#length < 0x4000 && name.length > 0) this.#last = { name, offset: this.#length };
-    const tails: string[] = [];
-    let tail = "";
-    for (let i = name.length - 1; i >= 0; i--) {
+    let known: Tail | undefined;
+    let left = name.length;
+    for (; left > 0; left--) {
+      const longer = tailOf(known === undefined ? this.#tails : known.longer, name[left - 1]);
+      if (longer === undefined) break;
+      known = longer;
+    }
+    const start = this.#length;
+    for (let i = 0; i < left; i++) this.text(name[i] ?? "");
+    this.#noteTails(name, left, known, start);
+    if (known === undefined) this.raw(ROOT);
+    else this.uint16(0xc000 | known.offset);
+  }
+
+  /** The labels before `end` were written from `start` on, and are to be found behind `tail`. */
+  #noteTails(name: DomainName, end: number, tail: Tail | undefined, start: number): void {
+    let offset = start;
+    for (let i = 0; i < end; i++) offset += (name[i] ?? "").length + 1;
+    let shorter = tail;
+    for (let i = end - 1; i >= 0; i--) {
       const label = name[i] ?? "";
-      tail = String.fromCharCode(label.length) + label + tail;
-      tails[i] = tail;
-    }
-    for (const [i, label] of name.entries()) {
-      const key = tails[i] ?? "";
-      const known = this.#offsets.get(key);
-      if (known !== undefined) {
-        this.uint16(0xc000 | known);
-        return;
-      }
+      offset -= label.length + 1;
       // A pointer has 14 bits.
-      if (this.#length < 0x4000) this.#offsets.set(key, this.#length);
-      this.text(label);
+      if (offset >= 0x4000) return;
+      const added: Tail = {
+        label,
+        offset,
+        longer: undefined,
+        next: shorter === undefined ? this.#tails : shorter.longer,
+      };
+      if (shorter === undefined) this.#tails = added;
+      else shorter.longer = added;
+      shorter = added;
     }
-    this.raw(ROOT);
   }
 
   fullName(name: DomainName): void {
     for (const label of name) this.text(label);
     this.raw(ROOT);
+  }
+
+  address(address: IpAddress): void {
+    if (ipFamilyOf(address) === "IPv6") {
+      this.raw(ipToBytes(address));
+      return;
+    }
+    // By hand: large Services have thousands.
+    this.#grow(4);
+    let octet = 0;
+    for (let i = 0; i < address.length; i++) {
+      const c = address.charCodeAt(i);
+      if (c === DOT) {
+        this.#bytes[this.#length++] = octet;
+        octet = 0;
+      } else {
+        octet = 10 * octet + (c - DIGIT_ZERO);
+      }
+    }
+    this.#bytes[this.#length++] = octet;
   }
 
   #grow(more: number): void {
@@ -237,4 +283,16 @@ class MessageWriter {
   }
 }
 
+function tailOf(first: Tail | undefined, label: string | undefined): Tail | undefined {
+  let tail = first;
+  for (let i = 0; tail !== undefined && i < MAX_COMPARED; i++, tail = tail.next) {
+    if (tail.label === label) return tail;
+  }
+  return undefined;
+}
+
+/** Names with the same end that are looked through, latest first: a zone has thousands, and none must be compressed. */
+const MAX_COMPARED = 32;
 const ROOT = Uint8Array.of(0);
+const DOT = 0x2e;
+const DIGIT_ZERO = 0x30;

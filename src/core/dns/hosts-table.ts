@@ -50,6 +50,13 @@ export class HostsTable {
     }
   }
 
+  /** Names with an address: one that has two counts twice. */
+  get size(): number {
+    let count = 0;
+    for (const addresses of this.#addresses.values()) count += addresses.length;
+    return count;
+  }
+
   /** @returns undefined when somebody else has to answer. */
   answer({ name, type }: Question): Reply | undefined {
     const { zones, ttlSeconds, fallthrough = [] } = this.#options;

@@ -78,9 +78,10 @@ interface SoaData {
   readonly minimumSeconds: number;
 }
 
-/** A record of class IN; no other class is served. */
+/** A record; of class IN where it does not say otherwise. */
 export interface ResourceRecord {
   readonly name: DomainName;
+  readonly class?: number;
   readonly ttlSeconds: number;
   readonly data: RecordData;
 }

@@ -4,7 +4,7 @@ import type { Cidr } from "../../net/cidr.ts";
 import { windowOf } from "./cluster-name.ts";
 import type { NameRules, PortTarget, PortTargets, Window } from "./cluster-name.ts";
 import type { DnsIndex } from "./dns-index.ts";
-import { isShortEnough } from "./domain-name.ts";
+import { isShortEnough, wireLength } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import { RCODE, TYPE } from "./message.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
@@ -120,8 +120,14 @@ export function serviceRecords(
   const serviceName = name.slice(name.length - zone.length - 3);
   const nameOf = ({ endpoint }: PortTarget): DomainName =>
     endpoint === undefined ? serviceName : [...endpoint.split("."), ...serviceName];
-  // Four labels of full length below a long zone are no name any more.
-  const ports = targets.filter((target) => isShortEnough(nameOf(target))).slice(0, maxRecords);
+  // Sixteen bytes a record was least, but each of these has its target in full: no more than the first too many.
+  const most = Math.floor((16 * maxRecords) / (18 + wireLength(serviceName))) + 1;
+  const ports: PortTarget[] = [];
+  for (const target of targets) {
+    if (ports.length === most) break;
+    // Four labels of full length below a long zone are no name any more.
+    if (isShortEnough(nameOf(target))) ports.push(target);
+  }
   if (ports.length === 0) return undefined;
   // How to weigh them is not specified (DNS-026): all share 100, as in CoreDNS.
   const weight = Math.max(1, Math.floor(100 / total));

@@ -3,13 +3,36 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { foldName, parseDomainName, sameName } from "./domain-name.ts";
 import type { ResourceRecord } from "./message.ts";
-import { restoreNames, rewriteName } from "./rewrite.ts";
-import type { RewriteRule } from "./rewrite.ts";
+import { RCODE } from "./message.ts";
+import { restoreReply, rewriteQuestion } from "./rewrite.ts";
+import type { RewriteRule, Rewritten } from "./rewrite.ts";
 
 const name = (text: string): readonly string[] => parseDomainName(text) ?? [];
 
-function rule(match: RewriteRule["match"], from: string, to: string, isLast = true): RewriteRule {
-  return { match, from: name(from), to: name(to), isLast };
+function rule(
+  match: "exact" | "suffix",
+  from: string,
+  to: string,
+  isLast = true,
+): Extract<RewriteRule, { field: "name" }> {
+  const change = { test: { match, from: name(from) }, to };
+  return { field: "name", change, isLast, answerNames: [], answerValues: [] };
+}
+
+interface Renamed extends Rewritten {
+  readonly name: readonly string[];
+}
+
+function rewriteName(asked: readonly string[], rules: readonly RewriteRule[]): Renamed | undefined {
+  const rewritten = rewriteQuestion({ name: asked, type: 1, class: 1 }, rules);
+  return rewritten && { ...rewritten, name: rewritten.question.name };
+}
+
+function restoreNames(
+  answers: readonly ResourceRecord[],
+  rewritten: Rewritten,
+): readonly ResourceRecord[] {
+  return restoreReply({ rcode: RCODE.NOERROR, answers }, rewritten).answers ?? [];
 }
 
 describe("rewriteName()", () => {
@@ -79,15 +102,14 @@ describe("rewriteName()", () => {
 
   const label = fc.constantFrom("a", "B", "corp", "svc");
   const anyName = fc.array(label, { minLength: 1, maxLength: 4 });
-  const anyRule = fc.record(
-    {
-      match: fc.constantFrom("exact" as const, "suffix" as const),
-      from: anyName.map(foldName),
-      to: anyName.map(foldName),
-      isLast: fc.boolean(),
-    },
-    { noNullPrototype: true },
-  );
+  const anyRule = fc
+    .tuple(
+      fc.constantFrom("exact" as const, "suffix" as const),
+      anyName.map(foldName),
+      anyName.map(foldName),
+      fc.boolean(),
+    )
+    .map(([match, from, to, isLast]) => rule(match, from.join("."), to.join("."), isLast));
 
   it("an answer through any rules leads from the name asked for to the same end", () => {
     fc.assert(
@@ -130,14 +152,17 @@ describe("rewriteName()", () => {
   it("a rule that matches exactly, or at the end, changes that and nothing else", () => {
     fc.assert(
       fc.property(anyName, anyRule, (asked, only) => {
+        const { test, to } = only.change;
+        assert.ok(test.match === "exact" || test.match === "suffix");
+        const { from, match } = test;
         const folded = foldName(asked);
-        const end = folded.slice(Math.max(0, folded.length - only.from.length)).join(".");
+        const end = folded.slice(Math.max(0, folded.length - from.length)).join(".");
         const isMatch =
-          end === only.from.join(".") &&
-          folded.length >= only.from.length &&
-          (only.match === "suffix" || folded.length === only.from.length);
+          end === from.join(".") &&
+          folded.length >= from.length &&
+          (match === "suffix" || folded.length === from.length);
         const expected = isMatch
-          ? [...asked.slice(0, asked.length - only.from.length), ...only.to]
+          ? [...asked.slice(0, asked.length - from.length), ...name(to)]
           : undefined;
         assert.deepEqual(rewriteName(asked, [only])?.name, expected);
       }),

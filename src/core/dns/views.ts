@@ -110,6 +110,12 @@ export function sliceView(slice: EndpointSlice, usesPodNames = false): SliceView
 }
 
 export function byFamily(addresses: readonly IpAddress[]): Addresses {
+  const [first] = addresses;
+  if (addresses.length === 1 && first !== undefined) {
+    return ipFamilyOf(first) === "IPv4"
+      ? { IPv4: addresses, IPv6: [] }
+      : { IPv4: [], IPv6: addresses };
+  }
   return {
     IPv4: addresses.filter((address) => ipFamilyOf(address) === "IPv4"),
     IPv6: addresses.filter((address) => ipFamilyOf(address) === "IPv6"),

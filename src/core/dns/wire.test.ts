@@ -224,6 +224,19 @@ describe("the codec", () => {
     assert.equal(encodeMessage({ ...plain, answers }, 512).length, one + 16);
   });
 
+  it("thousands of names with the same end, beyond what a pointer reaches, are read as they were written", () => {
+    const target = (i: number): DomainName => [`pod-${String(i)}`, "web", "default", "svc"];
+    const answers = Array.from({ length: 2000 }, (_, i) => ({
+      name: target(i % 1000),
+      ttlSeconds: 5,
+      data: { kind: "PTR" as const, target: target(i) },
+    }));
+    const bytes = encodeMessage({ ...messageOf({}), answers }, 65_535);
+    assert.deepEqual(decodeMessage(bytes)?.answers, answers);
+    // Each name has its first label of at most 9 bytes and a pointer.
+    assert.ok(bytes.length < 2000 * (2 * (9 + 2) + 10) + 100, `${String(bytes.length)} bytes`);
+  });
+
   it("readName() refuses pointers that lead forwards or in a circle", () => {
     assert.equal(readName(Uint8Array.of(0xc0, 0), 0, "follow"), undefined);
     assert.equal(readName(Uint8Array.of(0xc0, 2, 0), 0, "follow"), undefined);

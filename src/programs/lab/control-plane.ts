@@ -1,5 +1,4 @@
-import type { Socket } from "node:net";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { servedKinds } from "../../api/kinds.ts";
 import type { PolicyRule } from "../../api/rbac/rule.ts";
@@ -22,10 +21,11 @@ import type { Logger } from "../../telemetry/log.ts";
 import { startControllers } from "../controllers.ts";
 import { Disposables } from "../../async/disposables.ts";
 import { kubeDnsService } from "../kube-dns.ts";
+import { renewDnsCertificates, writeWhole } from "./dns-certificates.ts";
 import { applyManifests, readManifests } from "../manifests.ts";
 import type { ApplyResult } from "../manifests.ts";
 import { serveApi } from "../serve-api.ts";
-import { dialTo, startForwarder } from "./forwarder.ts";
+import { startDoor } from "./forwarder.ts";
 import { AGENT_KUBECONFIG, API_PORT, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { ControlConfig } from "./parts.ts";
 import { WorldRouter } from "./world-router.ts";
@@ -71,17 +71,17 @@ async function start(
   );
   const { certificates, informers, metrics, own: client } = served;
   // The host's clients come in by a path: a Unix socket is the same in every network namespace.
-  const toApi = (): Socket => dialTo({ host: address, port: API_PORT });
-  opened.add(await startForwarder({ path: config.socket }, toApi));
-  const nodes = config.nodes.flatMap(({ addresses: [four] }) => four ?? []);
+  opened.add(await startDoor({ path: config.socket }, served.accept));
+  const nodes = config.nodes.map(({ addresses }) => addresses);
   opened.add(new WorldRouter({ informers, log }, { worldPid: config.worldPid, nodes }));
   opened.add(
     startControllers(
       { client, informers, log, metrics },
-      { loadBalancerPool: config.loadBalancerCidr, rootCertificate: certificates.authority },
+      { loadBalancerPools: config.loadBalancerCidrs, rootCertificate: certificates.authority },
     ),
   );
   await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);
+  opened.add(await renewDnsCertificates(config, log));
   await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
   await writeAdmin(config, certificates);
   if (config.manifests.length > 0) {
@@ -207,10 +207,7 @@ async function writeCredentials(
     // Last, whole: a node waits for it.
     [AGENT_KUBECONFIG, await kubeconfigOf(`system:node:${name}`, "system:nodes")],
   ];
-  for (const [file, text] of files) {
-    await writeFile(join(dir, `${file}.new`), text, { mode: 0o600 });
-    await rename(join(dir, `${file}.new`), join(dir, file));
-  }
+  for (const [file, text] of files) await writeWhole(join(dir, file), text);
 }
 
 async function writeAdmin(config: ControlConfig, certificates: ClusterCertificates): Promise<void> {

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import type { Socket } from "node:net";
 import { parseHostPort } from "../../net/host-port.ts";
@@ -20,6 +21,8 @@ export async function startDialer(path: string): Promise<AsyncDisposable> {
     near.once("close", () => open.delete(near));
     void serve(near, open);
   });
+  // An earlier program of this node may have been killed.
+  await rm(path, { force: true });
   server.listen(path);
   await once(server, "listening");
   return {

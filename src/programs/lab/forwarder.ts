@@ -2,6 +2,8 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 
+type Place = { readonly host: string; readonly port: number } | { readonly path: string };
+
 /** Where each connection that comes in is carried on to. */
 export type Dial = () => Socket;
 
@@ -14,13 +16,25 @@ export interface Forwarder extends AsyncDisposable {
  * Carries every connection to `at` on to what `dial` opens, both ways, half-closed ones too.
  * @throws the socket's error when `at` cannot be bound.
  */
-export async function startForwarder(
-  at: { readonly host: string; readonly port: number } | { readonly path: string },
-  dial: Dial,
+export async function startForwarder(at: Place, dial: Dial): Promise<Forwarder> {
+  return startDoor(at, (near, open) => {
+    joinSockets(near, dial(), open);
+  });
+}
+
+/**
+ * Hands over every connection to `at`, to be served in this process; `open` takes what else its end must close.
+ * @throws the socket's error when `at` cannot be bound.
+ */
+export async function startDoor(
+  at: Place,
+  accept: (near: Socket, open: Set<Socket>) => void,
 ): Promise<Forwarder> {
   const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (near) => {
-    joinSockets(near, dial(), open);
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
+    open.add(near);
+    near.once("close", () => open.delete(near));
+    accept(near, open);
   });
   server.listen(at);
   await once(server, "listening");
@@ -36,10 +50,8 @@ export async function startForwarder(
 }
 
 /** A connection to a Unix socket or an address that stays open for what comes after the other side's end. */
-export function dialTo(
-  to: { readonly host: string; readonly port: number } | { readonly path: string },
-): Socket {
-  return connect({ ...to, allowHalfOpen: true });
+export function dialTo(to: Place): Socket {
+  return connect({ ...to, allowHalfOpen: true, noDelay: true });
 }
 
 /** Joins two sockets; when one of them breaks, so does the other. */

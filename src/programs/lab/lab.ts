@@ -12,7 +12,15 @@ import { Disposables } from "../../async/disposables.ts";
 import { dialTo, startForwarder } from "./forwarder.ts";
 import type { LabMachineConfig, MachineLine } from "./machine.ts";
 import { planLab } from "./plan.ts";
-import { checkLabName, LabError, removeLabState, runningLab, writeLabState } from "./state.ts";
+import { LAB_PREFIX, removeDeadLabs, showAlive } from "./remains.ts";
+import {
+  checkLabName,
+  LabError,
+  labStateFile,
+  removeLabState,
+  runningLab,
+  writeLabState,
+} from "./state.ts";
 
 export interface LabConfig {
   readonly name: string;
@@ -73,8 +81,12 @@ async function start(
 ): Promise<Lab> {
   const plan = planLab(config.nodes, config.zones, config.clusterDomain);
   // Short: the path of a Unix socket has at most 107 characters.
-  const dir = await mkdtemp(join(tmpdir(), "portolan-lab-"));
+  await removeDeadLabs(tmpdir(), Date.now()).catch((error: unknown) => {
+    log.warn("the folder of a lab that was killed is not removed", { error });
+  });
+  const dir = await mkdtemp(join(tmpdir(), LAB_PREFIX));
   opened.add(asDisposable(() => rm(dir, { recursive: true, force: true })));
+  opened.add(await showAlive(dir));
   const socket = join(dir, "api.sock");
   const forwarder = opened.add(
     await startForwarder({ host: config.apiListen.address, port: config.apiListen.port }, () =>
@@ -91,6 +103,7 @@ async function start(
     adminServer: api,
     manifests: config.manifests,
     program: config.program,
+    stateFile: labStateFile(config.statesDir, config.name),
   };
   const file = join(dir, "machine.json");
   await writeFile(file, JSON.stringify(machine), { mode: 0o600 });

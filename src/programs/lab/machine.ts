@@ -7,8 +7,9 @@ import { createInterface } from "node:readline";
 import { inNetworkOf, runIp } from "../../kernel/network-commands.ts";
 import { abortable } from "../../async/deadline.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import { machineLink, machineRoutes, nodeAddresses } from "./plan.ts";
+import { machineLink, machineRoutes, nodeAddresses, worldRules } from "./plan.ts";
 import type { LabNode, LabPlan, Machine } from "./plan.ts";
+import { removeRemains } from "./remains.ts";
 import type { ControlConfig, NodeConfig, PartConfig, PartReady } from "./parts.ts";
 
 export interface LabMachineConfig {
@@ -21,6 +22,8 @@ export interface LabMachineConfig {
   readonly manifests: readonly string[];
   /** How this program is started again for its parts: `node`, its arguments and the script. */
   readonly program: readonly string[];
+  /** Where the lab is noted for other commands. */
+  readonly stateFile: string;
 }
 
 /** What the machine prints on stdout, a line of JSON each. */
@@ -35,6 +38,9 @@ export type MachineLine =
 
 const BRIDGE = "lab0";
 const STOP_MS = 10_000;
+/** A node's program that ends is started again, as by a service manager; so often within such a time, it ends the lab. */
+const MAX_RESTARTS = 5;
+const RESTARTS_MS = 60_000;
 
 /** Sets up what a namespace has for itself, says so and holds it open. */
 const HOLD = `
@@ -45,7 +51,12 @@ for name in $3; do echo 0 > "/proc/sys/net/$name"; done
 echo ready
 exec sleep infinity
 `;
-const FORWARDS = ["ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv4/fib_multipath_hash_policy"];
+const FORWARDS = [
+  "ipv4/ip_forward",
+  "ipv6/conf/all/forwarding",
+  "ipv4/fib_multipath_hash_policy",
+  "ipv6/fib_multipath_hash_policy",
+];
 /** Packets take other ways back than forth; a strict filter would drop them. */
 const FILTERS = ["ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter"];
 
@@ -57,7 +68,8 @@ export interface MachineDeps {
 
 /**
  * Builds a lab inside the namespaces that this process was started in as process 1 of its PID namespace, runs its
- * parts and resolves when the lab has ended: when `signal` aborts or a part dies. With this process all of it goes.
+ * parts and resolves when the lab has ended: when `signal` aborts or the control plane dies. A node's program that
+ * dies is started again and takes over its Pods. With this process all of it goes.
  * @throws Error naming the part that could not be started.
  */
 export async function runLabMachine(config: LabMachineConfig, deps: MachineDeps): Promise<void> {
@@ -68,6 +80,7 @@ export async function runLabMachine(config: LabMachineConfig, deps: MachineDeps)
     await run(config, deps, machines, held);
   } finally {
     for (const holder of held) holder.kill("SIGKILL");
+    await removeRemains(config.dir, config.stateFile);
   }
 }
 
@@ -87,11 +100,11 @@ async function run(
   await Promise.all(machines.map((each) => linkUp(plan, each, holders.get(each.name) ?? 0)));
   deps.print({ kind: "holders", holders: Object.fromEntries(holders) });
 
-  const started: Part[] = [];
+  const started = new Map<string, Part>();
   const begin = async (name: string, part: PartConfig): Promise<PartReady> => {
     const child = await startPart(config, name, holders.get(name) ?? 0, part);
     held.push(child.child);
-    started.push(child);
+    started.set(name, child);
     return child.ready;
   };
   const starting = Promise.all([
@@ -110,17 +123,29 @@ async function run(
       resolve();
     });
     if (deps.signal.aborted) resolve();
-    for (const part of started)
-      void part.exited.then((how) => {
+    // Never rejects.
+    const follow = async (name: string): Promise<void> => {
+      const node = plan.nodes.find((each) => each.name === name);
+      let ends: readonly number[] = [];
+      for (let part = started.get(name); part !== undefined; part = started.get(name)) {
+        const how = await part.exited;
         if (deps.signal.aborted) return;
-        deps.log.error("a part of the lab has ended", { part: part.name, how });
-        resolve();
-      });
+        deps.log.error("a part of the lab has ended", { part: name, how });
+        const nowMs = performance.now();
+        ends = [...ends.filter((endedMs) => nowMs - endedMs < RESTARTS_MS), nowMs];
+        if (node === undefined || ends.length > MAX_RESTARTS) break;
+        // One that ends before it is ready is followed like any other.
+        await begin(name, nodeConfig(config, node)).catch(() => undefined);
+      }
+      resolve();
+    };
+    for (const name of started.keys()) void follow(name);
   });
   // Nodes first: they stop their Pods and say so to the API.
+  const parts = [...started.values()];
   const isControl = (part: Part): boolean => part.name === plan.control.name;
-  await Promise.all(started.filter((part) => !isControl(part)).map(stop));
-  await Promise.all(started.filter(isControl).map(stop));
+  await Promise.all(parts.filter((part) => !isControl(part)).map(stop));
+  await Promise.all(parts.filter(isControl).map(stop));
 }
 
 interface Part {
@@ -132,14 +157,14 @@ interface Part {
 
 function controlConfig(config: LabMachineConfig, worldPid: number): ControlConfig {
   const { plan, dir } = config;
-  const { clusterDomain, serviceCidrs, loadBalancerCidr, clusterDns } = plan;
+  const { clusterDomain, serviceCidrs, loadBalancerCidrs, clusterDns } = plan;
   return {
     kind: "control",
     addresses: plan.control.addresses,
     worldPid,
     socket: config.socket,
     serviceCidrs,
-    loadBalancerCidr,
+    loadBalancerCidrs,
     clusterDns,
     nodes: plan.nodes.map(({ name, addresses }) => ({ name, addresses })),
     nodesDir: join(dir, "credentials"),
@@ -160,6 +185,7 @@ function nodeConfig({ plan, dir }: LabMachineConfig, node: LabNode): NodeConfig 
     addresses,
     podCidr,
     secondPodCidr,
+    nodeRanges: plan.nodeRanges,
     podRanges: plan.podRanges,
     serviceCidrs: plan.serviceCidrs,
     clusterDns: plan.clusterDns,
@@ -209,6 +235,9 @@ async function linkUp(plan: LabPlan, machine: Machine, pid: number): Promise<voi
     ...machineRoutes(plan, machine),
     ...(isNode ? nodeAddresses(plan) : []),
   ]);
+  if (machine.name !== plan.world.name) return;
+  for (const family of ["-4", "-6"] as const)
+    await runIp(inNetworkOf(pid), worldRules(plan), family);
 }
 
 async function startPart(

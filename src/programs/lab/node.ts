@@ -9,9 +9,9 @@ import type { Informers } from "../../client/informer.ts";
 import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
 import type { InformersDeps } from "../../client/shared-informers.ts";
+import { followCertificateFiles } from "../../dns/certificate-files.ts";
 import { dnsFeed, startDns } from "../../dns/server.ts";
 import { parseIpAddress } from "../../net/address.ts";
-import { singleAddress } from "../../net/cidr.ts";
 import { parsePort } from "../../net/host-port.ts";
 import { AppliedLease } from "../../proxy/applied-lease.ts";
 import type { Logger } from "../../telemetry/log.ts";
@@ -23,11 +23,12 @@ import { networkFieldsOf } from "../network-fields.ts";
 import { startNodeProxy } from "../node-proxy.ts";
 import type { NodeProxy } from "../node-proxy.ts";
 import { programVersion } from "../version.ts";
-import { AGENT_KUBECONFIG, NETWORK_KUBECONFIG } from "./parts.ts";
+import { AGENT_KUBECONFIG, DNS_CERTIFICATE, NETWORK_KUBECONFIG } from "./parts.ts";
 import type { NodeConfig } from "./parts.ts";
 
 const CREDENTIALS_EVERY_MS = 10;
 const DNS_PORT = 53;
+const DNS_TLS_PORT = 853;
 /** Where others' proxies tell their health and their metrics. */
 const HEALTH_PORT = parsePort(10_256);
 const METRICS_PORT = parsePort(10_249);
@@ -92,9 +93,21 @@ async function start(
     connect(AGENT_KUBECONFIG),
     connect(NETWORK_KUBECONFIG, networkFieldsOf(config.name)),
   ]);
-  const port = parsePort(DNS_PORT);
-  if (port === undefined || cert === undefined || key === undefined || ca === undefined)
+  const [port, tlsPort] = [parsePort(DNS_PORT), parsePort(DNS_TLS_PORT)];
+  if (
+    port === undefined ||
+    tlsPort === undefined ||
+    cert === undefined ||
+    key === undefined ||
+    ca === undefined
+  )
     throw new Error("a certificate is missing");
+  const certificate = opened.add(
+    await followCertificateFiles(log, {
+      cert: join(credentialsDir, DNS_CERTIFICATE.cert),
+      key: join(credentialsDir, DNS_CERTIFICATE.key),
+    }),
+  );
   const feed = opened.add(dnsFeed(network));
   for (const address of config.clusterDns) {
     opened.add(
@@ -102,6 +115,7 @@ async function start(
         { ...network, feed },
         {
           listen: { address, port },
+          tls: { listen: { address, port: tlsPort }, certificate: certificate.source },
           clusterDomain,
           reverseCidrs: [config.podCidr, config.secondPodCidr],
           upstreams: [],
@@ -156,7 +170,7 @@ async function startProxy(
     {
       nodeName: config.name,
       // Known before the Node is registered, so that the loop need not begin anew then.
-      nodePortAddresses: config.addresses.map(singleAddress),
+      nodePortAddresses: config.nodeRanges,
       clusterCidrs: config.podRanges,
       localhostNodePorts: false,
       serviceCidrs: config.serviceCidrs,

@@ -18,7 +18,7 @@ export interface ControlConfig extends CommonConfig {
   /** Path of the Unix socket that the host's clients come in by: it is the same in every network namespace. */
   readonly socket: string;
   readonly serviceCidrs: readonly [Cidr, Cidr];
-  readonly loadBalancerCidr: Cidr;
+  readonly loadBalancerCidrs: readonly [Cidr, Cidr];
   readonly clusterDns: readonly [IpAddress, IpAddress];
   readonly nodes: readonly { readonly name: string; readonly addresses: readonly IpAddress[] }[];
   /** Where each node finds its own certificates, a folder a node. */
@@ -36,11 +36,16 @@ export interface NodeConfig extends CommonConfig {
   readonly addresses: readonly [IpAddress, IpAddress];
   readonly podCidr: Cidr;
   readonly secondPodCidr: Cidr;
+  /** What nodes have their addresses from. */
+  readonly nodeRanges: readonly Cidr[];
   /** Of all nodes together. */
   readonly podRanges: readonly Cidr[];
   readonly serviceCidrs: readonly [Cidr, Cidr];
   readonly clusterDns: readonly [IpAddress, IpAddress];
-  /** Folder with the node's kubeconfigs, `agent.crt`, `agent.key` and `ca.crt`, made by the control plane. */
+  /**
+   * Folder with the node's kubeconfigs, `ca.crt`, and `.crt` and `.key` of `agent` and `dns`, made by the control
+   * plane, which renews those of `dns`.
+   */
   readonly credentialsDir: string;
 }
 
@@ -51,6 +56,9 @@ export interface PartReady {
   readonly applied?: readonly string[];
   readonly problems?: readonly string[];
 }
+
+/** Certificate and key of DNS over TLS in a node's folder of credentials. */
+export const DNS_CERTIFICATE = { cert: "dns.crt", key: "dns.key" } as const;
 
 /** Files in a node's folder of credentials, made by the control plane; the agent's comes last. */
 export const AGENT_KUBECONFIG = "agent.kubeconfig";

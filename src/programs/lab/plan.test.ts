@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { cidrContains } from "../../net/cidr.ts";
-import { machineLink, machineRoutes, MAX_NODES, planLab } from "./plan.ts";
+import { machineLink, machineRoutes, MAX_NODES, planLab, worldRules } from "./plan.ts";
 
 describe("the plan of a lab", () => {
   it("deals nodes to zones in turn, and to none without zones", () => {
@@ -50,8 +50,13 @@ describe("the plan of a lab", () => {
     assert.deepEqual(machineRoutes(plan, plan.world), [
       "route add 10.201.0.0/16 nexthop via 10.200.0.11 nexthop via 10.200.0.12",
       "route add default via 10.200.0.11 table 11",
-      "rule add fwmark 11 lookup 11",
       "route add default via 10.200.0.12 table 12",
+      "route add fd00:201::/64 nexthop via fd00:200::b nexthop via fd00:200::c",
+      "route add default via fd00:200::b table 11",
+      "route add default via fd00:200::c table 12",
+    ]);
+    assert.deepEqual(worldRules(plan), [
+      "rule add fwmark 11 lookup 11",
       "rule add fwmark 12 lookup 12",
     ]);
   });

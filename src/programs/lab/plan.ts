@@ -1,7 +1,7 @@
 import type { IpAddress } from "../../net/address.ts";
 import { cidrAddress, parseCidr } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
-import { balancerRoutes } from "./world-rules.ts";
+import { balancerRoutes, balancerRules } from "./world-rules.ts";
 
 /** One machine of the lab: a network namespace with a link to the bridge that joins them all. */
 export interface Machine {
@@ -23,10 +23,12 @@ export interface LabPlan {
   /** Outside the cluster: it reaches nodes and load-balancer addresses, and nothing else. */
   readonly world: Machine;
   readonly nodes: readonly LabNode[];
+  /** What nodes have their addresses from. */
+  readonly nodeRanges: readonly [Cidr, Cidr];
   readonly serviceCidrs: readonly [Cidr, Cidr];
   /** Those that the nodes' ranges of Pods are parts of. */
   readonly podRanges: readonly [Cidr, Cidr];
-  readonly loadBalancerCidr: Cidr;
+  readonly loadBalancerCidrs: readonly [Cidr, Cidr];
   /** The same on every node, and answered there. */
   readonly clusterDns: readonly [IpAddress, IpAddress];
   readonly clusterDomain: string;
@@ -44,8 +46,8 @@ const MACHINES = [cidr("10.200.0.0/24"), cidr("fd00:200::/64")] as const;
 const SERVICES = [cidr("10.96.0.0/16"), cidr("fd00:10:96::/112")] as const;
 const PODS = [cidr("10.244.0.0/16"), cidr("fd00:10:244::/48")] as const;
 /** What the world's router sends to the nodes: load balancers' addresses and, beyond those, external IPs. */
-const ROUTED = cidr("10.201.0.0/16");
-const LOAD_BALANCERS = cidr("10.201.0.0/24");
+const ROUTED = [cidr("10.201.0.0/16"), cidr("fd00:201::/64")] as const;
+const LOAD_BALANCERS = [cidr("10.201.0.0/24"), cidr("fd00:201::/120")] as const;
 
 const BRIDGE_PREFIXES = [24, 64] as const;
 
@@ -66,9 +68,10 @@ export function planLab(nodes: number, zones: number, clusterDomain: string): La
       podCidr: cidr(`10.244.${String(index + 1)}.0/24`),
       secondPodCidr: cidr(`fd00:10:244:${(index + 1).toString(16)}::/64`),
     })),
+    nodeRanges: MACHINES,
     serviceCidrs: SERVICES,
     podRanges: PODS,
-    loadBalancerCidr: LOAD_BALANCERS,
+    loadBalancerCidrs: LOAD_BALANCERS,
     clusterDns: [cidrAddress(SERVICES[0], CLUSTER_DNS), cidrAddress(SERVICES[1], CLUSTER_DNS)],
     clusterDomain,
   };
@@ -108,11 +111,16 @@ export function machineRoutes(plan: LabPlan, machine: Machine): readonly string[
     return [...toPods, `route add default via ${four}`, `route add default via ${six}`];
   }
   // A router that spreads connections over all nodes, as one with equal-cost routes does.
-  const hops = plan.nodes.map((node) => `nexthop via ${node.addresses[0]}`).join(" ");
-  return [
-    `route add ${ROUTED} ${hops}`,
-    ...balancerRoutes(plan.nodes.map(({ addresses: [four] }) => four)),
-  ];
+  return ROUTED.flatMap((range, i) => {
+    const nodes = plan.nodes.flatMap(({ addresses }) => addresses[i] ?? []);
+    const hops = nodes.map((node) => `nexthop via ${node}`).join(" ");
+    return [`route add ${range} ${hops}`, ...balancerRoutes(nodes)];
+  });
+}
+
+/** Which packets of the world go by other routes than its own: `ip` commands, the same for each family. */
+export function worldRules(plan: LabPlan): readonly string[] {
+  return balancerRules(plan.nodes.map(({ addresses: [four] }) => four));
 }
 
 /** Every node has the cluster's DNS addresses for itself and answers them without another hop. */

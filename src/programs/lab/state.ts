@@ -39,7 +39,7 @@ export function checkLabName(name: string): string {
 
 /** The lab of that name that runs, or undefined; what a lab that was killed left of its state is removed. */
 export async function runningLab(dir: string, name: string): Promise<LabState | undefined> {
-  const file = fileOf(dir, name);
+  const file = labStateFile(dir, name);
   let text: string;
   try {
     text = await readFile(file, "utf8");
@@ -65,13 +65,13 @@ export async function labNamed(dir: string, name: string): Promise<LabState> {
 
 export async function writeLabState(dir: string, state: LabState): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const file = fileOf(dir, state.name);
+  const file = labStateFile(dir, state.name);
   await writeFile(`${file}.new`, JSON.stringify(state), { mode: 0o600 });
   await rename(`${file}.new`, file);
 }
 
 export async function removeLabState(dir: string, name: string): Promise<void> {
-  await rm(fileOf(dir, name), { force: true });
+  await rm(labStateFile(dir, name), { force: true });
 }
 
 export function isRunning(pid: number): boolean {
@@ -83,6 +83,7 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-function fileOf(dir: string, name: string): string {
+/** Where a lab is noted. */
+export function labStateFile(dir: string, name: string): string {
   return join(dir, `${name}.json`);
 }

@@ -23,8 +23,8 @@ export interface WorldRouterDeps {
 export interface WorldRouterOptions {
   /** A process in the world's network namespace. */
   readonly worldPid: number;
-  /** The nodes' addresses, IPv4. */
-  readonly nodes: readonly IpAddress[];
+  /** The addresses of each node; it is asked for its health at the first. */
+  readonly nodes: readonly (readonly IpAddress[])[];
 }
 
 /** What the balancer needs of a Service with policy Local. */
@@ -42,7 +42,7 @@ export class WorldRouter implements AsyncDisposable {
   readonly #deps: WorldRouterDeps;
   readonly #options: WorldRouterOptions;
   readonly #targets = new Map<ObjectKey, Target>();
-  readonly #healthy = new Map<ObjectKey, readonly IpAddress[]>();
+  readonly #healthy = new Map<ObjectKey, readonly (readonly IpAddress[])[]>();
   readonly #agent = new Agent({ keepAlive: true });
   readonly #ended = new AbortController();
   readonly #subscription: Disposable;
@@ -89,12 +89,13 @@ export class WorldRouter implements AsyncDisposable {
 
   async #probe(key: ObjectKey, { port }: Target): Promise<void> {
     const { nodes } = this.#options;
-    const answers = await Promise.all(nodes.map((node) => this.#isHealthy(node, port)));
+    const answers = await Promise.all(nodes.map(([node]) => this.#isHealthy(node, port)));
     const healthy = nodes.filter((_, i) => answers[i] === true);
     if (healthy.length > 0 && this.#targets.has(key)) this.#healthy.set(key, healthy);
   }
 
-  #isHealthy(node: IpAddress, port: number): Promise<boolean> {
+  #isHealthy(node: IpAddress | undefined, port: number): Promise<boolean> {
+    if (node === undefined) return Promise.resolve(false);
     return new Promise((resolve) => {
       const request = get(
         { host: node, port, path: "/healthz", agent: this.#agent, timeout: ANSWER_MS },
@@ -118,7 +119,11 @@ export class WorldRouter implements AsyncDisposable {
     for (const [key, { addresses }] of this.#targets) {
       const nodes = this.#healthy.get(key);
       if (nodes === undefined) continue;
-      for (const address of addresses) balanced.push({ address, nodes });
+      for (const address of addresses) {
+        const family = ipFamilyOf(address);
+        const own = nodes.flatMap((node) => node.find((one) => ipFamilyOf(one) === family) ?? []);
+        if (own.length > 0) balanced.push({ address, nodes: own });
+      }
     }
     balanced.sort((a, b) => (a.address < b.address ? -1 : 1));
     const rules = balanced.length === 0 ? "" : renderBalancer(balanced);
@@ -138,8 +143,7 @@ function targetOf({ spec, status }: Service): Target | undefined {
   if (spec.type !== "LoadBalancer" || spec.externalTrafficPolicy !== "Local") return undefined;
   const port = spec.healthCheckNodePort ?? 0;
   const addresses = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip = "", ipMode }) => {
-    const address = ipMode === "Proxy" ? undefined : parseIpAddress(ip);
-    return address !== undefined && ipFamilyOf(address) === "IPv4" ? [address] : [];
+    return ipMode === "Proxy" ? [] : (parseIpAddress(ip) ?? []);
   });
   return port === 0 || addresses.length === 0 ? undefined : { addresses, port };
 }

@@ -5,8 +5,10 @@ import { renderBalancer } from "./world-rules.ts";
 
 describe("the balancer of a lab's world", () => {
   it("deals an address's new connections to its nodes, and sends established ones where they went", () => {
-    const nodes = [ip("10.200.0.11"), ip("10.200.0.12")];
-    const balanced = [{ address: ip("10.201.0.5"), nodes }];
+    const balanced = [
+      { address: ip("10.201.0.5"), nodes: [ip("10.200.0.11"), ip("10.200.0.12")] },
+      { address: ip("fd00:201::5"), nodes: [ip("fd00:200::c")] },
+    ];
     assert.equal(
       renderBalancer(balanced),
       `table ip balancer
@@ -15,6 +17,15 @@ table ip balancer {
   chain output {
     type route hook output priority mangle; policy accept;
     ct state new ip daddr 10.201.0.5 ct mark set numgen random mod 2 map { 0 : 11, 1 : 12 }
+    ct mark != 0 meta mark set ct mark
+  }
+}
+table ip6 balancer
+delete table ip6 balancer
+table ip6 balancer {
+  chain output {
+    type route hook output priority mangle; policy accept;
+    ct state new ip6 daddr fd00:201::5 ct mark set numgen random mod 1 map { 0 : 12 }
     ct mark != 0 meta mark set ct mark
   }
 }

@@ -5,7 +5,7 @@ import type { BlockConfig } from "./corefile.ts";
 
 /** The one block of a Corefile whose block has these lines. */
 function block(lines: string, env: Readonly<Record<string, string>> = {}): BlockConfig {
-  const [only, ...more] = parseCorefile(`.:53 {\n${lines}\n}\n`, env);
+  const [only, ...more] = parseCorefile(`.:53 {\n${lines}\n}\n`, { env });
   assert.ok(only);
   assert.equal(more.length, 0);
   return only;
@@ -38,7 +38,7 @@ const KUBEADM = `.:53 {
 
 describe("parseCorefile()", () => {
   it("reads the Corefile that kubeadm writes", () => {
-    const [only] = parseCorefile(KUBEADM, {});
+    const [only] = parseCorefile(KUBEADM, { env: {} });
     assert.ok(only);
     assert.deepEqual(only.keys, [{ scheme: "dns", zones: [[]], port: 53 }]);
     assert.deepEqual(only.health, { address: "0.0.0.0", port: 8080, lameduckMs: 5000 });
@@ -63,15 +63,15 @@ describe("parseCorefile()", () => {
     assert.deepEqual(only.cache.noSuccess, [["cluster", "local"]]);
     assert.deepEqual(only.reload, { intervalMs: 30_000, jitterMs: 15_000 });
     assert.deepEqual(
-      [only.logsErrors, only.detectsLoops, only.rotates, only.autopath],
-      [true, true, true, false],
+      [only.errors, only.detectsLoops, only.balance, only.autopath],
+      [{ consolidate: [], hasStacks: false }, true, { prefer: [], weighted: undefined }, false],
     );
   });
 
   it("reads several blocks with several zones, ranges and ports", () => {
     const blocks = parseCorefile(
       "cluster.local,\n10.96.0.0/12:1053 {\n errors\n}\nexample.org tls://example.org {\n tls a b\n}\n",
-      {},
+      { env: {} },
     );
     assert.deepEqual(
       blocks.map(({ keys }) => keys.map(({ scheme, zones, port }) => [scheme, zones.length, port])),
@@ -97,8 +97,8 @@ describe("parseCorefile()", () => {
 "." {
   import common
 }`;
-    const [only] = parseCorefile(text, { ZONE: "corp.example", SERVER: "192.0.2.1:5353" });
-    assert.equal(only?.logsErrors, true);
+    const [only] = parseCorefile(text, { env: { ZONE: "corp.example", SERVER: "192.0.2.1:5353" } });
+    assert.ok(only?.errors);
     assert.deepEqual(only.forwards[0]?.from, ["corp", "example"]);
     assert.deepEqual(only.forwards[0].to, [
       { kind: "server", address: "192.0.2.1", port: 5353, isTls: false },
@@ -116,6 +116,10 @@ kubernetes cluster.local clusterset.local {
   endpoint_pod_names
   noendpoints
   ignore empty_service
+  startup_timeout 10s
+  apiserver_qps 2.5
+  apiserver_burst 20
+  apiserver_max_inflight 4
   fallthrough
 }
 forward . tls://9.9.9.9 [2001:db8::1]:5353 {
@@ -128,6 +132,11 @@ forward . tls://9.9.9.9 [2001:db8::1]:5353 {
   policy round_robin
   health_check 1s no_rec domain example.org
   failover SERVFAIL REFUSED
+  next NXDOMAIN
+  max_idle_conns 3
+  max_age 1m
+  max_connect_attempts 2
+  failfast_all_unhealthy_upstreams
   random_case
 }
 cache 60 example.org {
@@ -155,6 +164,8 @@ cache 60 example.org {
       fallthrough: [[]],
       kubeconfig: { path: "/k", context: "ctx" },
       endpoint: undefined,
+      startupMs: 10_000,
+      apiLimits: { perSecond: 2.5, burst: 20, inFlight: 4 },
       tls: undefined,
     });
     assert.deepEqual(read.forwards[0], {
@@ -174,7 +185,11 @@ cache 60 example.org {
       healthCheckDomain: ["example", "org"],
       maxConcurrent: undefined,
       failover: [2, 5],
-      failFast: false,
+      next: [3],
+      failFast: true,
+      maxIdleConnections: 3,
+      maxAgeMs: 60_000,
+      maxAttempts: 2,
       tlsServerName: "dns.quad9.net",
       tls: undefined,
       randomCase: true,
@@ -207,17 +222,21 @@ transfer {
 log example.org "{remote} {name}" {
   class denial error
 }
-bind 127.0.0.1 ::1`);
+bind 127.0.0.1 ::1 eth0`);
     assert.deepEqual(read.hosts?.lines, [
       { address: "192.0.2.9", names: [["printer", "corp", "example"], ["printer"]] },
     ]);
     assert.deepEqual([read.hosts.path, read.hosts.ttlSeconds], [undefined, 60]);
+    const isName = { field: "name", answerNames: [], answerValues: [] } as const;
     assert.deepEqual(read.rewrites, [
-      { match: "exact", from: ["old", "example"], to: ["new", "example"], isLast: true },
       {
-        match: "suffix",
-        from: ["corp", "example"],
-        to: ["svc", "cluster", "local"],
+        ...isName,
+        change: { test: { match: "exact", from: ["old", "example"] }, to: "new.example." },
+        isLast: true,
+      },
+      {
+        ...isName,
+        change: { test: { match: "suffix", from: ["corp", "example"] }, to: "svc.cluster.local." },
         isLast: false,
       },
     ]);
@@ -225,7 +244,11 @@ bind 127.0.0.1 ::1`);
     assert.deepEqual(read.log, [
       { zones: [["example", "org"]], format: "{remote} {name}", classes: ["denial", "error"] },
     ]);
-    assert.deepEqual(read.bind, ["127.0.0.1", "::1"]);
+    assert.deepEqual(read.bind, [
+      { kind: "address", address: "127.0.0.1" },
+      { kind: "address", address: "::1" },
+      { kind: "interface", name: "eth0" },
+    ]);
   });
 
   for (const [what, text, message] of [
@@ -236,7 +259,12 @@ bind 127.0.0.1 ::1`);
     [
       "an unknown plugin",
       ". {\n errors\n dnssec\n}\n",
-      /^line 3, column \d+: dnssec: is not supported; there/,
+      /^line 3, column \d+: dnssec: is not supported; leave it out/,
+    ],
+    [
+      "a plugin of nobody",
+      ". {\n nonsense\n}\n",
+      /^line 2, column \d+: nonsense: is not supported; there are acl, any, autopath,/,
     ],
     [
       "an unknown option",
@@ -268,7 +296,11 @@ bind 127.0.0.1 ::1`);
       ".:53 {\n}\n.:53 {\n}\n",
       /^line 3, column \d+: dns:\/\/\.:53 has a server block on line 1/,
     ],
-    ["a file's import", "import x.conf\n", /^line 1, column \d+: import x\.conf: only snippets/],
+    [
+      "a file's import",
+      "import x.conf\n",
+      /^line 1, column \d+: import x\.conf: there is neither a snippet/,
+    ],
     ["a snippet in itself", "(a) {\n import a\n}\n. {\n import a\n}\n", /imports itself/],
     [
       "another scheme",
@@ -279,12 +311,12 @@ bind 127.0.0.1 ::1`);
     ["tls without certificate", "tls://. {\n}\n", /needs tls CERTIFICATE KEY/],
     [
       "another rewrite",
-      ". {\n rewrite type ANY HINFO\n}\n",
-      /^line 2, column \d+: rewrite: type is not supported/,
+      ". {\n rewrite class CH IN\n}\n",
+      /^line 2, column \d+: rewrite: class is not supported; there are name, type, ttl, rcode/,
     ],
   ] as const) {
     it(`says what is wrong with ${what}, and where`, () => {
-      assert.throws(() => parseCorefile(text, {}), { code: "COREFILE", message });
+      assert.throws(() => parseCorefile(text, { env: {} }), { code: "COREFILE", message });
     });
   }
 });

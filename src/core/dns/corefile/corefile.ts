@@ -1,22 +1,33 @@
+import { parseIpAddress } from "../../../net/address.ts";
 import type { IpAddress } from "../../../net/address.ts";
 import type { DomainName } from "../domain-name.ts";
+import { EDNS_UDP_BYTES } from "../message.ts";
 import type { RewriteRule } from "../rewrite.ts";
+import type { AccessRule } from "../access.ts";
+import type { Template } from "../template.ts";
+import { readAccess } from "./access-directive.ts";
+import { readBalance } from "./balance-directive.ts";
+import type { BalanceConfig } from "./balance-directive.ts";
 import { readCache } from "./cache-directive.ts";
 import type { CacheConfig } from "./cache-directive.ts";
 import { CorefileError } from "./corefile-error.ts";
 import type { Position } from "./corefile-error.ts";
 import { Directive, parseDuration } from "./directive.ts";
 import type { ListenOn } from "./directive.ts";
+import { readErrors } from "./errors-directive.ts";
+import type { ErrorsConfig } from "./errors-directive.ts";
 import { readForward } from "./forward-directive.ts";
 import type { ForwardConfig } from "./forward-directive.ts";
 import { readKubernetes } from "./kubernetes-directive.ts";
 import type { KubernetesConfig } from "./kubernetes-directive.ts";
 import { parseServerKey, zonesOf } from "./server-key.ts";
 import type { ServerKey } from "./server-key.ts";
-import { readHosts, readLog, readRewrite, readTransfer } from "./small-directives.ts";
+import { readRewrite } from "./rewrite-directive.ts";
+import { readHosts, readLog, readTransfer } from "./small-directives.ts";
 import type { HostsConfig, LogConfig, TransferConfig } from "./small-directives.ts";
 import { parseStatements } from "./statements.ts";
-import type { Statement } from "./statements.ts";
+import { readTemplate } from "./template-directive.ts";
+import type { CorefileContext, Statement } from "./statements.ts";
 
 /** A server block: the zones before the braces, and what stands between them. */
 export interface BlockConfig {
@@ -26,37 +37,54 @@ export interface BlockConfig {
   readonly plugins: readonly string[];
   readonly keys: readonly ServerKey[];
   /** Addresses to listen on instead of the command line's. */
-  readonly bind: readonly IpAddress[];
+  readonly bind: readonly BindTarget[];
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly kubernetes: KubernetesConfig | undefined;
   readonly forwards: readonly ForwardConfig[];
   readonly cache: CacheConfig | undefined;
   readonly hosts: HostsConfig | undefined;
   readonly rewrites: readonly RewriteRule[];
+  readonly templates: readonly Template[];
+  readonly access: readonly AccessRule[];
   readonly transfers: readonly TransferConfig[];
   readonly log: readonly LogConfig[];
-  readonly logsErrors: boolean;
+  /** Undefined: failures are not logged. */
+  readonly errors: ErrorsConfig | undefined;
   readonly health: (ListenOn & { readonly lameduckMs: number }) | undefined;
   readonly ready: ListenOn | undefined;
   readonly prometheus: ListenOn | undefined;
   readonly detectsLoops: boolean;
   readonly reload: { readonly intervalMs: number; readonly jitterMs: number } | undefined;
-  readonly rotates: boolean;
+  /** Undefined: addresses stay in their order. */
+  readonly balance: BalanceConfig | undefined;
   readonly autopath: boolean;
+  /** The most that a client may say it takes over UDP; undefined: as usual. */
+  readonly maxUdpBytes: number | undefined;
+  /** Whether answers with records have no others beside them. */
+  readonly isMinimal: boolean;
+  readonly chaos: ChaosConfig | undefined;
+}
+
+/** Where a block listens: an address, or all of an interface's. */
+export type BindTarget =
+  | { readonly kind: "address"; readonly address: IpAddress }
+  | { readonly kind: "interface"; readonly name: string };
+
+/** What is said of this server in class CH. */
+export interface ChaosConfig {
+  /** Undefined: the program's own. */
+  readonly version: string | undefined;
+  readonly authors: readonly string[];
 }
 
 type Draft = { -readonly [K in keyof BlockConfig]: BlockConfig[K] };
 
 /**
  * Reads a Corefile.
- * @param env the environment, for `{$NAME}`.
- * @throws CorefileError for the first thing that is wrong or not supported, by its line and name.
+ * @throws CorefileError for the first thing that is wrong or not supported, by its file, line and name.
  */
-export function parseCorefile(
-  text: string,
-  env: Readonly<Record<string, string | undefined>>,
-): readonly BlockConfig[] {
-  const blocks = parseStatements(text, env).map(readBlock);
+export function parseCorefile(text: string, context: CorefileContext): readonly BlockConfig[] {
+  const blocks = parseStatements(text, context).map(readBlock);
   if (blocks.length === 0)
     throw new CorefileError({ line: 1, column: 1 }, "there is no server block such as .:53 { }");
   const seen = new Map<string, number>();
@@ -96,16 +124,21 @@ function readBlock(statement: Statement): BlockConfig {
     cache: undefined,
     hosts: undefined,
     rewrites: [],
+    templates: [],
+    access: [],
     transfers: [],
     log: [],
-    logsErrors: false,
+    errors: undefined,
     health: undefined,
     ready: undefined,
     prometheus: undefined,
     detectsLoops: false,
     reload: undefined,
-    rotates: false,
+    balance: undefined,
     autopath: false,
+    maxUdpBytes: undefined,
+    isMinimal: false,
+    chaos: undefined,
   };
   const seen = new Set<string>();
   for (const each of block) {
@@ -113,7 +146,10 @@ function readBlock(statement: Statement): BlockConfig {
     const { name } = directive;
     const read = Object.hasOwn(READERS, name) ? READERS[name] : undefined;
     if (read === undefined) {
-      return directive.fail(`is not supported; there are ${Object.keys(READERS).join(", ")}`);
+      const remedy = Object.hasOwn(REMEDIES, name) ? REMEDIES[name] : undefined;
+      return directive.fail(
+        `is not supported; ${remedy ?? `there are ${Object.keys(READERS).join(", ")}`}`,
+      );
     }
     if (seen.has(name) && !REPEATABLE.has(name)) directive.fail("stands twice in its server block");
     seen.add(name);
@@ -132,7 +168,25 @@ function readBlock(statement: Statement): BlockConfig {
   return draft;
 }
 
-const REPEATABLE = new Set(["forward", "rewrite", "transfer", "log"]);
+const REPEATABLE = new Set(["acl", "forward", "log", "rewrite", "template", "transfer"]);
+
+/** What to do about directives that CoreDNS has and this server does not. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  debug: "leave it out, and start with --log-level debug",
+  dns64: "have another server translate, and name it in forward",
+  dnssec: "leave it out: names of a cluster are not signed",
+  etcd: "have another server serve these names, and name it in forward",
+  file: "have another server serve the zone, and name it in forward; for single names there is hosts",
+  auto: "have another server serve the zones, and name it in forward",
+  secondary: "have another server serve the zone, and name it in forward",
+  k8s_external: "leave it out: only names of the cluster domain are served",
+  metadata: "leave it out: nothing here reads it",
+  nsid: "leave it out; chaos says which server answers",
+  pprof: "leave it out: it shows the inside of a Go program",
+  trace: "leave it out; log and prometheus say what was answered",
+  dnstap: "leave it out; log says what was answered",
+  view: "give each sort of client a server block of its own, by bind",
+};
 
 /** Zones as a directive names them: names, or ranges of addresses. */
 const zonesFor =
@@ -145,6 +199,13 @@ const zonesFor =
 const READERS: Readonly<
   Record<string, (draft: Draft, directive: Directive, zones: readonly DomainName[]) => void>
 > = {
+  acl: (draft, directive, zones) => {
+    draft.access = [...draft.access, readAccess(directive, zonesFor(directive), zones)];
+  },
+  // ANY has always one record, or those of one type (RFC 8482).
+  any: (_draft, directive) => {
+    directive.end();
+  },
   autopath: (draft, directive) => {
     const words = directive.rest();
     if (words.join(" ") !== "@kubernetes") {
@@ -154,16 +215,35 @@ const READERS: Readonly<
     draft.autopath = true;
   },
   bind: (draft, directive) => {
-    draft.bind = directive.rest().map((word) => directive.address(word));
+    draft.bind = directive.rest().map((word): BindTarget => {
+      const address = parseIpAddress(word);
+      if (address !== undefined) return { kind: "address", address };
+      if (!/^[^\s/:]{1,15}$/.test(word)) {
+        directive.fail(`${JSON.stringify(word)} is neither an IP address nor an interface`);
+      }
+      return { kind: "interface", name: word };
+    });
     if (draft.bind.length === 0) directive.fail("an address is missing");
     directive.end();
+  },
+  bufsize: (draft, directive) => {
+    const text = directive.optional();
+    const value = text === undefined ? EDNS_UDP_BYTES : /^\d{3,4}$/.test(text) ? Number(text) : 0;
+    if (value < 512 || value > 4096) directive.fail(`${text ?? ""} is no size from 512 to 4096`);
+    directive.end();
+    // More than this no answer has in any case.
+    draft.maxUdpBytes = value < EDNS_UDP_BYTES ? value : undefined;
   },
   cache: (draft, directive) => {
     draft.cache = readCache(directive, zonesFor(directive));
   },
+  chaos: (draft, directive) => {
+    const [version, ...authors] = directive.rest();
+    directive.end();
+    draft.chaos = { version, authors };
+  },
   errors: (draft, directive) => {
-    directive.options({});
-    draft.logsErrors = true;
+    draft.errors = readErrors(directive);
   },
   forward: (draft, directive) => {
     draft.forwards = [...draft.forwards, readForward(directive, zonesFor(directive))];
@@ -185,9 +265,7 @@ const READERS: Readonly<
     draft.kubernetes = readKubernetes(directive, zonesFor(directive), zones);
   },
   loadbalance: (draft, directive) => {
-    directive.oneOf("a policy", ["round_robin"], "round_robin");
-    directive.end();
-    draft.rotates = true;
+    draft.balance = readBalance(directive);
   },
   log: (draft, directive) => {
     draft.log = [...draft.log, readLog(directive)];
@@ -196,13 +274,22 @@ const READERS: Readonly<
     directive.end();
     draft.detectsLoops = true;
   },
+  minimal: (draft, directive) => {
+    directive.end();
+    draft.isMinimal = true;
+  },
   prometheus: (draft, directive) => {
     draft.prometheus = directive.listen("localhost:9153");
     directive.end();
   },
   ready: (draft, directive) => {
     draft.ready = directive.listen(":8181");
-    directive.end();
+    directive.options({
+      // What is ready here stays so, so that both are the same.
+      monitor: (option) => {
+        option.oneOf("when to look", ["continuously", "until-ready"]);
+      },
+    });
   },
   reload: (draft, directive) => {
     const durations = directive.rest().map((word) => parseDuration(word));
@@ -216,6 +303,9 @@ const READERS: Readonly<
   },
   rewrite: (draft, directive) => {
     draft.rewrites = [...draft.rewrites, readRewrite(directive)];
+  },
+  template: (draft, directive, zones) => {
+    draft.templates = [...draft.templates, readTemplate(directive, zonesFor(directive), zones)];
   },
   tls: (draft, directive) => {
     const cert = directive.required("the file of a certificate");

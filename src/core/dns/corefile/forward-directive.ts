@@ -3,8 +3,8 @@ import type { IpAddress } from "../../../net/address.ts";
 import { parseHostPort, parsePort } from "../../../net/host-port.ts";
 import type { Port } from "../../../net/host-port.ts";
 import type { DomainName } from "../domain-name.ts";
-import { RCODE } from "../message.ts";
 import type { Directive } from "./directive.ts";
+import { codeNumber } from "./rewrite-directive.ts";
 
 const FORWARD_POLICIES = ["random", "round_robin", "sequential", "parallel"] as const;
 export type ForwardPolicy = (typeof FORWARD_POLICIES)[number];
@@ -39,7 +39,15 @@ export interface ForwardConfig {
   readonly maxConcurrent: number | undefined;
   /** Codes after which the next server is asked. */
   readonly failover: readonly number[];
+  /** Codes after which the next `forward` that is for the name is asked. */
+  readonly next: readonly number[];
   readonly failFast: boolean;
+  /** Idle connections that are kept to each server; 0: all. */
+  readonly maxIdleConnections: number;
+  /** How old a connection may get, however much it is used; 0: as old as it likes. */
+  readonly maxAgeMs: number;
+  /** How many servers are tried for one question; 0: as many as is of use. */
+  readonly maxAttempts: number;
   readonly tlsServerName: string | undefined;
   readonly tls:
     | {
@@ -77,7 +85,11 @@ export function readForward(
     healthCheckDomain: [],
     maxConcurrent: undefined,
     failover: [],
+    next: [],
     failFast: false,
+    maxIdleConnections: 0,
+    maxAgeMs: 0,
+    maxAttempts: 0,
     tlsServerName: undefined,
     tls: undefined,
     randomCase: false,
@@ -114,7 +126,19 @@ export function readForward(
       }
     },
     failover: (option) => {
-      config.failover = option.rest().map((text) => readCode(option, text));
+      config.failover = readCodes(option);
+    },
+    next: (option) => {
+      config.next = readCodes(option);
+    },
+    max_idle_conns: (option) => {
+      config.maxIdleConnections = option.integer("number of connections", 0, 1_000_000);
+    },
+    max_age: (option) => {
+      config.maxAgeMs = option.duration("a duration");
+    },
+    max_connect_attempts: (option) => {
+      config.maxAttempts = option.integer("number of attempts", 0, 1_000_000);
     },
     failfast_all_unhealthy_upstreams: () => {
       config.failFast = true;
@@ -154,8 +178,7 @@ function readTarget(directive: Directive, text: string): ForwardTarget {
   return { kind: "server", ...server, isTls };
 }
 
-function readCode(option: Directive, text: string): number {
-  const codes: Readonly<Record<string, number>> = RCODE;
-  const code = Object.hasOwn(codes, text) ? codes[text] : undefined;
-  return code ?? option.fail(`${JSON.stringify(text)} is none of ${Object.keys(RCODE).join(", ")}`);
+function readCodes(option: Directive): readonly number[] {
+  const codes = option.rest().map((text) => codeNumber(option, text));
+  return codes.length > 0 ? codes : option.fail("a code is missing, such as NXDOMAIN");
 }

@@ -23,6 +23,14 @@ export interface KubernetesConfig {
   /** Which cluster: a file and its context, or a URL with files of certificates; else the command line's. */
   readonly kubeconfig: { readonly path: string; readonly context: string | undefined } | undefined;
   readonly endpoint: string | undefined;
+  /** How long names may have to wait for a cluster that is not known yet at the start; 0: not at all. */
+  readonly startupMs: number;
+  /** What the API is asked at most: requests a second on average and at once, and those under way. */
+  readonly apiLimits: {
+    readonly perSecond: number | undefined;
+    readonly burst: number | undefined;
+    readonly inFlight: number | undefined;
+  };
   readonly tls:
     | { readonly cert: string; readonly key: string; readonly ca: string | undefined }
     | undefined;
@@ -50,6 +58,8 @@ export function readKubernetes(
     fallthrough: [],
     kubeconfig: undefined,
     endpoint: undefined,
+    startupMs: 0,
+    apiLimits: { perSecond: undefined, burst: undefined, inFlight: undefined },
     tls: undefined,
   };
   directive.options({
@@ -101,6 +111,23 @@ export function readKubernetes(
     },
     endpoint: (option) => {
       config.endpoint = option.required("a URL");
+    },
+    startup_timeout: (option) => {
+      config.startupMs = option.duration("a duration");
+    },
+    apiserver_qps: (option) => {
+      const text = option.required("a number of requests a second");
+      const perSecond = /^\d{1,6}(?:\.\d{1,6})?$/.test(text) ? Number(text) : 0;
+      if (perSecond <= 0) option.fail(`${JSON.stringify(text)} is no number above 0`);
+      config.apiLimits = { ...config.apiLimits, perSecond };
+    },
+    apiserver_burst: (option) => {
+      const burst = option.integer("number of requests", 1, 1_000_000);
+      config.apiLimits = { ...config.apiLimits, burst };
+    },
+    apiserver_max_inflight: (option) => {
+      const inFlight = option.integer("number of requests", 1, 1_000_000);
+      config.apiLimits = { ...config.apiLimits, inFlight };
     },
     tls: (option) => {
       const cert = option.required("the file of a certificate");

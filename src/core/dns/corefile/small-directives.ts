@@ -3,7 +3,6 @@ import { parseHostPort } from "../../../net/host-port.ts";
 import { parseCidr, singleAddress } from "../../../net/cidr.ts";
 import type { HostLine } from "../hosts-table.ts";
 import { parseHostLine } from "../hosts-table.ts";
-import type { RewriteRule } from "../rewrite.ts";
 import type { DomainName } from "../domain-name.ts";
 import { CorefileError } from "./corefile-error.ts";
 import { parseDuration } from "./directive.ts";
@@ -100,28 +99,6 @@ export function readHosts(
     reloadMs,
     fallthrough,
   };
-}
-
-/** `rewrite [stop|continue] name [exact|suffix] FROM TO [answer auto]`. */
-export function readRewrite(directive: Directive): RewriteRule {
-  const words = [...directive.rest()];
-  const isLast = words[0] !== "continue";
-  if (words[0] === "stop" || words[0] === "continue") words.shift();
-  const field = words.shift() ?? "";
-  if (field !== "name") directive.fail(`${field} is not supported; names can be rewritten: name`);
-  const match = words.length > 2 ? words.shift() : "exact";
-  if (match !== "exact" && match !== "suffix") {
-    directive.fail(`name ${String(match)} is not supported; there are exact, suffix`);
-  }
-  const [from, to, ...more] = words;
-  if (from === undefined || to === undefined) directive.fail("from and to are missing");
-  // What `answer auto` asks for is always done: a resolver takes no answer for another name.
-  if (more.length > 0 && more.join(" ") !== "answer auto") {
-    directive.fail(`${more.join(" ")} is not supported; there is answer auto`);
-  }
-  const trimmed = (text: string): DomainName => directive.zone(text.replace(/^\.(?=.)/, ""));
-  directive.options({});
-  return { match, from: trimmed(from), to: trimmed(to), isLast };
 }
 
 /** Who may have zones whole. */

@@ -106,14 +106,14 @@ describe("parseStatements()", () => {
     fc.assert(
       fc.property(anyStatements, (statements) => {
         const text = print(statements);
-        assert.deepEqual(plain(parseStatements(text, {})), statements);
+        assert.deepEqual(plain(parseStatements(text, { env: {} })), statements);
       }),
       { numRuns: 500 },
     );
   });
 
   it("says where each statement starts", () => {
-    const [block] = parseStatements('\n. {\n\terrors\n  "a\nb" c {\n    d\n  }\n}\n', {});
+    const [block] = parseStatements('\n. {\n\terrors\n  "a\nb" c {\n    d\n  }\n}\n', { env: {} });
     assert.deepEqual(
       [block, ...(block?.block ?? []), block?.block?.[1]?.block?.[0]].map((each) => [
         each?.line,
@@ -143,7 +143,7 @@ describe("parseCorefile()", () => {
         ),
         (text) => {
           try {
-            parseCorefile(text, { X: "x" });
+            parseCorefile(text, { env: { X: "x" } });
           } catch (error) {
             failures += 1;
             assert.ok(error instanceof CorefileError, String(error));

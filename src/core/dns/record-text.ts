@@ -1,0 +1,127 @@
+import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
+import { parseDomainName } from "./domain-name.ts";
+import type { DomainName } from "./domain-name.ts";
+import type { RecordData, ResourceRecord } from "./message.ts";
+
+/** Types that {@link parseRecord} reads. */
+export const RECORD_TEXT_TYPES = [
+  "A",
+  "AAAA",
+  "CNAME",
+  "MX",
+  "NS",
+  "PTR",
+  "SOA",
+  "SRV",
+  "TXT",
+] as const;
+
+/** Where a record says nothing of its time to live; as CoreDNS's library. */
+const DEFAULT_TTL_SECONDS = 3600;
+const MX = 15;
+
+/**
+ * Reads one record of a zone file, all in one line and with whole names: `NAME [TTL] [IN] TYPE DATA` (RFC 1035
+ * section 5.1).
+ * @returns undefined when it is none, or of another type than {@link RECORD_TEXT_TYPES}.
+ */
+export function parseRecord(text: string): ResourceRecord | undefined {
+  const words = wordsOf(text);
+  if (words === undefined) return undefined;
+  const name = parseDomainName(words.shift()?.text ?? "");
+  let ttlSeconds = DEFAULT_TTL_SECONDS;
+  for (;;) {
+    const next = words[0]?.text ?? "";
+    if (/^\d{1,10}$/.test(next)) ttlSeconds = Number(next);
+    else if (next.toUpperCase() !== "IN") break;
+    words.shift();
+  }
+  const type = (words.shift()?.text ?? "").toUpperCase();
+  if (name === undefined || ttlSeconds > 0x7fff_ffff) return undefined;
+  const data = readData(type, words);
+  return data === undefined ? undefined : { name, ttlSeconds, data };
+}
+
+interface Word {
+  readonly text: string;
+}
+
+/** Words, and texts in quotes. @returns undefined when a quote is not closed. */
+function wordsOf(text: string): Word[] | undefined {
+  const words: Word[] = [];
+  for (const [, quoted, plain] of text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)) {
+    if (plain?.startsWith('"') === true) return undefined;
+    words.push({ text: quoted ?? plain ?? "" });
+  }
+  return words;
+}
+
+function readData(type: string, words: readonly Word[]): RecordData | undefined {
+  const texts = words.map(({ text }) => text);
+  const [first = "", second = "", third = "", fourth = ""] = texts;
+  const target = (text: string): DomainName | undefined => parseDomainName(text);
+  switch (type) {
+    case "A":
+    case "AAAA": {
+      const address = parseIpAddress(first);
+      const isOfType =
+        address !== undefined && (ipFamilyOf(address) === "IPv4" ? "A" : "AAAA") === type;
+      return isOfType && texts.length === 1 ? { kind: type, address } : undefined;
+    }
+    case "CNAME":
+    case "NS":
+    case "PTR": {
+      const name = target(first);
+      return name === undefined || texts.length !== 1 ? undefined : { kind: type, target: name };
+    }
+    case "MX": {
+      const [preference, exchange] = [number(first, 0xffff), target(second)];
+      if (preference === undefined || exchange === undefined || texts.length !== 2)
+        return undefined;
+      const bytes = Uint8Array.of(preference >> 8, preference & 0xff);
+      return { kind: "other", type: MX, parts: [bytes, exchange] };
+    }
+    case "SRV": {
+      const [priority, weight, port] = [first, second, third].map((each) => number(each, 0xffff));
+      const name = target(fourth);
+      if (priority === undefined || weight === undefined || port === undefined) return undefined;
+      if (name === undefined || texts.length !== 4) return undefined;
+      return { kind: "SRV", priority, weight, port, target: name };
+    }
+    case "TXT": {
+      const strings = texts.map(unescaped);
+      const isText = strings.length > 0 && strings.every(isCharacterString);
+      return isText ? { kind: "TXT", strings } : undefined;
+    }
+    case "SOA": {
+      const [mname, rname] = [target(first), target(second)];
+      const numbers = texts.slice(2).map((each) => number(each, 0xffff_ffff));
+      const [serial, refreshSeconds, retrySeconds, expireSeconds, minimumSeconds] = numbers;
+      if (mname === undefined || rname === undefined || texts.length !== 7) return undefined;
+      if (serial === undefined || refreshSeconds === undefined || retrySeconds === undefined) {
+        return undefined;
+      }
+      if (expireSeconds === undefined || minimumSeconds === undefined) return undefined;
+      const times = { refreshSeconds, retrySeconds, expireSeconds, minimumSeconds };
+      return { kind: "SOA", mname, rname, serial, ...times };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function number(text: string, max: number): number | undefined {
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  return value <= max ? value : undefined;
+}
+
+/** RFC 1035 section 3.3: a length byte and as many bytes. */
+function isCharacterString(text: string): boolean {
+  return text.length <= 255 && Array.from(text).every((one) => (one.codePointAt(0) ?? 0) < 256);
+}
+
+function unescaped(text: string): string {
+  return text.replaceAll(/\\(?:(\d{3})|(.))/gs, (_, code?: string, plain?: string) =>
+    code === undefined ? (plain ?? "") : String.fromCharCode(Number(code)),
+  );
+}
