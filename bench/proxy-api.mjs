@@ -1,5 +1,6 @@
-// A Kubernetes API over TLS that only lists and watches the cluster of proxy-objects.mjs and one Node: what the whole
-// program costs is measured with its real client and informers, and without a store's time.
+// A Kubernetes API over TLS that lists and watches the cluster of proxy-objects.mjs and one Node, and keeps what is
+// written without telling anybody: what a whole program costs is measured with its real client and informers, and
+// without a store's time.
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:https";
 import { join } from "node:path";
@@ -13,9 +14,12 @@ const NODE = {
   status: { addresses: [{ type: "InternalIP", address: "192.0.2.1" }] },
 };
 
-/** @returns the path of a kubeconfig in `dir`, and `change(i, extra)`, which sends Service `i`'s slice to who watches. */
+/**
+ * Writes into `dir` a kubeconfig under several names, and the certificates that a node's agent and DNS serve with.
+ * @returns the path of the kubeconfig, and `change(i, extra)`, which sends Service `i`'s slice to who watches.
+ */
 export async function startApi(dir, services, endpoints) {
-  const { authority, apiServer, admin } = await clusterCertificates({
+  const { authority, apiServer, admin, agent } = await clusterCertificates({
     dir: undefined,
     apiServerNames: ["127.0.0.1"],
     agentNames: [],
@@ -30,10 +34,25 @@ export async function startApi(dir, services, endpoints) {
   const watchers = new Set();
   let revision = 1;
   let bytes = 0;
-  const server = createServer({ key: apiServer.key, cert: apiServer.certificate, ca: authority }, (request, response) => {
+  const written = new Map([["/api/v1/nodes/here", NODE]]);
+  const server = createServer({ key: apiServer.key, cert: apiServer.certificate, ca: authority }, async (request, response) => {
     const url = new URL(request.url, "https://api");
     const plural = url.pathname.split("/").at(-1);
     const { count, item } = kinds[plural] ?? { count: 0 };
+    const answer = (status, value) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+    if (request.method !== "GET") {
+      const chunks = [];
+      for await (const chunk of request) chunks.push(chunk);
+      const object = JSON.parse(Buffer.concat(chunks).toString());
+      const path = request.method === "POST" ? `${url.pathname}/${object.metadata?.name}` : url.pathname.replace(/\/status$/, "");
+      const old = written.get(path);
+      if (request.method === "PATCH" && old === undefined) return answer(404, { kind: "Status", status: "Failure", reason: "NotFound", code: 404 });
+      const now = { ...old, ...object, metadata: { ...old?.metadata, ...object.metadata, uid: "5e2f0003-0000-4000-8000-000000000000", resourceVersion: String(++revision) } };
+      written.set(path, now);
+      return answer(200, now);
+    }
+    if (written.has(url.pathname)) return answer(200, written.get(url.pathname));
+    if (kinds[plural] === undefined && !/s$/.test(plural)) return answer(404, { kind: "Status", status: "Failure", reason: "NotFound", code: 404 });
     response.writeHead(200, { "content-type": "application/json" });
     if (url.searchParams.has("watch")) {
       response.flushHeaders();
@@ -51,11 +70,16 @@ export async function startApi(dir, services, endpoints) {
     response.end(body);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const kubeconfig = join(dir, "kubeconfig");
   const url = `https://127.0.0.1:${server.address().port}`;
-  writeFileSync(kubeconfig, renderKubeconfig({ server: url, ca: authority, cert: admin.certificate, key: admin.key }), { mode: 0o600 });
+  const config = renderKubeconfig({ server: url, ca: authority, cert: admin.certificate, key: admin.key });
+  for (const name of ["network.kubeconfig", "agent.kubeconfig"]) writeFileSync(join(dir, name), config, { mode: 0o600 });
+  for (const name of ["agent", "dns"]) {
+    writeFileSync(join(dir, `${name}.crt`), agent.certificate);
+    writeFileSync(join(dir, `${name}.key`), agent.key, { mode: 0o600 });
+  }
+  writeFileSync(join(dir, "ca.crt"), authority);
   return {
-    kubeconfig,
+    kubeconfig: join(dir, "network.kubeconfig"),
     /** How much JSON was listed so far. */
     get listedMb() {
       return bytes / 1e6;

@@ -1,6 +1,6 @@
-// The inside of bench/proxy.mjs: runs as the only process of a network namespace that is the node.
+// The inside of bench/proxy.mjs: one part, as the only process of a network namespace that is the node.
 import { execFileSync, spawn } from "node:child_process";
-import { openSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { LiveTable } from "../src/core/proxy/live-table.ts";
 import { ServiceParts } from "../src/core/proxy/service-parts.ts";
 import { loadLibc } from "../src/kernel/libc.ts";
@@ -10,17 +10,14 @@ import { NftablesDataPlane } from "../src/proxy/nftables/data-plane.ts";
 import { NetlinkTables } from "../src/proxy/nftables/netlink-tables.ts";
 import { trafficBody, TrafficCounters } from "../src/proxy/traffic.ts";
 import { Metrics } from "../src/telemetry/metrics.ts";
-import { conditions, median, percentile } from "./measure.mjs";
+import { median } from "./measure.mjs";
+import { changePart, spread } from "./proxy-change.mjs";
 import { network } from "./proxy-network.mjs";
 import { objects, reachable, reachableAddress } from "./proxy-objects.mjs";
 import { pathPart } from "./proxy-path.mjs";
 import { chainPerService, dropPeer, loadPeer } from "./proxy-peer.mjs";
-import { programPart } from "./proxy-program.mjs";
+import { programPart, startNodeProgram, startProxyProgram } from "./proxy-program.mjs";
 
-const parts = process.argv.slice(2);
-let made;
-/** This process's namespace as the node; made once, for the parts share it. */
-const home = () => (made ??= network(libc));
 const log = { debug() {}, info() {}, warn: console.log, error: console.log, with: () => log };
 const { libc } = await loadLibc();
 const node = {
@@ -36,8 +33,8 @@ const settings = {
   masqueradeAll: false,
 };
 
-console.log(conditions());
-for (const part of parts) await { load, change, path, affinity, churn, throughput, repair, traffic, rss }[part]();
+const part = process.argv[2];
+await { load, change, path, affinity, churn, throughput, repair, traffic, program, agent }[part]();
 process.exit(0);
 
 /** @param on runs what it is given in the node's namespace; default this process's is the node. */
@@ -66,12 +63,20 @@ async function path() {
   });
 }
 
-/** The whole program's memory. */
-async function rss() {
+/** The whole program: memory, and changes from the wire to the kernel. */
+async function program() {
+  await wholeProgram(startProxyProgram);
+}
+
+/** The same of a lab's node. */
+async function agent() {
+  await wholeProgram(startNodeProgram);
+}
+
+async function wholeProgram(start) {
   execFileSync("ip", ["link", "set", "lo", "up"]);
   const services = Number(process.env.SERVICES ?? 10_000);
-  await programPart(libc, services, Number(process.env.ENDPOINTS ?? 10), Number(process.env.CHANGES ?? 20_000));
-  execFileSync("dist/portolan.js", ["proxy", "--cleanup"]);
+  await programPart(libc, start, services, Number(process.env.ENDPOINTS ?? 10), Number(process.env.CHANGES ?? 20_000));
 }
 
 /** Bytes of the kernel's objects of general sizes: where elements of sets live. */
@@ -128,20 +133,8 @@ async function change() {
         [1, 5000],
       ];
   for (const [services, endpoints] of sizes) {
-    const all = objects(services, endpoints);
     const loaded = await openPlane();
-    await put(loaded, all);
-    const add = [];
-    const remove = [];
-    for (let i = 0; i < 1000; i++) {
-      const { service, slices } = all[(i * 7919) % services];
-      const last = slices.at(-1);
-      const endpoint = { ...last.endpoints[0], addresses: [`10.100.${String(i >> 8)}.${String(i & 255)}`] };
-      const more = [...slices.slice(0, -1), { ...last, endpoints: [...last.endpoints, endpoint] }];
-      add.push(await timed(() => put(loaded, [{ service, slices: more }])));
-      remove.push(await timed(() => put(loaded, [{ service, slices }])));
-    }
-    console.log(`change with ${services} x ${endpoints}: add ${spread(add)}, remove ${spread(remove)} (object to kernel's answer)`);
+    await changePart(loaded.plane, log, services, endpoints);
     await loaded.close();
   }
 }
@@ -152,25 +145,21 @@ async function timed(act) {
   return performance.now() - began;
 }
 
-function spread(ms) {
-  return `p50 ${percentile(ms, 50).toFixed(3)} ms, p99 ${percentile(ms, 99).toFixed(3)} ms`;
-}
-
 async function affinity() {
-  const net = home();
+  const net = network(libc);
   const spec = { sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP: { timeoutSeconds: 10_800 } } };
   const endpoints = 1000;
   const results = { ours: [], peer: [], none: [] };
   const all = reachable(1, endpoints, spec);
   const peer = chainPerService(1, endpoints, reachableAddress, true);
   for (let round = 0; round < 7; round++) {
-    results.none.push(median(net.connects(["10.1.0.1"], 8080, 2000).times));
+    results.none.push(median(net.connects(["10.1.0.1"], 8080, 2000, "client").times));
     const loaded = await openPlane();
     await put(loaded, all);
-    results.ours.push(median(net.connects(["10.128.0.0"], 80, 2000).times));
+    results.ours.push(median(net.connects(["10.128.0.0"], 80, 2000, "client").times));
     await loaded.close();
     loadPeer(peer);
-    results.peer.push(median(net.connects(["10.128.0.0"], 80, 2000).times));
+    results.peer.push(median(net.connects(["10.128.0.0"], 80, 2000, "client").times));
     dropPeer();
   }
   for (const [name, medians] of Object.entries(results)) {
@@ -180,7 +169,7 @@ async function affinity() {
 
 /** Endpoints come and go while connections are opened. */
 async function churn() {
-  const net = home();
+  const net = network(libc);
   const loaded = await openPlane();
   const total = Number(process.env.CHANGES ?? 100_000);
   const all = reachable(100, 10);
@@ -235,12 +224,13 @@ async function throughput() {
 /** What a scrape costs with 10,000 Services: of the kernel's counters, and of conntrack with 20,000 connections. */
 async function traffic() {
   const services = Number(process.env.SERVICES ?? 10_000);
-  const net = home();
+  const net = network(libc);
   const socket = new NetlinkSocket(libc);
   const flows = { dump: (family, protocol, each) => dumpFlows(socket, family, protocol, each), delete() {} };
   const loaded = await openPlane("auto", flows);
   await put(loaded, reachable(services, 10));
   net.connects(["10.128.0.0"], 80, Number(process.env.CONNECTS ?? 20_000));
+  const [entries] = readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8").split("\n");
   const metrics = new Metrics();
   const counters = new TrafficCounters({ read: (open) => loaded.plane.traffic(open), metrics, log });
   const scrape = [];
@@ -254,14 +244,13 @@ async function traffic() {
     );
     json.push(await timed(async () => trafficBody(await loaded.plane.traffic(true))));
   }
-  const [entries] = readFileSync("/proc/sys/net/netfilter/nf_conntrack_count", "utf8").split("\n");
   console.log(`traffic of ${services} Services, ${entries} connections in conntrack: /metrics ${spread(scrape)}; /traffic ${spread(json)}`);
   await loaded.close();
 }
 
 /** Somebody flushes all rules: how long until a Service answers again. */
 async function repair() {
-  const net = home();
+  const net = network(libc);
   const loaded = await openPlane("none");
   await put(loaded, reachable(10_000, 10));
   const times = [];

@@ -6,6 +6,44 @@ import { serviceAddress } from "./proxy-objects.mjs";
 /** Root's rights hold outside of the namespaces too, as proxy.mjs makes no user namespace for root. */
 const IS_ROOT = readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/).join(" ") === "0 0 4294967295";
 
+/** kube-proxy's hooks, and the checks that every new connection goes through there. */
+const BASE = `
+add map ip peer firewall-ips { type ipv4_addr . inet_proto . inet_service : verdict; }
+add map ip peer no-endpoint-services { type ipv4_addr . inet_proto . inet_service : verdict; }
+add map ip peer service-nodeports { type inet_proto . inet_service : verdict; }
+add set ip peer nodeport-ips { type ipv4_addr; elements = { 192.0.2.1 }; }
+add rule ip peer services ip daddr @nodeport-ips meta l4proto . th dport vmap @service-nodeports
+add chain ip peer firewall-check
+add rule ip peer firewall-check ip daddr . meta l4proto . th dport vmap @firewall-ips
+add chain ip peer service-endpoints-check
+add rule ip peer service-endpoints-check ip daddr . meta l4proto . th dport vmap @no-endpoint-services
+add chain ip peer cluster-ips-check
+add rule ip peer cluster-ips-check ip daddr @cluster-ips reject
+add rule ip peer cluster-ips-check ip daddr 10.128.0.0/12 drop
+add chain ip peer filter-prerouting-pre-dnat { type filter hook prerouting priority -110; }
+add rule ip peer filter-prerouting-pre-dnat ct state new jump firewall-check
+add chain ip peer filter-output-pre-dnat { type filter hook output priority -110; }
+add rule ip peer filter-output-pre-dnat ct state new jump firewall-check
+add chain ip peer filter-input { type filter hook input priority 0; }
+add rule ip peer filter-input ct state new jump service-endpoints-check
+add chain ip peer filter-forward { type filter hook forward priority 0; }
+add rule ip peer filter-forward ct state new jump service-endpoints-check
+add rule ip peer filter-forward ct state new jump cluster-ips-check
+add chain ip peer filter-output { type filter hook output priority 0; }
+add rule ip peer filter-output ct state new jump service-endpoints-check
+add rule ip peer filter-output ct state new jump cluster-ips-check
+add chain ip peer nat-prerouting { type nat hook prerouting priority -100; }
+add rule ip peer nat-prerouting jump services
+add chain ip peer nat-output { type nat hook output priority -100; }
+add rule ip peer nat-output jump services
+add chain ip peer masquerading
+add rule ip peer masquerading meta mark and 0x4000 == 0 return
+add rule ip peer masquerading meta mark set meta mark xor 0x4000
+add rule ip peer masquerading masquerade fully-random
+add chain ip peer nat-postrouting { type nat hook postrouting priority 100; }
+add rule ip peer nat-postrouting jump masquerading
+`;
+
 /** kube-proxy's manner: a chain for each Service with a verdict map of random numbers, and one for each endpoint. */
 export function chainPerService(services, endpoints, address, affinity = false) {
   const lines = [
@@ -43,22 +81,8 @@ export function chainPerService(services, endpoints, address, affinity = false) 
   // nft may not send more at once without root's rights outside of the namespace. Each call costs it as much as there is.
   const atOnce = IS_ROOT ? 20_000 : 800;
   for (let at = 0; at < lines.length; at += atOnce) chunks.push(lines.slice(at, at + atOnce).join("\n"));
-  chunks.push(
-    [
-      "add chain ip peer prerouting { type nat hook prerouting priority -100; }",
-      "add rule ip peer prerouting jump services",
-      "add chain ip peer output { type nat hook output priority -100; }",
-      "add rule ip peer output jump services",
-      "add chain ip peer postrouting { type nat hook postrouting priority 100; }",
-      "add rule ip peer postrouting meta mark and 0x4000 == 0 return",
-      "add rule ip peer postrouting meta mark set meta mark xor 0x4000",
-      "add rule ip peer postrouting masquerade fully-random",
-      "add chain ip peer unreplied { type filter hook forward priority -110; }",
-      "add rule ip peer unreplied ct state new jump services-filter",
-    ]
-      .join("\n")
-      .replace("add chain ip peer unreplied", "add chain ip peer services-filter\nadd rule ip peer services-filter ip daddr @cluster-ips reject\nadd chain ip peer unreplied"),
-  );
+  // Last, so that the kernel does not follow all chains anew with each transaction.
+  chunks.push(BASE);
   return chunks;
 }
 

@@ -1,8 +1,9 @@
-// The whole of `portolan proxy`, started as a user does, against the API of proxy-api.mjs: memory, and how long from an
+// A whole program, started as a user does, against the API of proxy-api.mjs: memory, and how long from an
 // event on the wire to the kernel.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { NetlinkSocket } from "../src/kernel/netlink/netlink-socket.ts";
 import { readGeneration } from "../src/kernel/nftables/kernel-state.ts";
@@ -11,15 +12,49 @@ import { startApi } from "./proxy-api.mjs";
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** @param libc for the generation of this network namespace's rules. */
-export async function programPart(libc, services, endpoints, changes) {
-  const api = await startApi(temporaryFolder(), services, endpoints);
-  const args = ["proxy", "--kubeconfig", api.kubeconfig, "--node-name", "here", "--service-cidr", "10.128.0.0/12", "--healthz-bind-address", "127.0.0.1:10256", "-o", "json"];
+/** Starts `portolan proxy`; gives its process and what it is called. */
+export function startProxyProgram(api) {
+  return start("portolan proxy", ["proxy", "--kubeconfig", api.kubeconfig, "--node-name", "here", "--service-cidr", "10.128.0.0/12", "-o", "json"]);
+}
+
+/** Starts what a node of `portolan lab` runs: the agent, the proxy and DNS, in one process. */
+export function startNodeProgram(api, dir) {
+  const addresses = ["192.0.2.1", "fd00::1"];
+  const clusterDns = ["192.0.2.53", "fd00::53"];
+  for (const address of [...addresses, ...clusterDns]) execFileSync("ip", ["addr", "add", address, "dev", "lo", ...(address.includes(":") ? ["nodad"] : [])]);
+  const config = {
+    kind: "node",
+    clusterDomain: "cluster.local",
+    dir: join(dir, "node"),
+    name: "here",
+    addresses,
+    podCidr: "10.0.0.0/24",
+    secondPodCidr: "fd00:1::/64",
+    nodeRanges: ["192.0.2.0/24", "fd00::/64"],
+    podRanges: ["10.0.0.0/9", "fd00:1::/48"],
+    serviceCidrs: ["10.128.0.0/12", "fd00:2::/112"],
+    clusterDns,
+    credentialsDir: dir,
+  };
+  mkdirSync(config.dir);
+  writeFileSync(join(dir, "part.json"), JSON.stringify(config));
+  return start("agent, proxy and DNS of a node", ["lab-part", "--part", join(dir, "part.json")]);
+}
+
+function start(name, args) {
   const nodeArgs = (process.env.PROXY_NODE_ARGS ?? "").split(" ").filter((arg) => arg !== "");
-  const child = spawn(process.execPath, [...nodeArgs, "dist/portolan.js", ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  const [line] = await once(createInterface({ input: child.stdout }), "line");
-  const { readyMs } = JSON.parse(line);
-  const name = `program with ${services} x ${endpoints}`;
+  return { name, child: spawn(process.execPath, [...nodeArgs, "dist/portolan.js", ...args], { stdio: ["ignore", "pipe", "inherit"] }) };
+}
+
+/** @param libc for the generation of this network namespace's rules. */
+export async function programPart(libc, startProgram, services, endpoints, changes) {
+  const dir = temporaryFolder();
+  const api = await startApi(dir, services, endpoints);
+  const began0 = performance.now();
+  const { name: program, child } = startProgram(api, dir);
+  await once(createInterface({ input: child.stdout }), "line");
+  const readyMs = performance.now() - began0;
+  const name = `${program}, ${services} x ${endpoints}`;
   const { rss, peak } = memory(child.pid);
   console.log(
     `${name}: every Service in the kernel ${(readyMs / 1000).toFixed(2)} s after its start, ${api.listedMb.toFixed(0)} MB of JSON listed over TLS, CPU ${(cpuMs(child.pid) / 1000).toFixed(2)} s; resident ${rss} MB, peak ${peak} MB`,

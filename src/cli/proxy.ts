@@ -91,6 +91,8 @@ Ctrl-C ends it and leaves the rules; --cleanup removes them.`,
     const kubeconfig = textFlag(flags, "kubeconfig");
     const { attach } = await import("../programs/attached.ts");
     const { startNodeProxy } = await import("../programs/node-proxy.ts");
+    const { keepGarbageSmall } = await import("../programs/garbage.ts");
+    keepGarbageSmall();
     const { networkFieldsOf } = await import("../programs/network-fields.ts");
     await using api = await attach(
       { kubeconfig, env: context.env, part: "proxy", transform: networkFieldsOf(options.nodeName) },

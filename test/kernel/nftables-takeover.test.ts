@@ -146,7 +146,7 @@ inNamespace(import.meta.url, () => {
         () => nft("add", "element", "ip", name(), "cluster_ips", "{ 10.96.0.77 }"),
       ],
       [
-        /elements of masquerade_host|elements of endpoints were changed/,
+        /elements of external|elements of endpoints were changed/,
         () => {
           const list = nft("list", "map", "ip", name(), "endpoints");
           const [, key = ""] = /elements = \{ (\S+ \. \S+) :/.exec(list) ?? [];

@@ -69,6 +69,7 @@ export class MessageWriter {
   text(type: number, text: string): void {
     const at = this.#attribute(type, text.length + 1);
     for (let i = 0; i < text.length; i++) this.#bytes[at + i] = text.charCodeAt(i);
+    this.#bytes[at + text.length] = 0;
   }
 
   u8(type: number, value: number): void {
@@ -104,7 +105,7 @@ export class MessageWriter {
     return start + 4;
   }
 
-  /** Makes room, zeroed and aligned; @returns where it begins. */
+  /** Makes room, aligned with zeros at its end; @returns where it begins. Callers write all of `length` bytes. */
   #grow(length: number): number {
     const start = this.#length;
     const end = start + ((length + 3) & ~3);
@@ -113,7 +114,8 @@ export class MessageWriter {
       larger.set(this.#bytes.subarray(0, start));
       this.#bytes = larger;
       this.#view = new DataView(larger.buffer);
-    } else this.#bytes.fill(0, start, end);
+    }
+    if ((length & 3) !== 0) this.#view.setUint32(end - 4, 0);
     this.#length = end;
     return start;
   }

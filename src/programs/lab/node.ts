@@ -10,7 +10,7 @@ import { createClient } from "../../client/rest.ts";
 import { createInformers } from "../../client/shared-informers.ts";
 import type { InformersDeps } from "../../client/shared-informers.ts";
 import { followCertificateFiles } from "../../dns/certificate-files.ts";
-import { startDns } from "../../dns/server.ts";
+import { dnsFeed, startDns } from "../../dns/server.ts";
 import { parseIpAddress } from "../../net/address.ts";
 import { parsePort } from "../../net/host-port.ts";
 import { AppliedLease } from "../../proxy/applied-lease.ts";
@@ -18,6 +18,7 @@ import type { Logger } from "../../telemetry/log.ts";
 import { Metrics } from "../../telemetry/metrics.ts";
 import { bundledImages } from "../bundled.ts";
 import { Disposables } from "../../async/disposables.ts";
+import { keepGarbageSmall } from "../garbage.ts";
 import { networkFieldsOf } from "../network-fields.ts";
 import { startNodeProxy } from "../node-proxy.ts";
 import type { NodeProxy } from "../node-proxy.ts";
@@ -48,6 +49,7 @@ export async function startLabNode(
   config: NodeConfig,
   deps: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<AsyncDisposable> {
+  keepGarbageSmall();
   const opened = new Disposables();
   try {
     await start(config, deps.log, deps.signal, opened);
@@ -106,15 +108,19 @@ async function start(
       key: join(credentialsDir, DNS_CERTIFICATE.key),
     }),
   );
+  const feed = opened.add(dnsFeed(network));
   for (const address of config.clusterDns) {
     opened.add(
-      await startDns(network, {
-        listen: { address, port },
-        tls: { listen: { address, port: tlsPort }, certificate: certificate.source },
-        clusterDomain,
-        reverseCidrs: [config.podCidr, config.secondPodCidr],
-        upstreams: [],
-      }),
+      await startDns(
+        { ...network, feed },
+        {
+          listen: { address, port },
+          tls: { listen: { address, port: tlsPort }, certificate: certificate.source },
+          clusterDomain,
+          reverseCidrs: [config.podCidr, config.secondPodCidr],
+          upstreams: [],
+        },
+      ),
     );
   }
   const proxy = opened.add(await startProxy(network, config, opened, signal));

@@ -30,8 +30,6 @@ import type { WriteMetrics } from "./write-metrics.ts";
 const FAMILIES: readonly TableFamily[] = ["ip", "ip6"];
 /** A cold start hands the kernel so much at once, and lets others have the thread in between. */
 const CHUNK_BYTES = 1024 * 1024;
-/** How often to look whether somebody changed our tables. */
-const LOOK_MS = 400;
 
 export interface NftablesDeps {
   readonly tables: KernelTables;
@@ -84,7 +82,7 @@ export class NftablesDataPlane implements DataPlane {
     this.#timer = setInterval(() => {
       // Failures are logged there.
       void this.look();
-    }, LOOK_MS).unref();
+    }, deps.tables.lookEveryMs).unref();
   }
 
   /**

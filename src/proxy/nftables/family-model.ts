@@ -24,7 +24,8 @@ interface Installed {
     | { readonly key: Uint8Array; readonly number: number; inside: number; outside: number }
     | undefined;
   ranges: { readonly number: number; next: number; readonly allowed: readonly Cidr[] } | undefined;
-  masquerade: SetName | undefined;
+  /** Sets that have its key. */
+  sets: readonly SetName[];
 }
 
 export interface AffinityView {
@@ -88,7 +89,7 @@ export class FamilyModel {
     if (installed.frontend.kind === "clusterIP") this.#clusterIPs.add(frontend.address, -1);
     this.#targets.release(installed.target);
     sink.delete("frontends", installed.key, words(installed.value));
-    if (installed.masquerade !== undefined) sink.delete(installed.masquerade, installed.key);
+    this.#setSets(installed, [], sink);
     this.#setOrigin(installed, undefined, sink);
     this.#setRanges(installed, undefined, 0, sink);
   }
@@ -105,8 +106,11 @@ export class FamilyModel {
   problemOf(key: FrontendKey): ModelProblem | undefined {
     const target = this.#frontends.get(key)?.target;
     if (target === undefined) return undefined;
-    const refused = new Map([...target.refused.cluster, ...target.refused.local]);
-    if (refused.size > 0) return { kind: "InvalidEndpoint", backends: [...refused.values()] };
+    const { cluster, local } = target.refused;
+    if (cluster.size + local.size > 0) {
+      const refused = new Map([...cluster, ...local]);
+      return { kind: "InvalidEndpoint", backends: [...refused.values()] };
+    }
     if (target.set.affinitySeconds !== undefined && target.affinity === undefined) {
       return { kind: "LimitReached", what: "session affinity" };
     }
@@ -150,11 +154,15 @@ export class FamilyModel {
     const value = this.#setRanges(installed, frontend.sourceRanges, direct ?? inside, sink);
     setMap(sink, "frontends", installed.key, installed.value, value);
     installed.value = value;
-    const masquerade = masqueradeOf(frontend);
-    if (masquerade === installed.masquerade) return;
-    if (installed.masquerade !== undefined) sink.delete(installed.masquerade, installed.key);
-    if (masquerade !== undefined) sink.add(masquerade, installed.key);
-    installed.masquerade = masquerade;
+    this.#setSets(installed, setsOf(frontend), sink);
+  }
+
+  #setSets(installed: Installed, wanted: readonly SetName[], sink: ElementSink): void {
+    const old = installed.sets;
+    if (old === wanted) return;
+    for (const set of old) if (!wanted.includes(set)) sink.delete(set, installed.key);
+    for (const set of wanted) if (!old.includes(set)) sink.add(set, installed.key);
+    installed.sets = wanted;
   }
 
   /** @returns the carrier that tells clients inside from those outside; undefined when none is needed. */
@@ -225,14 +233,18 @@ function newInstalled(frontend: Frontend, target: Target): Installed {
     value: -1,
     origin: undefined,
     ranges: undefined,
-    masquerade: undefined,
+    sets: CLUSTER_IP,
   };
 }
 
+const CLUSTER_IP: readonly SetName[] = [];
+const EXTERNAL: readonly SetName[] = ["external"];
+const EXTERNAL_ALL: readonly SetName[] = ["external", "masquerade_all"];
+
 /** NP-004, NP-007: answers must come back through this node unless the endpoint is on it. */
-function masqueradeOf(frontend: Frontend): SetName | undefined {
-  if (frontend.kind === "clusterIP") return undefined;
-  return frontend.externalPolicy === "Cluster" ? "masquerade_all" : "masquerade_host";
+function setsOf(frontend: Frontend): readonly SetName[] {
+  if (frontend.kind === "clusterIP") return CLUSTER_IP;
+  return frontend.externalPolicy === "Cluster" ? EXTERNAL_ALL : EXTERNAL;
 }
 
 function policyOf(policy: Frontend["internalPolicy"]): Policy {

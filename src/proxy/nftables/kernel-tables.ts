@@ -36,6 +36,8 @@ export interface KernelTables extends Disposable {
   readonly isOwner: boolean;
   /** A larger transaction is refused. */
   readonly maxTransaction: number;
+  /** How often to ask for the generation: as often as asking costs next to nothing. */
+  readonly lookEveryMs: number;
   list(): Promise<readonly TableState[]>;
   /** This process owns the table. */
   isOurs(table: TableState): boolean;

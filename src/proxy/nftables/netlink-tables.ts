@@ -15,7 +15,7 @@ import type { Cidr } from "../../net/cidr.ts";
 import type { ElementSink } from "./elements.ts";
 import { KernelRefusal } from "./kernel-tables.ts";
 import type { KernelTables, Transaction } from "./kernel-tables.ts";
-import { affinityPack, DISPATCHERS, isDispatched, setsOf } from "./program.ts";
+import { affinityPack, DISPATCHERS, isDispatched, OPS, setsOf } from "./program.ts";
 import type { BaseChainSpec, ChainPack, SetName } from "./program.ts";
 import { mergeRanges } from "./ranges.ts";
 
@@ -28,6 +28,7 @@ export class NetlinkTables implements KernelTables {
   readonly way = "netlink";
   readonly isOwner: boolean;
   readonly maxTransaction: number;
+  readonly lookEveryMs = 200;
   readonly #socket: NetlinkSocket;
   commits = 0;
 
@@ -153,7 +154,7 @@ class NetlinkTransaction implements Transaction {
       this.#batch.newSet(table, set, ++this.#sets);
     }
     for (const name of DISPATCHERS) {
-      const spec = { name, flags: 8, key: ["classid"], data: "verdict" } as const;
+      const spec = { name, flags: 8, key: ["classid"], data: "verdict", size: OPS } as const;
       this.#batch.newSet(table, spec, ++this.#sets);
     }
   }

@@ -75,7 +75,7 @@ export type SetName =
   | "cluster_ips"
   | "hairpin"
   | "masquerade_all"
-  | "masquerade_host"
+  | "external"
   | "pods"
   | "inside"
   | "service_ranges";
@@ -98,7 +98,7 @@ export const ELEMENT_SETS: readonly SetName[] = [
   "cluster_ips",
   "hairpin",
   "masquerade_all",
-  "masquerade_host",
+  "external",
 ];
 
 export function setsOf(family: TableFamily): Readonly<Record<SetName, SetSpec>> {
@@ -135,7 +135,7 @@ export function setsOf(family: TableFamily): Readonly<Record<SetName, SetSpec>> 
     cluster_ips: set("cluster_ips", [address]),
     hairpin: set("hairpin", [address, address]),
     masquerade_all: set("masquerade_all", frontend),
-    masquerade_host: set("masquerade_host", frontend),
+    external: set("external", frontend),
     pods: set("pods", [address], SET.interval),
     inside: set("inside", [address], SET.interval),
     service_ranges: set("service_ranges", [address], SET.interval),
@@ -144,6 +144,9 @@ export function setsOf(family: TableFamily): Readonly<Record<SetName, SetSpec>> 
 
 /** Verdict maps from op to chain: three, as the kernel wants no chain to reach itself again. */
 export const DISPATCHERS = ["ops", "ops_after_ranges", "ops_after_origin"] as const;
+
+/** Room for every op: of a map whose size is known the kernel makes one that never grows, and is faster. */
+export const OPS = 0x20 * (8 + 2 * MAX_AFFINITY_CLASSES);
 
 /** Which dispatchers know an op. */
 export function isDispatched(dispatcher: (typeof DISPATCHERS)[number], op: number): boolean {
@@ -175,8 +178,6 @@ export function constantPack(family: TableFamily): ChainPack {
     chains.push({ name, rules });
     ops.push([OP.hashed + log2, name]);
   }
-  const [isTcp] = s.PROTOCOL_TESTS;
-  if (isTcp === undefined) throw new Error("no protocol");
   const source = s.source(family);
   const after = (map: SetName): readonly Statement[] => [
     s.setCarrier(s.looked(s.carrier, map)),
@@ -186,7 +187,7 @@ export function constantPack(family: TableFamily): ChainPack {
     // A change came between two look-ups of one packet: the client asks again, and a reset would end it.
     { name: "raced", rules: [[s.count, s.drop]] },
     { name: "dropped", rules: [[s.count, s.drop]] },
-    { name: "rejected", rules: [[isTcp, s.resetTcp], [s.unreachable(family)]] },
+    { name: "rejected", rules: [[s.isTcp, s.resetTcp], [s.unreachable(family)]] },
     {
       name: "source_ranges",
       rules: [
@@ -206,7 +207,14 @@ export function constantPack(family: TableFamily): ChainPack {
         after("from_outside"),
       ],
     },
-    { name: "dispatch", rules: [[s.dispatchBy(s.carrierMasked(OP_BITS), "ops")]] },
+    {
+      // Of a connection that came to a frontend that is no cluster IP (NP-004, NP-007).
+      name: "external",
+      rules: [
+        [s.isFromThisHost, s.hideSource],
+        [s.hasPorts, s.isIn(asked(family), "masquerade_all"), s.hideSource],
+      ],
+    },
     {
       name: "dispatch_after_ranges",
       rules: [[s.dispatchBy(s.carrierMasked(OP_BITS), "ops_after_ranges")]],
@@ -222,7 +230,7 @@ export function constantPack(family: TableFamily): ChainPack {
           s.setCarrier(
             s.looked(s.join(s.destination(family), s.protocol, s.destinationPort), "frontends"),
           ),
-          s.goto("dispatch"),
+          s.dispatchBy(s.carrierMasked(OP_BITS), "ops"),
         ],
         // PROXY-026: no such port. PROXY-027: no such Service; silent, as the address may come to life. An address
         // that this node has itself is answered here, such as that of the cluster's DNS.
@@ -302,26 +310,25 @@ function picks(log2: number): readonly number[] {
   return [...Array.from({ length: TRIES }, () => slots), ...(log2 > 1 ? [slots / 2] : []), 1];
 }
 
+/** The frontend that a connection came to. */
+function asked(family: TableFamily): Value {
+  return s.join(s.originalDestination(family), s.protocol, s.originalPort);
+}
+
 /** The chains that the kernel's hooks call; made last, and removed first. */
 export function baseChains(options: ProgramOptions): readonly BaseChainSpec[] {
   const { family } = options;
   const source = s.source(family);
-  const original = s.originalDestination(family);
-  const toClusterIP = s.isIn(original, "cluster_ips");
+  const toClusterIP = s.isIn(s.originalDestination(family), "cluster_ips");
   const masquerade: readonly (readonly Statement[])[] = [
     // A Pod that reaches itself through its Service must not see its own address as the client (PROXY-023).
     [s.isIn(s.join(source, s.destination(family)), "hairpin"), s.hideSource],
     ...(options.masquerade === "all" ? [[toClusterIP, s.hideSource]] : []),
     ...(options.masquerade === "outside"
-      ? [[toClusterIP, s.isNotIn(source, "pods"), s.hideSource]]
+      ? [[s.isNotIn(source, "pods"), toClusterIP, s.hideSource]]
       : []),
-    ...s.PROTOCOL_TESTS.flatMap((isProtocol) => {
-      const frontend = s.join(original, s.protocol, s.originalPort);
-      return [
-        [isProtocol, s.isIn(frontend, "masquerade_all"), s.hideSource],
-        [isProtocol, s.isIn(frontend, "masquerade_host"), s.isFromThisHost, s.hideSource],
-      ];
-    }),
+    // One look-up for the many that came to a cluster IP.
+    [s.hasPorts, s.isIn(asked(family), "external"), s.goto("external")],
   ];
   return [
     {

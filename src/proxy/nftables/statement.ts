@@ -46,8 +46,6 @@ export interface Statement {
 }
 
 const TCP = Uint8Array.of(6);
-const UDP = Uint8Array.of(17);
-const SCTP = Uint8Array.of(132);
 const DNAT_STATUS = 0x20;
 const INVALID_STATE = 1;
 const LOCAL_ADDRESS = 2;
@@ -154,21 +152,13 @@ export function isNotIn(key: Value, set: string): Statement {
   return { text: `${key.text} != @${set}`, expressions: [...key.load(0), inSet(set, 0, true)] };
 }
 
-/** `nft` accepts a port in `dnat to` only after this; the kernel does not need it. */
+/** `nft` accepts a port in `dnat to` and in `ct original` only after this; the kernel does not need it. */
 export const hasPorts: Statement = { text: "meta l4proto { tcp, udp, sctp }", expressions: [] };
 
-export const PROTOCOL_TESTS: readonly Statement[] = [
-  protocolIs("tcp", TCP),
-  protocolIs("udp", UDP),
-  protocolIs("sctp", SCTP),
-];
-
-function protocolIs(name: string, number: Uint8Array): Statement {
-  return {
-    text: `meta l4proto ${name}`,
-    expressions: [...protocol.load(0), compare(CMP.eq, 0, number)],
-  };
-}
+export const isTcp: Statement = {
+  text: "meta l4proto tcp",
+  expressions: [...protocol.load(0), compare(CMP.eq, 0, TCP)],
+};
 
 export const isFromThisHost: Statement = {
   text: "fib saddr type local",

@@ -9,7 +9,7 @@ import type { Cidr } from "../../net/cidr.ts";
 import type { ElementSink } from "./elements.ts";
 import { KernelRefusal } from "./kernel-tables.ts";
 import type { KernelTables, Transaction } from "./kernel-tables.ts";
-import { affinityPack, DISPATCHERS, isDispatched, setsOf } from "./program.ts";
+import { affinityPack, DISPATCHERS, isDispatched, OPS, setsOf } from "./program.ts";
 import type { BaseChainSpec, ChainPack, ChainSpec, SetName } from "./program.ts";
 
 const NFT_LIMIT_MS = 60_000;
@@ -31,6 +31,8 @@ export class TextTables implements KernelTables {
   readonly way = "nft";
   readonly isOwner = false;
   readonly maxTransaction = MAX_TRANSACTION;
+  /** Each look runs a program. */
+  readonly lookEveryMs = 400;
   commits = 0;
 
   async list(): Promise<readonly TableState[]> {
@@ -123,8 +125,9 @@ class TextTransaction implements Transaction {
       // Object.entries forgets what the keys are.
       this.#lines.push(setText(table, name as SetName, set));
     }
+    const size = `size ${String(OPS)};`;
     for (const name of DISPATCHERS) {
-      this.#lines.push(`add map ${refText(table)} ${name} { type classid : verdict; }`);
+      this.#lines.push(`add map ${refText(table)} ${name} { type classid : verdict; ${size} }`);
     }
   }
 
