@@ -1,8 +1,8 @@
 import { createSocket } from "node:dgram";
-import type { RemoteInfo } from "node:dgram";
+import type { RemoteInfo, Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import { MessageFraming } from "../../src/dns/framing.ts";
 import { pickFrom } from "./fuzz-pick.ts";
 import type { Pick } from "./fuzz-pick.ts";
@@ -48,17 +48,13 @@ export async function startHostileUpstream(): Promise<Disposable & { readonly po
   // Whoever asked may be gone, which the kernel says to either.
   socket.on("error", () => undefined);
   stranger.on("error", () => undefined);
-  socket.bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
   const streams = createServer((stream) => {
     stream.on("error", () => undefined);
     stream.on("data", (chunk) => {
       answerStream(stream, chunk, pick);
     });
   });
-  streams.listen(port, "127.0.0.1");
-  await once(streams, "listening");
+  const port = await bindBoth(streams, socket);
   return {
     port,
     [Symbol.dispose]: () => {
@@ -68,6 +64,24 @@ export async function startHostileUpstream(): Promise<Disposable & { readonly po
       stranger.close();
     },
   };
+}
+
+/** One port for both: one that is free on TCP is hardly ever taken on UDP, but the other way round it often is. */
+async function bindBoth(streams: Server, socket: UdpSocket): Promise<number> {
+  for (;;) {
+    streams.listen(0, "127.0.0.1");
+    await once(streams, "listening");
+    const bound = streams.address();
+    const port = typeof bound === "object" && bound !== null ? bound.port : 0;
+    const listening = once(socket, "listening").then(
+      () => true,
+      () => false,
+    );
+    socket.bind(port, "127.0.0.1");
+    if (await listening) return port;
+    streams.close();
+    await once(streams, "close");
+  }
 }
 
 /** Over TCP: forgeries before the answer, garbage, a length that nothing follows, half an answer, or an end. */
