@@ -4,7 +4,7 @@ import { nodeKind } from "../api/v1/node.kind.ts";
 import type { Node } from "../api/v1/node.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createEventRecorder, referenceTo } from "../client/events.ts";
-import type { EventRecorder } from "../client/events.ts";
+import type { EventRecorder, EventType } from "../client/events.ts";
 import type { Informer, Informers } from "../client/informer.ts";
 import type { IpAddress } from "../net/address.ts";
 import { parseCidr } from "../net/cidr.ts";
@@ -147,9 +147,9 @@ class NodeRunner implements AsyncDisposable {
     this.#room = startConntrackRoom({
       metrics: deps.metrics,
       log,
-      onFull: (message) => {
-        log.warn("connections are dropped", { message });
-        this.#tell("ConntrackFull", message);
+      onNews: ({ type, reason, message }) => {
+        log[type === "Warning" ? "warn" : "info"](message);
+        this.#tell(type, reason, message);
       },
     });
   }
@@ -220,7 +220,7 @@ class NodeRunner implements AsyncDisposable {
       this.#serviceCidrs,
       this.#options,
       (message) => {
-        this.#tell("RulesRepaired", message);
+        this.#tell("Warning", "RulesRepaired", message);
       },
     );
     const internalRanges = [...addresses.inside, ...(LOOPBACK === undefined ? [] : [LOOPBACK])];
@@ -260,13 +260,13 @@ class NodeRunner implements AsyncDisposable {
     }
   }
 
-  #tell(reason: string, message: string): void {
+  #tell(type: EventType, reason: string, message: string): void {
     const node = this.#nodes.get(objectKey({ name: this.#options.nodeName }));
     const about =
       node === undefined
         ? { apiVersion: "v1", kind: "Node", name: this.#options.nodeName }
         : referenceTo(node);
-    this.#events.record(about, "Warning", reason, message);
+    this.#events.record(about, type, reason, message);
   }
 }
 

@@ -26,7 +26,7 @@ import { PODS } from "./cluster.arbitrary.ts";
 import { Network, NODE4, NODE6 } from "./network.ts";
 
 const WORLD = { from: "world" };
-const NODE_NAME = "here";
+export const NODE_NAME = "here";
 
 /**
  * A node in its network, an API server of ours on a port of it, and the way between it and `portolan proxy` as a user
