@@ -51,6 +51,8 @@ export interface ProxyDeps {
   readonly dataPlane: DataPlane;
   /** Told how far the data plane has come, when endpoints begin to terminate; default nobody waits for it. */
   readonly applied?: Pick<AppliedLease, "confirm"> | undefined;
+  /** The data plane as a whole takes no changes, and why; undefined when it does again. */
+  readonly onStuck?: ((why: string | undefined) => void) | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -101,6 +103,8 @@ export class Proxy implements AsyncDisposable {
   #isRetryDue = false;
   #retryTimer: NodeJS.Timeout | undefined;
   #queuedSinceMs: number | undefined;
+  /** Why the data plane takes no changes. */
+  #stuck: string | undefined;
   #appliedMs: number | undefined;
   #markReady: () => void = () => undefined;
   readonly #ready: Promise<void>;
@@ -304,16 +308,35 @@ export class Proxy implements AsyncDisposable {
   ): Promise<readonly FrontendProblem[] | undefined> {
     for (;;) {
       try {
-        return await this.#deps.dataPlane.apply(change);
+        const problems = await this.#deps.dataPlane.apply(change);
+        this.#noteWorks();
+        return problems;
       } catch (error) {
         // The data plane as a whole failed; the change is not lost, and later ones wait behind it.
         this.#metrics.failed();
-        this.#deps.log.error("data plane failed, trying again", { error, retryMs: this.#retryMs });
+        this.#noteStuck(error);
       }
       // Rejects only when the signal aborts.
       await sleep(this.#retryMs, signal).catch(() => undefined);
       if (signal.aborted) return undefined;
     }
+  }
+
+  #noteStuck(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    const isNews = why !== this.#stuck;
+    this.#stuck = why;
+    const fields = { error, retryMs: this.#retryMs };
+    // Every two seconds the same is no news.
+    this.#deps.log[isNews ? "error" : "debug"]("data plane failed, trying again", fields);
+    if (isNews) this.#deps.onStuck?.(why);
+  }
+
+  #noteWorks(): void {
+    if (this.#stuck === undefined) return;
+    this.#stuck = undefined;
+    this.#deps.log.info("data plane takes changes again");
+    this.#deps.onStuck?.(undefined);
   }
 
   #note(change: TableChange, problems: readonly FrontendProblem[]): void {
