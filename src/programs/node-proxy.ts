@@ -4,7 +4,7 @@ import { nodeKind } from "../api/v1/node.kind.ts";
 import type { Node } from "../api/v1/node.ts";
 import type { ApiClient } from "../client/client.ts";
 import { createEventRecorder, referenceTo } from "../client/events.ts";
-import type { EventRecorder } from "../client/events.ts";
+import type { EventRecorder, EventType } from "../client/events.ts";
 import type { Informer, Informers } from "../client/informer.ts";
 import type { IpAddress } from "../net/address.ts";
 import { parseCidr } from "../net/cidr.ts";
@@ -16,6 +16,7 @@ import { startProxy } from "../proxy/loop.ts";
 import type { Proxy } from "../proxy/loop.ts";
 import { startConntrackRoom, tuneConntrack } from "../proxy/nftables/conntrack-room.ts";
 import { NftablesDataPlane } from "../proxy/nftables/data-plane.ts";
+import type { NftablesDeps } from "../proxy/nftables/data-plane.ts";
 import { WriteMetrics } from "../proxy/nftables/write-metrics.ts";
 import { openKernelAccess } from "../proxy/nftables/open-tables.ts";
 import type { KernelAccess } from "../proxy/nftables/open-tables.ts";
@@ -27,11 +28,13 @@ import { UserspaceDataPlane } from "../proxy/userspace/data-plane.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Disposables } from "../async/disposables.ts";
+import { tellRefusal } from "./refusal-event.ts";
 import { machineAddresses, nodeAddresses } from "./node-addresses.ts";
 import type { AddressOptions, NodeAddresses } from "./node-addresses.ts";
 
 /** How often to see whether the machine's addresses changed. */
 const ADDRESSES_MS = 5_000;
+const COMPONENT = "portolan-proxy";
 const LOOPBACK = parseCidr("127.0.0.0/8");
 
 export interface NodeProxyDeps {
@@ -83,7 +86,7 @@ export async function startNodeProxy(
     const access = opened.add(await (deps.openAccess ?? openKernelAccess)());
     if (access.remark !== undefined) deps.log.warn(access.remark);
     // Says at once when the node is taken, before it waits for the API.
-    await (await planeOf(deps, access, EMPTY, [], options, () => undefined))[Symbol.asyncDispose]();
+    await (await planeOf(deps, access, EMPTY, [], options, {}))[Symbol.asyncDispose]();
     const runner = new NodeRunner(deps, options, access);
     opened.add(runner);
     const status = { state: () => runner.state, metrics: deps.metrics };
@@ -106,6 +109,10 @@ export async function startNodeProxy(
     };
   } catch (error) {
     await opened[Symbol.asyncDispose]();
+    if (!signal.aborted) {
+      const about = { nodeName: options.nodeName, component: COMPONENT };
+      await tellRefusal(deps, about, error instanceof Error ? error.message : String(error));
+    }
     throw error;
   }
 }
@@ -141,15 +148,14 @@ class NodeRunner implements AsyncDisposable {
     const scope = { fieldSelector: `metadata.name=${options.nodeName}` };
     this.#nodes = deps.informers.of(nodeKind, scope);
     const host = options.nodeName;
-    const component = "portolan-proxy";
     const { client, log } = deps;
-    this.#events = createEventRecorder({ client, component, host, now: Date.now, log });
+    this.#events = createEventRecorder({ client, component: COMPONENT, host, now: Date.now, log });
     this.#room = startConntrackRoom({
       metrics: deps.metrics,
       log,
-      onFull: (message) => {
-        log.warn("connections are dropped", { message });
-        this.#tell("ConntrackFull", message);
+      onNews: ({ type, reason, message }) => {
+        log[type === "Warning" ? "warn" : "info"](message);
+        this.#tell(type, reason, message);
       },
     });
   }
@@ -219,8 +225,17 @@ class NodeRunner implements AsyncDisposable {
       addresses,
       this.#serviceCidrs,
       this.#options,
-      (message) => {
-        this.#tell("RulesRepaired", message);
+      {
+        onRepair: (message) => {
+          this.#tell("Warning", "RulesRepaired", message);
+        },
+        onNotRepaired: (message) => {
+          this.#noteStuck(message);
+        },
+        onMissing: (message) => {
+          log.warn("the kernel lacks something, all else is served", { message });
+          this.#tell("Warning", "KernelFeatureMissing", message);
+        },
       },
     );
     const internalRanges = [...addresses.inside, ...(LOOPBACK === undefined ? [] : [LOOPBACK])];
@@ -234,7 +249,18 @@ class NodeRunner implements AsyncDisposable {
     );
     const proxy = opened.add(
       startProxy(
-        { informers, client, events: this.#events, dataPlane, applied, log, metrics },
+        {
+          informers,
+          client,
+          events: this.#events,
+          dataPlane,
+          applied,
+          onStuck: (why) => {
+            this.#noteStuck(why);
+          },
+          log,
+          metrics,
+        },
         {
           nodeName: this.#options.nodeName,
           nodePortAddresses: addresses.nodePorts,
@@ -260,13 +286,18 @@ class NodeRunner implements AsyncDisposable {
     }
   }
 
-  #tell(reason: string, message: string): void {
+  #noteStuck(why: string | undefined): void {
+    if (why === undefined) this.#tell("Normal", "RulesApplied", "all changes are applied again");
+    else this.#tell("Warning", "RulesNotApplied", `${why}; rules applied before stay as they are`);
+  }
+
+  #tell(type: EventType, reason: string, message: string): void {
     const node = this.#nodes.get(objectKey({ name: this.#options.nodeName }));
     const about =
       node === undefined
         ? { apiVersion: "v1", kind: "Node", name: this.#options.nodeName }
         : referenceTo(node);
-    this.#events.record(about, "Warning", reason, message);
+    this.#events.record(about, type, reason, message);
   }
 }
 
@@ -276,11 +307,11 @@ function planeOf(
   addresses: NodeAddresses,
   serviceRanges: readonly Cidr[],
   options: NodeProxyOptions,
-  onRepair: (message: string) => void,
+  news: Pick<NftablesDeps, "onRepair" | "onNotRepaired" | "onMissing">,
 ): Promise<NftablesDataPlane> {
   const { tables, flows } = access;
   return NftablesDataPlane.open(
-    { tables, flows, log: deps.log, onRepair, writes: new WriteMetrics(deps.metrics) },
+    { tables, flows, log: deps.log, ...news, writes: new WriteMetrics(deps.metrics) },
     {
       podRanges: addresses.pods,
       internalRanges: addresses.inside,

@@ -15,6 +15,8 @@ export const PROBLEM_REASONS = [
   "AddressNotLocal",
   /** Some of its endpoints are left out: loopback, link-local or no addresses of hosts. */
   "InvalidEndpoint",
+  /** Clients are spread otherwise than the Service asks: the kernel lacks what it takes. */
+  "BalanceNotSupported",
   "ProtocolNotSupported",
 ] as const;
 export type ProblemReason = (typeof PROBLEM_REASONS)[number];

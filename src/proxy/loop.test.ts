@@ -38,6 +38,8 @@ interface Rig {
   readonly patches: readonly Patch[];
   /** Versions of slices that the proxy confirmed to have carried out. */
   readonly confirmed: readonly string[];
+  /** Why the data plane takes no changes; undefined where it does again. */
+  readonly stuck: readonly (string | undefined)[];
   sync(): void;
   ready(): Promise<void>;
 }
@@ -50,6 +52,7 @@ function rig(scope: Scope, dataPlane: DataPlane = scope.plane()): Rig {
   const events: string[] = [];
   const patches: Patch[] = [];
   const confirmed: string[] = [];
+  const stuck: (string | undefined)[] = [];
   // As ApiClient.patch for the one call that the proxy makes: conditions of a Service, merged by type.
   const patch = (_kind: unknown, ref: { name: string }, given: Patch): Promise<Service> => {
     patches.push(given);
@@ -70,6 +73,7 @@ function rig(scope: Scope, dataPlane: DataPlane = scope.plane()): Rig {
       events: { record: (_object, type, reason) => events.push(`${type} ${reason}`) },
       dataPlane,
       applied: { confirm: (version) => confirmed.push(version) },
+      onStuck: (why) => stuck.push(why),
       log: createLogger({
         write: () => undefined,
         level: "error",
@@ -89,6 +93,7 @@ function rig(scope: Scope, dataPlane: DataPlane = scope.plane()): Rig {
     events,
     patches,
     confirmed,
+    stuck,
     sync: () => {
       for (const informer of [services, slices, nodes]) informer.sync();
     },
@@ -310,24 +315,32 @@ describe("the proxy's loop", { timeout: 30_000 }, () => {
     assert.equal(seen.length, 2);
   });
 
-  it("hands a data plane that fails the same change again", async () => {
+  it("hands a data plane that fails the same change again, and tells of it once", async () => {
     await using scope = new Scope();
     const seen: TableChange[] = [];
+    let carryOut: () => void = () => undefined;
     const failing: DataPlane = {
       apply: (change) => {
         seen.push(change);
-        return seen.length === 1 ? Promise.reject(new Error("no nft")) : Promise.resolve([]);
+        if (seen.length < 3) return Promise.reject(new Error("no nft"));
+        return new Promise((resolve) => {
+          carryOut = () => {
+            resolve([]);
+          };
+        });
       },
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const given = rig(scope, failing);
     given.services.put(webAt("127.80.97.100"));
     given.sync();
-    await until(() => seen.length === 1);
+    await until(() => seen.length === 3);
     assert.notEqual(given.proxy.state.queuedSinceMs, undefined);
+    assert.deepEqual(given.stuck, ["no nft"]);
+    carryOut();
     await given.ready();
-    assert.equal(seen.length, 2);
-    assert.deepEqual(seen[1], seen[0]);
-    assert.equal(seen[1]?.added[0]?.address, "127.80.97.100");
+    assert.deepEqual(given.stuck, ["no nft", undefined]);
+    assert.deepEqual(seen[2], seen[0]);
+    assert.equal(seen[2]?.added[0]?.address, "127.80.97.100");
   });
 });

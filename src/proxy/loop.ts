@@ -24,7 +24,7 @@ import type { ForwardingTable } from "../core/proxy/table.ts";
 import type { IpAddress } from "../net/address.ts";
 import type { Cidr } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
-import type { Gauge, Metrics } from "../telemetry/metrics.ts";
+import type { Family, Gauge, Metrics } from "../telemetry/metrics.ts";
 import type { AppliedLease } from "./applied-lease.ts";
 import { startConditionWriter } from "./condition-writer.ts";
 import { SERVED } from "./conditions.ts";
@@ -34,6 +34,7 @@ import type { DataPlane, FrontendProblem } from "./data-plane.ts";
 import { HealthChecks } from "./healthcheck.ts";
 import { isNodeEligible, isProxyHealthy } from "./health.ts";
 import type { ProxyState } from "./health.ts";
+import { MisfitBook } from "./misfit-book.ts";
 import { ProblemBook } from "./problem-book.ts";
 import { SyncMetrics } from "./sync-metrics.ts";
 
@@ -51,6 +52,8 @@ export interface ProxyDeps {
   readonly dataPlane: DataPlane;
   /** Told how far the data plane has come, when endpoints begin to terminate; default nobody waits for it. */
   readonly applied?: Pick<AppliedLease, "confirm"> | undefined;
+  /** The data plane as a whole takes no changes, and why; undefined when it does again. */
+  readonly onStuck?: ((why: string | undefined) => void) | undefined;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -88,6 +91,8 @@ export class Proxy implements AsyncDisposable {
   readonly #subscriptions: readonly Disposable[];
   readonly #metrics: SyncMetrics;
   readonly #conflicts = new ConflictBook();
+  readonly #misfits: MisfitBook;
+  readonly #problemCounts: Family<"reason", Gauge>;
   readonly #conflictCount: Gauge;
   readonly #ended = new AbortController();
   /** Services to look at; the bound is the number of Services. */
@@ -101,6 +106,8 @@ export class Proxy implements AsyncDisposable {
   #isRetryDue = false;
   #retryTimer: NodeJS.Timeout | undefined;
   #queuedSinceMs: number | undefined;
+  /** Why the data plane takes no changes. */
+  #stuck: string | undefined;
   #appliedMs: number | undefined;
   #markReady: () => void = () => undefined;
   readonly #ready: Promise<void>;
@@ -120,6 +127,12 @@ export class Proxy implements AsyncDisposable {
       this.#markReady = resolve;
     });
     this.#metrics = new SyncMetrics(deps.metrics);
+    this.#misfits = new MisfitBook(deps.metrics);
+    this.#problemCounts = deps.metrics.gauge(
+      "portolan_proxy_problems",
+      "Addresses and ports that are not served as their Services ask, by why.",
+      ["reason"],
+    );
     this.#conflictCount = deps.metrics
       .gauge(
         "portolan_proxy_address_conflicts",
@@ -152,7 +165,8 @@ export class Proxy implements AsyncDisposable {
         this.#metrics.serviceChanged();
         this.#enqueue(key);
       }),
-      this.#slices.onChange(({ before, after }) => {
+      this.#slices.onChange(({ key, before, after }) => {
+        this.#noteMisfits(key, after);
         for (const slice of [before, after]) {
           const ref = slice === undefined ? undefined : proxiedServiceOf(slice);
           if (ref === undefined) continue;
@@ -206,6 +220,13 @@ export class Proxy implements AsyncDisposable {
     this.#dirty.add(key);
     this.#queuedSinceMs ??= Date.now();
     this.#wake();
+  }
+
+  #noteMisfits(key: ObjectKey, slice: EndpointSlice | undefined): void {
+    const isOurs = slice !== undefined && proxiedServiceOf(slice) !== undefined;
+    const message = this.#misfits.update(key, isOurs ? slice : undefined);
+    if (message === undefined || slice === undefined) return;
+    this.#deps.events.record(referenceTo(slice), "Warning", "InvalidEndpoint", message);
   }
 
   #noteVersion(slice: EndpointSlice): void {
@@ -304,16 +325,35 @@ export class Proxy implements AsyncDisposable {
   ): Promise<readonly FrontendProblem[] | undefined> {
     for (;;) {
       try {
-        return await this.#deps.dataPlane.apply(change);
+        const problems = await this.#deps.dataPlane.apply(change);
+        this.#noteWorks();
+        return problems;
       } catch (error) {
         // The data plane as a whole failed; the change is not lost, and later ones wait behind it.
         this.#metrics.failed();
-        this.#deps.log.error("data plane failed, trying again", { error, retryMs: this.#retryMs });
+        this.#noteStuck(error);
       }
       // Rejects only when the signal aborts.
       await sleep(this.#retryMs, signal).catch(() => undefined);
       if (signal.aborted) return undefined;
     }
+  }
+
+  #noteStuck(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    const isNews = why !== this.#stuck;
+    this.#stuck = why;
+    const fields = { error, retryMs: this.#retryMs };
+    // Every two seconds the same is no news.
+    this.#deps.log[isNews ? "error" : "debug"]("data plane failed, trying again", fields);
+    if (isNews) this.#deps.onStuck?.(why);
+  }
+
+  #noteWorks(): void {
+    if (this.#stuck === undefined) return;
+    this.#stuck = undefined;
+    this.#deps.log.info("data plane takes changes again");
+    this.#deps.onStuck?.(undefined);
   }
 
   #note(change: TableChange, problems: readonly FrontendProblem[]): void {
@@ -330,6 +370,12 @@ export class Proxy implements AsyncDisposable {
       this.#deps.log[level]("frontends are not served as asked", fields);
     }
     for (const service of news.services) this.#conditions.enqueue(service);
+    if (news.services.size === 0) return;
+    const all = this.#problems.all();
+    for (const reason of PROBLEM_REASONS) {
+      const count = all.filter((problem) => problem.reason === reason).length;
+      this.#problemCounts.with({ reason }).set(count);
+    }
   }
 
   /** Before the table has the parts: a remark is told when it is new. */

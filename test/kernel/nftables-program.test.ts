@@ -43,7 +43,7 @@ inNamespace(import.meta.url, () => {
       using ours = new NetlinkTables(load.libc, "none");
       // nft 1.0 cannot write the rules that remember IPv6 clients.
       const packs = [
-        constantPack(family),
+        constantPack(family, true),
         ...(family === "ip" ? [affinityPack(family, 0, 60)] : []),
       ];
       await write(ours, { family, name: "ours" }, packs);

@@ -17,7 +17,7 @@ import { renderKubeconfig } from "../../src/client/kubeconfig.render.ts";
 import { createClient } from "../../src/client/rest.ts";
 import { Disposables } from "../../src/async/disposables.ts";
 import { endpoint } from "../../src/core/proxy/fixtures.test.ts";
-import { ADMIN, SILENT, startTestServer } from "../apiserver/test-server.ts";
+import { ADMIN, cidr, SILENT, startTestServer } from "../apiserver/test-server.ts";
 import type { TestServer } from "../apiserver/test-server.ts";
 import { makeHome, startPortolan } from "../e2e/portolan.ts";
 import type { Home, Started } from "../e2e/portolan.ts";
@@ -26,7 +26,7 @@ import { PODS } from "./cluster.arbitrary.ts";
 import { Network, NODE4, NODE6 } from "./network.ts";
 
 const WORLD = { from: "world" };
-const NODE_NAME = "here";
+export const NODE_NAME = "here";
 
 /**
  * A node in its network, an API server of ours on a port of it, and the way between it and `portolan proxy` as a user
@@ -66,7 +66,9 @@ export class ProgramCluster implements AsyncDisposable {
     const network = opened.add(await Network.open());
     await network.addServers(PODS, 8080);
     const home = opened.add(await makeHome());
-    const api = opened.add(await startTestServer());
+    const api = opened.add(
+      await startTestServer({ serviceCidrs: [cidr("10.96.0.0/16"), cidr("fd00:96::/112")] }),
+    );
     const certificates = await clusterCertificates({
       dir: undefined,
       apiServerNames: [],
@@ -133,10 +135,11 @@ export class ProgramCluster implements AsyncDisposable {
     name: string,
     lines: readonly string[],
     spec: Partial<ServiceSpec> = {},
+    metadata: Partial<Service["metadata"]> = {},
   ): Promise<Service> {
     const ports = [{ name: "http", protocol: "TCP" as const, port: 80 }];
     const made = await this.client.create(serviceKind, {
-      metadata: { name, namespace: "default" },
+      metadata: { ...metadata, name, namespace: "default" },
       spec: { ports, ...spec },
     });
     await this.client.create(endpointSliceKind, {
@@ -178,15 +181,16 @@ export class ProgramCluster implements AsyncDisposable {
     });
   }
 
-  /** The first Event of this reason about an object of this kind and name, as soon as there is one. */
-  event(reason: string, kind: string, name: string): Promise<Event> {
+  /** An Event of this reason about an object of this kind and name that says this, as soon as there is one. */
+  event(reason: string, kind: string, name: string, part = ""): Promise<Event> {
     return eventually(`Event ${reason} on ${kind} ${name}`, async () => {
       const { items } = await this.client.list(eventKind, {});
       const found = items.find(
         (each) =>
           each.reason === reason &&
           each.involvedObject?.kind === kind &&
-          each.involvedObject.name === name,
+          each.involvedObject.name === name &&
+          (each.message ?? "").includes(part),
       );
       if (found === undefined) {
         throw new Error(items.map((each) => `${each.reason ?? ""}: ${each.message ?? ""}`).join());

@@ -1,5 +1,5 @@
 import type { Libc } from "../libc.ts";
-import { readMessages } from "./message-reader.ts";
+import { readAttributes, readMessages } from "./message-reader.ts";
 import type { NetlinkMessage } from "./message-reader.ts";
 
 const AF_NETLINK = 16;
@@ -12,6 +12,7 @@ const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
 const MSG_DONTWAIT = 0x40;
 const EAGAIN = 11;
 
@@ -19,6 +20,10 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 /** In the flags of a dump's message: something changed meanwhile, and the dump may miss or repeat items. */
 const NLM_F_DUMP_INTR = 0x10;
+/** In the flags of a refusal: attributes follow, after the error number and the header of what was refused. */
+const NLM_F_ACK_TLVS = 0x200;
+const ACK_HEADER = 20;
+const ACK_OFFSET = 2;
 
 /** A cold start's transaction has some megabytes; the kernel refuses a message larger than this buffer. */
 const SEND_BUFFER = 32 * 1024 * 1024;
@@ -31,6 +36,8 @@ export interface NetlinkFailure {
   readonly errno: number;
   /** Sequence number of the message that failed. */
   readonly sequence: number;
+  /** Where in that message the attribute starts that the kernel did not like, if it says so. */
+  readonly offset: number | undefined;
 }
 
 /** A system call on a netlink socket failed. */
@@ -75,7 +82,9 @@ export class NetlinkSocket implements Disposable {
     calls.getsockname(this.#fd, address, length);
     this.portId = new DataView(address.buffer).getUint32(4, true);
     // Refusals without a copy of the message that was refused: it may be larger than what we read at once.
-    calls.setsockopt(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, new Uint8Array([1, 0, 0, 0]), 4);
+    for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK]) {
+      calls.setsockopt(this.#fd, SOL_NETLINK, option, new Uint8Array([1, 0, 0, 0]), 4);
+    }
     this.#setBuffer(SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
     this.#setBuffer(SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
     this.maxSend = this.#getBuffer(SO_SNDBUF) - 4096;
@@ -100,11 +109,8 @@ export class NetlinkSocket implements Disposable {
           if (message.type !== NLMSG_DONE) answers.push(message);
           continue;
         }
-        const errno = -new DataView(message.body.buffer, message.body.byteOffset, 4).getInt32(
-          0,
-          true,
-        );
-        if (errno !== 0) failures.push({ errno, sequence: message.sequence });
+        const failure = readFailure(message);
+        if (failure.errno !== 0) failures.push(failure);
       }
     }
     return { messages: answers, failures };
@@ -181,6 +187,15 @@ export class NetlinkSocket implements Disposable {
     this.#calls.getsockopt(this.#fd, SOL_SOCKET, option, value, length);
     return new DataView(value.buffer).getInt32(0, true);
   }
+}
+
+function readFailure({ body, flags, sequence }: NetlinkMessage): NetlinkFailure {
+  const errno = -new DataView(body.buffer, body.byteOffset, 4).getInt32(0, true);
+  const at =
+    (flags & NLM_F_ACK_TLVS) === 0 ? undefined : readAttributes(body, ACK_HEADER).get(ACK_OFFSET);
+  const offset =
+    at?.length === 4 ? new DataView(at.buffer, at.byteOffset, 4).getUint32(0, true) : undefined;
+  return { errno, sequence, offset };
 }
 
 interface Calls {

@@ -9,6 +9,7 @@ import type { EndpointList, SlotChange } from "./slot-list.ts";
  * that is some 256 at most, and at a power of two of endpoints one for each bucket that comes or goes.
  */
 export class BucketList implements EndpointList {
+  readonly isHashed = true;
   readonly #members = new Map<string, Backend>();
   #buckets: readonly Backend[] = [];
 

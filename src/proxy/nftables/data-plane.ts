@@ -11,14 +11,14 @@ import { ElementLedger } from "./element-ledger.ts";
 import type { ElementSink } from "./elements.ts";
 import { ELEMENT_SETS, RANGE_SETS } from "./program.ts";
 import type { SetName } from "./program.ts";
-import { FamilyModel } from "./family-model.ts";
+import type { FamilyModel } from "./family-model.ts";
 import { FlowCleaner } from "./flow-cleaner.ts";
 import type { FlowTable } from "./flow-cleaner.ts";
 import { KernelRefusal } from "./kernel-tables.ts";
 import type { KernelTables, Transaction } from "./kernel-tables.ts";
 import {
-  buildTable,
   copyRemembered,
+  createTable,
   hookTable,
   TABLE_COMMENT,
   TABLE_NAMES,
@@ -38,6 +38,10 @@ export interface NftablesDeps {
   readonly log: Logger;
   /** Somebody else changed our tables, which by now are right again. */
   readonly onRepair?: (message: string) => void;
+  /** The kernel lacks something, without which the rest is served; told again only when it is something else. */
+  readonly onMissing?: (message: string) => void;
+  /** Others' changes cannot be undone, and why; told again only when it is something else. */
+  readonly onNotRepaired?: (message: string) => void;
   readonly writes?: WriteMetrics | undefined;
 }
 
@@ -75,6 +79,10 @@ export class NftablesDataPlane implements DataPlane {
   #shapes: readonly ReadonlyMap<string, string>[] = [];
   readonly #timer: NodeJS.Timeout;
   #isDisposed = false;
+  /** Why the last look failed; it is tried again two times a second. */
+  #lookFailure = "";
+  /** What the kernel lacks, for people. */
+  #missing = "";
 
   private constructor(deps: NftablesDeps, settings: PlaneSettings) {
     this.#deps = deps;
@@ -130,8 +138,13 @@ export class NftablesDataPlane implements DataPlane {
         await this.#rebuild();
         this.#deps.log.warn("nftables were changed by somebody else and are right again", { what });
         this.#deps.onRepair?.(`${what}; the rules were made anew`);
+        this.#lookFailure = "";
       } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        if (message === this.#lookFailure) return;
+        this.#lookFailure = message;
         this.#deps.log.error("nftables cannot be looked after", { error });
+        this.#deps.onNotRepaired?.(message);
       }
     });
   }
@@ -142,7 +155,7 @@ export class NftablesDataPlane implements DataPlane {
     return this.#inTurn(() =>
       this.#live === undefined
         ? Promise.resolve([])
-        : readTraffic({ tables, flows }, this.#live.name, this.#wanted.values(), open),
+        : readTraffic({ tables, flows }, tablesOf(this.#live), this.#wanted.values(), open),
     );
   }
 
@@ -208,26 +221,21 @@ export class NftablesDataPlane implements DataPlane {
     const hooked = this.#live?.name ?? old.find((table) => table.isHooked)?.name ?? "";
     const name = TABLE_NAMES.find((each) => each !== hooked) ?? TABLE_NAMES[0];
     await this.#drop(old.filter((table) => table.name === name));
+    const models = await this.#createTables(name);
     const live: Live = {
       name,
-      models: new Map(FAMILIES.map((family) => [family, new FamilyModel()])),
+      models,
       ledgers: new Map(
-        tables.isOwner ? [] : FAMILIES.map((family) => [family, new ElementLedger()]),
+        tables.isOwner ? [] : Array.from(models.keys(), (family) => [family, new ElementLedger()]),
       ),
     };
-    for (const family of FAMILIES) {
-      const transaction = tables.begin();
-      buildTable(transaction, { family, name }, this.#settings);
-      await this.#commit(transaction);
-    }
     await this.#load(live);
     const from = old.filter((table) => table.name === hooked);
     const last = tables.begin();
-    for (const family of FAMILIES) {
+    for (const [family, model] of models) {
       const source = from.find((table) => table.family === family);
-      const model = live.models.get(family);
       const to = { family, name };
-      if (source !== undefined && model !== undefined) {
+      if (source !== undefined) {
         await copyRemembered(tables, source, to, model, last);
       }
       hookTable(last, to, this.#settings);
@@ -240,10 +248,32 @@ export class NftablesDataPlane implements DataPlane {
     this.#needsRebuild = false;
     this.#generation = await tables.generation();
     if (tables.isOwner) return;
-    this.#shapes = await this.#readShapes(name);
+    this.#shapes = await this.#readShapes(live);
     for (const [family, ledger] of live.ledgers) {
       for (const set of RANGE_SETS) await this.#note({ family, name }, set, ledger);
     }
+  }
+
+  /** A family that the kernel lacks is left out, as long as there is another. */
+  async #createTables(name: string): Promise<ReadonlyMap<TableFamily, FamilyModel>> {
+    const models = new Map<TableFamily, FamilyModel>();
+    const refusals: KernelRefusal[] = [];
+    for (const family of FAMILIES) {
+      const made = await createTable(
+        { family, name },
+        this.#settings,
+        () => this.#deps.tables.begin(),
+        (transaction) => this.#commit(transaction),
+      );
+      refusals.push(...made.refusals);
+      if (made.model !== undefined) models.set(family, made.model);
+    }
+    const [first] = refusals;
+    if (models.size === 0 && first !== undefined) throw first;
+    const missing = refusals.map(({ message }) => message).join("; ");
+    if (missing !== "" && missing !== this.#missing) this.#deps.onMissing?.(missing);
+    this.#missing = missing;
+    return models;
   }
 
   async #load(live: Live): Promise<void> {
@@ -279,15 +309,15 @@ export class NftablesDataPlane implements DataPlane {
     this.#generation = (this.#generation + 1) >>> 0;
   }
 
-  async #readShapes(name: string): Promise<readonly ReadonlyMap<string, string>[]> {
-    return Promise.all(FAMILIES.map((family) => this.#deps.tables.shape({ family, name })));
+  async #readShapes(live: Live): Promise<readonly ReadonlyMap<string, string>[]> {
+    return Promise.all(tablesOf(live).map((table) => this.#deps.tables.shape(table)));
   }
 
   /** What somebody changed, for people; undefined when nothing of ours. */
   async #difference(live: Live): Promise<string | undefined> {
     const { tables } = this.#deps;
     const present = await tables.list();
-    for (const family of FAMILIES) {
+    for (const { family } of tablesOf(live)) {
       const table = present.find((each) => each.family === family && each.name === live.name);
       if (table === undefined) return `table ${family} ${live.name} was deleted`;
       if (tables.isOwner && !tables.isOurs(table)) {
@@ -295,8 +325,8 @@ export class NftablesDataPlane implements DataPlane {
       }
     }
     if (tables.isOwner) return undefined;
-    const shapes = await this.#readShapes(live.name);
-    for (const [i, family] of FAMILIES.entries()) {
+    const shapes = await this.#readShapes(live);
+    for (const [i, { family }] of tablesOf(live).entries()) {
       for (const [name, digest] of this.#shapes[i] ?? []) {
         const now = shapes[i]?.get(name);
         const table = `${family} ${live.name}`;
@@ -328,9 +358,18 @@ export class NftablesDataPlane implements DataPlane {
 
   #problemOf(frontend: Frontend): FrontendProblem | undefined {
     const key = frontendKey(frontend);
-    const problem = this.#live?.models.get(familyOf(frontend))?.problemOf(key);
-    if (problem === undefined) return undefined;
     const about = { frontend: key, service: frontend.target.service, isRetryable: false };
+    const model = this.#live?.models.get(familyOf(frontend));
+    if (this.#live !== undefined && model === undefined) {
+      const message = `${key} is not served: ${this.#missing}`;
+      return { ...about, reason: "ProtocolNotSupported", message };
+    }
+    const problem = model?.problemOf(key);
+    if (problem === undefined) return undefined;
+    if (problem.kind === "NoHash") {
+      const message = `${key} spreads clients at random, not by source-hash: ${this.#missing}`;
+      return { ...about, reason: "BalanceNotSupported", message };
+    }
     if (problem.kind === "LimitReached") {
       const message = `${key} is served without ${problem.what}: the data plane has no number left for it`;
       return { ...about, reason: "LimitReached", message };
@@ -363,6 +402,10 @@ function fill(
   for (const [family, model] of live.models) {
     model.finish(sinkOf(live, transaction, family));
   }
+}
+
+function tablesOf({ name, models }: Live): readonly TableRef[] {
+  return Array.from(models.keys(), (family) => ({ family, name }));
 }
 
 function sinkOf(live: Live, transaction: Transaction, family: TableFamily): ElementSink {

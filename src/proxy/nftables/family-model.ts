@@ -38,7 +38,9 @@ export interface AffinityView {
 /** Why an endpoint or a Service port is not in the kernel as asked. */
 export type ModelProblem =
   | { readonly kind: "InvalidEndpoint"; readonly backends: readonly Backend[] }
-  | { readonly kind: "LimitReached"; readonly what: string };
+  | { readonly kind: "LimitReached"; readonly what: string }
+  /** It is to choose by the client's address, and the kernel has no hash. */
+  | { readonly kind: "NoHash" };
 
 /**
  * The elements of one family's table as they stand in the kernel. Given a frontend it says what to add and
@@ -46,10 +48,17 @@ export type ModelProblem =
  */
 export class FamilyModel {
   readonly #frontends = new Map<FrontendKey, Installed>();
-  readonly #targets = new Targets();
+  readonly #targets: Targets;
+  readonly #hasHash: boolean;
   readonly #origins = new Numbers(RULES);
   readonly #ranges = new Numbers(RULES);
   readonly #clusterIPs = new UseCounts<IpAddress>();
+
+  /** `hasHash`: the table has the chains that choose by the client's address. */
+  constructor(hasHash = true) {
+    this.#hasHash = hasHash;
+    this.#targets = new Targets(hasHash);
+  }
 
   get size(): number {
     return this.#frontends.size;
@@ -114,6 +123,7 @@ export class FamilyModel {
     if (target.set.affinitySeconds !== undefined && target.affinity === undefined) {
       return { kind: "LimitReached", what: "session affinity" };
     }
+    if (target.set.balance === "source-hash" && !this.#hasHash) return { kind: "NoHash" };
     return undefined;
   }
 

@@ -3,6 +3,7 @@ import type { TableRef } from "../../kernel/nftables/batch.ts";
 import type { Element, TableState } from "../../kernel/nftables/kernel-state.ts";
 import type { Cidr } from "../../net/cidr.ts";
 import type { ElementSink } from "./elements.ts";
+import type { RefusedPart } from "./refused-part.ts";
 import type { BaseChainSpec, ChainPack, SetName } from "./program.ts";
 
 /** Steps that the kernel takes all at once or not at all, in their order. */
@@ -56,10 +57,17 @@ export class KernelRefusal extends Error {
   readonly code = "KERNEL_REFUSAL";
   /** The system's error number, where it is known. */
   readonly errno: number | undefined;
+  /** What of it the kernel did not take, where it says so. */
+  readonly part: RefusedPart | undefined;
 
-  constructor(message: string, errno: number | undefined, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    errno: number | undefined,
+    options: ErrorOptions & { readonly part?: RefusedPart | undefined } = {},
+  ) {
     super(message, options);
     this.name = "KernelRefusal";
     this.errno = errno;
+    this.part = options.part;
   }
 }

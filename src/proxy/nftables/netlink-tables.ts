@@ -18,6 +18,8 @@ import type { KernelTables, Transaction } from "./kernel-tables.ts";
 import { affinityPack, DISPATCHERS, isDispatched, OPS, setsOf } from "./program.ts";
 import type { BaseChainSpec, ChainPack, SetName } from "./program.ts";
 import { mergeRanges } from "./ranges.ts";
+import { partText, refusedPart } from "./refused-part.ts";
+import type { RefusedPart } from "./refused-part.ts";
 
 const EPERM = 1;
 /** What kernels say that do not know a flag or a feature. */
@@ -89,7 +91,10 @@ export class NetlinkTables implements KernelTables {
       throw new KernelRefusal(`nf_tables: ${error.message}`, error.errno, { cause: error });
     }
     const [first] = failures;
-    if (first !== undefined) throw new KernelRefusal(messageOf(first.errno), first.errno);
+    if (first !== undefined) {
+      const part = refusedPart(batch, first);
+      throw new KernelRefusal(messageOf(first.errno, part), first.errno, { part });
+    }
     this.commits++;
   }
 
@@ -292,7 +297,8 @@ class NetlinkElements implements ElementSink {
   }
 }
 
-function messageOf(errno: number): string {
+function messageOf(errno: number, part: RefusedPart | undefined): string {
+  const what = part === undefined ? "something that is needed" : partText(part);
   switch (errno) {
     case EPERM:
       return (
@@ -300,12 +306,16 @@ function messageOf(errno: number): string {
         "run it as root or with CAP_NET_ADMIN, or another process owns the table"
       );
     case 2:
-      return "nf_tables lacks something that is needed (ENOENT)";
+      return part?.kind === "expression"
+        ? `this kernel has no nf_tables ${what} (ENOENT): load the module nft_${part.name}, or another kernel`
+        : `nf_tables lacks ${what} (ENOENT)`;
+    case 95:
+      return `this kernel does not support nf_tables ${what} (EOPNOTSUPP)`;
     case 12:
       return "the kernel is out of memory (ENOMEM)";
     case 90:
       return "the transaction is larger than the socket's buffer (EMSGSIZE)";
     default:
-      return `nf_tables refused a transaction with errno ${String(errno)}`;
+      return `nf_tables refused ${what} with errno ${String(errno)}`;
   }
 }

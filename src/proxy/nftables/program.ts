@@ -157,9 +157,10 @@ export function isDispatched(dispatcher: (typeof DISPATCHERS)[number], op: numbe
 
 /**
  * The chains that every table has. A connection's first packet runs through `services`: its frontend's
- * carrier, then what the op says, down to an endpoint. Later packets are conntrack's.
+ * carrier, then what the op says, down to an endpoint. Later packets are conntrack's. `hasHash`: the kernel has
+ * the expression by which source-hash chooses.
  */
-export function constantPack(family: TableFamily): ChainPack {
+export function constantPack(family: TableFamily, hasHash: boolean): ChainPack {
   const chains: ChainSpec[] = [];
   const ops: (readonly [number, string])[] = [];
   for (let log2 = 0; log2 <= MAX_LOG2; log2++) {
@@ -171,7 +172,7 @@ export function constantPack(family: TableFamily): ChainPack {
     chains.push({ name, rules: [...rules, [s.goto("raced")]] });
     ops.push([OP.list + log2, name]);
   }
-  for (let log2 = MIN_LOG2_BUCKETS; log2 <= MAX_LOG2; log2++) {
+  for (let log2 = MIN_LOG2_BUCKETS; hasHash && log2 <= MAX_LOG2; log2++) {
     const name = `hashed_${String(log2)}`;
     const slot = s.join(s.carrierMasked(LIST_BITS), s.sourceHash(family, log2));
     const rules = [[s.hasPorts, s.translate(family, slot, "endpoints")], [s.goto("raced")]];

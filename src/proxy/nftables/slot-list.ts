@@ -10,6 +10,8 @@ export interface SlotChange {
 
 /** The endpoints of one Service port and policy, and the slots of the kernel's maps that they stand in. */
 export interface EndpointList {
+  /** Slots are chosen by the client's address, not at random. */
+  readonly isHashed: boolean;
   readonly length: number;
   /** The least number of bits that counts all slots; -1 for an empty list. */
   readonly log2: number;
@@ -27,6 +29,7 @@ const UNINDEXED = 16;
 
 /** The endpoints of one Service port and policy in slots 0..n-1 without holes, as the kernel picks a number. */
 export class SlotList implements EndpointList {
+  readonly isHashed = false;
   readonly #slots: Backend[] = [];
   /** Slots by {@link placeText}; undefined for a list that never was long. */
   #slotOf: Map<string, number> | undefined;

@@ -1,8 +1,9 @@
 import type { TableFamily, TableRef } from "../../kernel/nftables/batch.ts";
 import { cidrFamily } from "../../net/cidr.ts";
 import type { Cidr } from "../../net/cidr.ts";
-import { hex } from "./family-model.ts";
-import type { AffinityView, FamilyModel } from "./family-model.ts";
+import { FamilyModel, hex } from "./family-model.ts";
+import type { AffinityView } from "./family-model.ts";
+import { KernelRefusal } from "./kernel-tables.ts";
 import type { KernelTables, Transaction } from "./kernel-tables.ts";
 import { baseChains, constantPack } from "./program.ts";
 import type { ProgramOptions } from "./program.ts";
@@ -24,19 +25,53 @@ export interface PlaneSettings {
 }
 
 /** Writes all of a table but its elements and its hooks: packets do not see it yet. */
-export function buildTable(
+function buildTable(
   transaction: Transaction,
   table: TableRef,
   settings: PlaneSettings,
+  hasHash: boolean,
 ): void {
   transaction.createTable(table, TABLE_COMMENT);
   transaction.createSets(table);
-  transaction.createChains(table, constantPack(table.family));
+  transaction.createChains(table, constantPack(table.family, hasHash));
   const own = (ranges: readonly Cidr[]): readonly Cidr[] =>
     ranges.filter((range) => cidrFamily(range) === ipFamily(table.family));
   transaction.setRanges(table, "pods", own(settings.podRanges));
   transaction.setRanges(table, "inside", own(settings.internalRanges));
   transaction.setRanges(table, "service_ranges", own(settings.serviceRanges));
+}
+
+/** What kernels say that lack a family, an expression or a kind of set. */
+const MISSING = new Set<number | undefined>([2, 93, 95, 97]);
+
+/**
+ * Makes a table that packets do not see yet. A kernel that lacks what only some Services need gets one without it.
+ * @returns the model of its elements, undefined when the kernel cannot have it at all; and what it refused.
+ * @throws KernelRefusal for other reasons than what the kernel lacks.
+ */
+export async function createTable(
+  table: TableRef,
+  settings: PlaneSettings,
+  begin: () => Transaction,
+  commit: (transaction: Transaction) => Promise<void>,
+): Promise<{
+  readonly model: FamilyModel | undefined;
+  readonly refusals: readonly KernelRefusal[];
+}> {
+  const refusals: KernelRefusal[] = [];
+  for (const hasHash of [true, false]) {
+    const transaction = begin();
+    buildTable(transaction, table, settings, hasHash);
+    try {
+      await commit(transaction);
+      return { model: new FamilyModel(hasHash), refusals };
+    } catch (error) {
+      if (!(error instanceof KernelRefusal && MISSING.has(error.errno))) throw error;
+      refusals.push(error);
+      if (error.part?.kind !== "expression" || error.part.name !== "hash") break;
+    }
+  }
+  return { model: undefined, refusals };
 }
 
 /** Lets packets in. */

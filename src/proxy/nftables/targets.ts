@@ -47,6 +47,12 @@ export class Targets {
   readonly #affinities = new Numbers(AFFINITY_PORTS);
   readonly #classes = new Map<number, number>();
   readonly #hairpins = new UseCounts<IpAddress>();
+  readonly #hasHash: boolean;
+
+  /** Without the kernel's hash every list is chosen from at random. */
+  constructor(hasHash: boolean) {
+    this.#hasHash = hasHash;
+  }
 
   /** The target of a backend set, brought up to date. */
   resolve(set: BackendSet, family: IpFamily, sink: ElementSink): Target {
@@ -69,7 +75,7 @@ export class Targets {
     const list = (): { number: number; slots: EndpointList } => {
       const number = this.#lists.take();
       if (number === undefined) throw new Error(`more than ${String(LISTS)} lists of endpoints`);
-      return { number, slots: emptyList(set) };
+      return { number, slots: this.#emptyList(set) };
     };
     const lists = { cluster: list(), local: list() };
     const refused = { cluster: NONE_REFUSED, local: NONE_REFUSED };
@@ -118,8 +124,12 @@ export class Targets {
   #setBalance(target: Target, set: BackendSet, sink: ElementSink): boolean {
     if (target.set.balance === set.balance) return true;
     this.#clear(target, sink);
-    for (const policy of POLICIES) target.lists[policy].slots = emptyList(set);
+    for (const policy of POLICIES) target.lists[policy].slots = this.#emptyList(set);
     return false;
+  }
+
+  #emptyList({ balance }: BackendSet): EndpointList {
+    return balance === "source-hash" && this.#hasHash ? new BucketList() : new SlotList();
   }
 
   #classOf(seconds: number, sink: ElementSink): number | undefined {
@@ -233,10 +243,6 @@ function refusedAfter(
   return after;
 }
 
-function emptyList(set: BackendSet): EndpointList {
-  return set.balance === "source-hash" ? new BucketList() : new SlotList();
-}
-
 const NONE_REFUSED: ReadonlyMap<string, Backend> = new Map();
 const NOTHING: Pick<BackendSet, Policy> = { cluster: [], local: [] };
 
@@ -247,7 +253,7 @@ export function carrierFor(target: Target, policy: Policy): number {
   if (slots.length === 0) return target.refused[policy].size > 0 ? OP.reject : OP.drop;
   const { affinity } = target;
   if (affinity === undefined) {
-    const op = target.set.balance === "source-hash" ? OP.hashed : OP.list;
+    const op = slots.isHashed ? OP.hashed : OP.list;
     return ((number << 12) | (op + slots.log2)) >>> 0;
   }
   return ((affinity.number << 16) | affinityOp(affinity.timeoutClass, policy, slots.log2)) >>> 0;

@@ -2,7 +2,7 @@ import { placeText } from "../../core/proxy/place.ts";
 import { frontendKey } from "../../core/proxy/frontend.ts";
 import type { Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
 import type { Protocol } from "../../api/v1/service.ts";
-import type { TableFamily } from "../../kernel/nftables/batch.ts";
+import type { TableRef } from "../../kernel/nftables/batch.ts";
 import { parsePort } from "../../net/host-port.ts";
 import type { FrontendTraffic } from "../traffic.ts";
 import type { FlowTable } from "./flow-cleaner.ts";
@@ -20,14 +20,14 @@ const PROTOCOLS: readonly (readonly [number, Protocol])[] = [
  */
 export async function readTraffic(
   deps: { readonly tables: KernelTables; readonly flows: FlowTable | undefined },
-  table: string,
+  tables: readonly TableRef[],
   frontends: Iterable<Frontend>,
   withOpen: boolean,
 ): Promise<readonly FrontendTraffic[]> {
   // By the bytes of the elements' keys.
   const counts = new Map<string, number>();
-  for (const family of ["ip", "ip6"] satisfies readonly TableFamily[]) {
-    await deps.tables.dump({ family, name: table }, "frontends", ({ key, packets }) => {
+  for (const table of tables) {
+    await deps.tables.dump(table, "frontends", ({ key, packets }) => {
       if (packets !== undefined) counts.set(textOf(key), Number(packets));
     });
   }
