@@ -5,6 +5,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { codeOf } from "../../agent/proc.ts";
+import { draftOf } from "./state.ts";
 
 /** Beginning of the name of a lab's folder. */
 export const LAB_PREFIX = "portolan-lab-";
@@ -61,6 +62,8 @@ export async function removeRemains(dir: string, stateFile: string): Promise<voi
       () => undefined,
     );
   await rm(dir, { recursive: true, force: true });
+  // `lab up` may have been killed in the middle of writing it.
+  await rm(draftOf(stateFile, dir), { force: true });
   const text = await readFile(stateFile, "utf8").catch(whenGone);
   if (text?.includes(JSON.stringify(dir)) === true) await rm(stateFile, { force: true });
 }

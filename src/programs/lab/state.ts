@@ -1,5 +1,5 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /** What other commands need to know of a lab that runs; kept in a file named after it. */
 export interface LabState {
@@ -66,8 +66,9 @@ export async function labNamed(dir: string, name: string): Promise<LabState> {
 export async function writeLabState(dir: string, state: LabState): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const file = labStateFile(dir, state.name);
-  await writeFile(`${file}.new`, JSON.stringify(state), { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  const draft = draftOf(file, state.dir);
+  await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
+  await rename(draft, file);
 }
 
 export async function removeLabState(dir: string, name: string): Promise<void> {
@@ -81,6 +82,11 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** Where the note of the lab of a folder is written before it stands whole in its file. */
+export function draftOf(file: string, dir: string): string {
+  return `${file}.${basename(dir)}`;
 }
 
 /** Where a lab is noted. */
