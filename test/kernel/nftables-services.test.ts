@@ -62,13 +62,8 @@ inNamespace(import.meta.url, () => {
     count = 1,
     protocol: "tcp" | "udp" = "tcp",
   ): Promise<readonly string[]> {
-    const once = () => network[protocol](client, address, port);
     const outcomes = await Promise.all(
-      Array.from({ length: count }, async () => {
-        const outcome = await once();
-        // Of many packets at once a busy machine may lose one; whoever is not served gets no answer again.
-        return outcome.kind === "silence" && count > 1 ? once() : outcome;
-      }),
+      Array.from({ length: count }, () => network[protocol](client, address, port)),
     );
     return [...new Set(outcomes.map(nameOf))].sort();
   }
@@ -99,9 +94,12 @@ inNamespace(import.meta.url, () => {
     });
 
     it("PROXY-010, PROXY-023: so too when the endpoint came to this node under an address that was elsewhere, and back", async () => {
+      // Ports that nothing else here uses: the kernel remembers for two minutes where a connection without an answer went,
+      // and sends a later one from its port there, too.
+      let sourcePort = 19_000;
       const sees = async (nodeName: string, more: Partial<ServiceSpec> = {}): Promise<string> => {
         await serve([service(more)], [`10.244.0.1 ready @${nodeName}`]);
-        return sourceSeen({ from: POD }, VIP);
+        return sourceSeen({ from: POD, sourcePort: ++sourcePort }, VIP);
       };
       for (const more of [{}, { sessionAffinity: "ClientIP" }] as const) {
         // The Pod is here in truth: not known as this node's, it is not hidden from itself, and gets no answer.
