@@ -1,9 +1,10 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { loadAuthority, makeAuthority, makeCertificate } from "./certificate-maker.ts";
 import type { CertificateRequest, KeyPair } from "./certificate-maker.ts";
+import { writeWhole } from "./whole-file.ts";
 
 export interface ClusterCertificates {
   /** PEM of the authority that signed all others; its key stays in the data directory. */
@@ -235,10 +236,4 @@ async function readIfThere(path: string): Promise<string | undefined> {
 async function writePair(dir: string, file: string, pair: KeyPair): Promise<void> {
   await writeWhole(join(dir, `${file}.key`), pair.key, 0o600);
   await writeWhole(join(dir, `${file}.crt`), pair.certificate, 0o644);
-}
-
-/** A crash leaves the old file or the new one, never half of it. */
-async function writeWhole(path: string, text: string, mode: number): Promise<void> {
-  await writeFile(`${path}.new`, text, { mode });
-  await rename(`${path}.new`, path);
 }

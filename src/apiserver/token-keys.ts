@@ -1,8 +1,9 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPair } from "node:crypto";
 import type { JsonWebKey, KeyObject } from "node:crypto";
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { writeWhole } from "./whole-file.ts";
 
 /** A key that signs tokens. */
 export interface SigningKey {
@@ -93,9 +94,7 @@ export class TokenKeys {
       await mkdir(this.#dir, { recursive: true, mode: 0o700 });
       const path = join(this.#dir, fileOf(madeMs));
       const pem = privateKey.export({ type: "pkcs8", format: "pem" });
-      // A crash leaves no half key under the name that is read.
-      await writeFile(`${path}.new`, pem, { mode: 0o600 });
-      await rename(`${path}.new`, path);
+      await writeWhole(path, pem);
     }
     return signingKey(privateKey, madeMs);
   }

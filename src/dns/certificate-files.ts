@@ -1,6 +1,6 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { sleep } from "../async/sleep.ts";
+import { every } from "../async/every.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { CertificateSource, ServingCertificate } from "./serving-certificate.ts";
 
@@ -23,7 +23,6 @@ export async function followCertificateFiles(
 ): Promise<CertificateFiles> {
   let current = await readBoth(files);
   check(current, files);
-  const ended = new AbortController();
   let complained: string | undefined;
   const look = async (): Promise<void> => {
     try {
@@ -40,19 +39,7 @@ export async function followCertificateFiles(
       complained = String(error);
     }
   };
-  const following = (async () => {
-    while (!ended.signal.aborted) {
-      await sleep(lookMs, ended.signal).catch(() => undefined);
-      if (!ended.signal.aborted) await look();
-    }
-  })();
-  return {
-    source: () => current,
-    [Symbol.asyncDispose]: async () => {
-      ended.abort(new Error("nobody needs the certificate any more"));
-      await following;
-    },
-  };
+  return { source: () => current, ...every(lookMs, look) };
 }
 
 async function readBoth(files: {

@@ -1,6 +1,7 @@
 import { get } from "node:http";
 import { withDeadline } from "../async/deadline.ts";
-import { reasonOf, sleep } from "../async/sleep.ts";
+import { every } from "../async/every.ts";
+import { reasonOf } from "../async/sleep.ts";
 import { isUnspecified } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -34,32 +35,16 @@ export function startSelfCheck(
     )
     .with();
   failures.inc(0);
-  const ended = new AbortController();
-  const check = async (): Promise<void> => {
+  return every(EVERY_MS, async (ended) => {
     const startMs = performance.now();
     try {
-      await withDeadline(TIMEOUT_MS, ended.signal, (signal) =>
-        ask(reachable(address), port, signal),
-      );
+      await withDeadline(TIMEOUT_MS, ended, (signal) => ask(reachable(address), port, signal));
       durations.observe((performance.now() - startMs) / 1000);
     } catch {
       // What is wrong with it others see as well; here it is counted.
-      if (!ended.signal.aborted) failures.inc();
+      if (!ended.aborted) failures.inc();
     }
-  };
-  const run = async (): Promise<void> => {
-    while (!ended.signal.aborted) {
-      await sleep(EVERY_MS, ended.signal).catch(() => undefined);
-      if (!ended.signal.aborted) await check();
-    }
-  };
-  const running = run();
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort(new Error("the health is not asked for any more"));
-      await running;
-    },
-  };
+  });
 }
 
 /** Who listens on every address is found at the loopback's. */

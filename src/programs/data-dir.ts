@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { access, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { writeWhole } from "../apiserver/whole-file.ts";
 import { parseCidr } from "../net/cidr.ts";
 import type { Cidr } from "../net/cidr.ts";
 import { claim } from "./claims.ts";
@@ -97,11 +98,8 @@ export async function readRanges(dir: string): Promise<Partial<LoopbackRanges>> 
   return ranges;
 }
 
-/** Replaces the file as a whole: a crash leaves the old or the new one. */
 export async function writeRanges(dir: string, ranges: LoopbackRanges): Promise<void> {
-  const file = join(dir, INSTANCE_FILE);
-  await writeFile(`${file}.new`, `${JSON.stringify(ranges, null, 2)}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  await writeWhole(join(dir, INSTANCE_FILE), `${JSON.stringify(ranges, null, 2)}\n`);
 }
 
 /**

@@ -1,7 +1,8 @@
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { renewingCertificate } from "../../apiserver/certificates.ts";
-import { sleep } from "../../async/sleep.ts";
+import { writeWhole } from "../../apiserver/whole-file.ts";
+import { every } from "../../async/every.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { dnsNames } from "../kube-dns.ts";
 import { DNS_CERTIFICATE } from "./parts.ts";
@@ -33,27 +34,11 @@ export async function renewDnsCertificates(
     }
   };
   await write();
-  const ended = new AbortController();
-  const renewing = (async () => {
-    while (!ended.signal.aborted) {
-      await sleep(LOOK_MS, ended.signal).catch(() => undefined);
-      if (ended.signal.aborted || certificate() === written) continue;
-      written = certificate();
-      await write().catch((error: unknown) => {
-        log.error("dns certificate not written", { error });
-      });
-    }
-  })();
-  return {
-    [Symbol.asyncDispose]: async () => {
-      ended.abort(new Error("the control plane ends"));
-      await renewing;
-    },
-  };
-}
-
-/** Whoever reads the file finds the old one or the new one. */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  return every(LOOK_MS, async () => {
+    if (certificate() === written) return;
+    written = certificate();
+    await write().catch((error: unknown) => {
+      log.error("dns certificate not written", { error });
+    });
+  });
 }
