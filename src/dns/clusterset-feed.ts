@@ -1,17 +1,15 @@
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
 import { apiVersionOf } from "../api/machinery/kind.ts";
-import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import { serviceImportKind } from "../api/multicluster/serviceimport.kind.ts";
-import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { withDeadline } from "../async/deadline.ts";
-import type { Change, Informer, InformerScope, Informers } from "../client/informer.ts";
+import type { Informers } from "../client/informer.ts";
 import { importedSliceView, serviceImportView } from "../core/dns/clusterset-views.ts";
 import { DnsIndex } from "../core/dns/dns-index.ts";
 import { formatDomainName } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { FollowedKinds } from "./followed-kinds.ts";
 import type { FeedOptions } from "./index-feed.ts";
 
 /** An index of the names of a set of clusters. Disposing ends it; the informers are the caller's. */
@@ -41,51 +39,27 @@ export function feedClusterset(
   const { namespaces, labels, namespaceLabels } = options;
   const index = new DnsIndex({ onlyKnownNamespaces: namespaceLabels !== undefined });
   const ended = new AbortController();
-  const followed: Informer<KubernetesObject>[] = [];
-  const subscriptions: Disposable[] = [];
-  const follow = <T extends KubernetesObject>(
-    kind: KindDefinition<T>,
-    scope: InformerScope,
-    listener: (change: Change<T>) => void,
-  ): void => {
-    const informer = informers.of(kind, scope);
-    // What is kept of it is whether it has synced, whatever its objects are.
-    followed.push(informer as unknown as Informer<KubernetesObject>);
-    subscriptions.push(informer.onChange(listener));
-  };
-  const scopes: readonly InformerScope[] =
-    namespaces === undefined ? [{}] : namespaces.map((namespace) => ({ namespace }));
-  for (const scope of scopes) {
-    const { namespace } = scope;
-    // The same informers as the cluster's own names have: they are shared by kind and scope.
-    follow(
-      namespaceKind,
-      namespace === undefined
-        ? { labelSelector: namespaceLabels }
-        : { fieldSelector: `metadata.name=${namespace}` },
-      ({ key, after }) => {
-        index.setNamespace(key, after !== undefined);
-      },
-    );
-    follow(serviceImportKind, { ...scope, labelSelector: labels }, ({ key, after }) => {
+  // The same informers as the cluster's own names have: they are shared by kind and scope.
+  const followed = new FollowedKinds(informers);
+  for (const scope of followed.followNamespaces(index, namespaces, namespaceLabels)) {
+    followed.follow(serviceImportKind, { ...scope, labelSelector: labels }, ({ key, after }) => {
       index.setService(key, after === undefined ? undefined : serviceImportView(after));
     });
     if (options.withoutEndpoints !== true) {
-      follow(endpointSliceKind, scope, ({ key, after }) => {
+      followed.follow(endpointSliceKind, scope, ({ key, after }) => {
         index.setSlice(key, after && importedSliceView(after, options.usesPodNames));
       });
     }
   }
 
-  const isKnown = (): boolean => followed.every(({ hasSynced }) => hasSynced);
   /** What the API has said no to: to a kind that it does not have, or that this account may not see. */
   const refusal = (): Error | undefined =>
-    followed.find(
+    followed.informers.find(
       ({ hasSynced, lastError }) => !hasSynced && hasReason(lastError, "NotFound", "Forbidden"),
     )?.lastError;
-  const isSettled = (): boolean => isKnown() || refusal() !== undefined;
+  const isSettled = (): boolean => followed.hasSynced || refusal() !== undefined;
   const settled = async (signal: AbortSignal): Promise<void> => {
-    while (!isSettled()) await allSynced(followed, LOOK_MS, signal);
+    while (!isSettled()) await syncedWithin(followed, LOOK_MS, signal);
   };
   const report = async (): Promise<void> => {
     const { signal } = ended;
@@ -98,7 +72,7 @@ export function feedClusterset(
       ? `allow this account to list and watch ${kind}`
       : `apply the CustomResourceDefinition of ${kind}`;
     log.warn("dns multicluster zone gets SERVFAIL until the API has it", { zone, remedy, error });
-    await Promise.all(followed.map((informer) => informer.synced(signal)));
+    await followed.synced(signal);
     log.info("dns multicluster zone served", { zone });
   };
   // It waits for nothing but the informers and the signal, and only that makes it reject.
@@ -106,14 +80,14 @@ export function feedClusterset(
 
   return {
     get index() {
-      return isKnown() ? index : undefined;
+      return followed.hasSynced ? index : undefined;
     },
     get isSettled() {
       return isSettled();
     },
     settled,
     [Symbol.asyncDispose]: async () => {
-      for (const subscription of subscriptions) subscription[Symbol.dispose]();
+      followed[Symbol.dispose]();
       ended.abort(new Error("the names of the clusterset are not served any more"));
       await reporting;
     },
@@ -121,15 +95,13 @@ export function feedClusterset(
 }
 
 /** Waits for them for so long at most. @throws the signal's reason. */
-async function allSynced(
-  informers: readonly Informer<KubernetesObject>[],
+async function syncedWithin(
+  followed: FollowedKinds,
   ms: number,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await withDeadline(ms, signal, async (bounded) => {
-      await Promise.all(informers.map((informer) => informer.synced(bounded)));
-    });
+    await withDeadline(ms, signal, (bounded) => followed.synced(bounded));
   } catch (error) {
     // Not yet: whoever waits looks again.
     if (signal.aborted) throw error;

@@ -1,13 +1,12 @@
 import { endpointSliceKind } from "../api/discovery/endpointslice.kind.ts";
 import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
-import type { KubernetesObject } from "../api/machinery/metadata.ts";
-import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
 import { serviceKind } from "../api/v1/service.kind.ts";
-import type { Change, Informer, InformerScope, Informers } from "../client/informer.ts";
+import type { Informers } from "../client/informer.ts";
 import { DnsIndex } from "../core/dns/dns-index.ts";
 import { podView, serviceView, sliceView } from "../core/dns/views.ts";
+import { TRIGGER_TIME_ANNOTATION } from "../core/endpoints/slice-metadata.ts";
+import { FollowedKinds } from "./followed-kinds.ts";
 
 /** Which objects count; default all Services with their endpoints. */
 export interface FeedOptions {
@@ -44,41 +43,13 @@ const LIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Un
 export function feedIndex(informers: Pick<Informers, "of">, options: FeedOptions = {}): IndexFeed {
   const { namespaces, labels, namespaceLabels, onProgrammed, now = Date.now } = options;
   const index = new DnsIndex({ onlyKnownNamespaces: namespaceLabels !== undefined });
-  const followed: Informer<KubernetesObject>[] = [];
-  const subscriptions: Disposable[] = [];
-  const follow = <T extends KubernetesObject>(
-    kind: KindDefinition<T>,
-    scope: InformerScope,
-    listener: (change: Change<T>, informer: Informer<T>) => void,
-  ): void => {
-    const informer = informers.of(kind, scope);
-    // What is kept of it is whether it has synced, whatever its objects are.
-    followed.push(informer as unknown as Informer<KubernetesObject>);
-    subscriptions.push(
-      informer.onChange((change) => {
-        listener(change, informer);
-      }),
-    );
-  };
-  const scopes: readonly InformerScope[] =
-    namespaces === undefined ? [{}] : namespaces.map((namespace) => ({ namespace }));
-
-  for (const scope of scopes) {
-    const { namespace } = scope;
-    follow(
-      namespaceKind,
-      namespace === undefined
-        ? { labelSelector: namespaceLabels }
-        : { fieldSelector: `metadata.name=${namespace}` },
-      ({ key, after }) => {
-        index.setNamespace(key, after !== undefined);
-      },
-    );
-    follow(serviceKind, { ...scope, labelSelector: labels }, ({ key, after }) => {
+  const followed = new FollowedKinds(informers);
+  for (const scope of followed.followNamespaces(index, namespaces, namespaceLabels)) {
+    followed.follow(serviceKind, { ...scope, labelSelector: labels }, ({ key, after }) => {
       index.setService(key, after === undefined ? undefined : serviceView(after));
     });
     if (options.withoutEndpoints !== true) {
-      follow(endpointSliceKind, scope, ({ key, after }, { hasSynced }) => {
+      followed.follow(endpointSliceKind, scope, ({ key, after }, { hasSynced }) => {
         const view = after === undefined ? undefined : sliceView(after, options.usesPodNames);
         index.setSlice(key, view);
         const isHeadless = view !== undefined && index.service(view.service)?.kind === "headless";
@@ -88,27 +59,25 @@ export function feedIndex(informers: Pick<Informers, "of">, options: FeedOptions
     }
     if (options.withPods === true) {
       const podScope = { ...scope, labelSelector: labels, fieldSelector: LIVE_PODS };
-      follow(podKind, podScope, ({ key, after }) => {
+      followed.follow(podKind, podScope, ({ key, after }) => {
         index.setPod(key, after === undefined ? undefined : podView(after));
       });
     }
   }
   return {
     get index() {
-      return followed.every(({ hasSynced }) => hasSynced) ? index : undefined;
+      return followed.hasSynced ? index : undefined;
     },
-    synced: async (signal) => {
-      await Promise.all(followed.map((informer) => informer.synced(signal)));
-    },
+    synced: (signal) => followed.synced(signal),
     [Symbol.dispose]: () => {
-      for (const subscription of subscriptions) subscription[Symbol.dispose]();
+      followed[Symbol.dispose]();
     },
   };
 }
 
 /** When the Pod or Service changed that the slice was written for (KEP-752's annotation). */
 function triggerTimeOf({ metadata }: EndpointSlice): number | undefined {
-  const text = metadata.annotations?.["endpoints.kubernetes.io/last-change-trigger-time"];
+  const text = metadata.annotations?.[TRIGGER_TIME_ANNOTATION];
   const ms = text === undefined ? Number.NaN : Date.parse(text);
   return Number.isNaN(ms) ? undefined : ms;
 }

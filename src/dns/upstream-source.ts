@@ -1,4 +1,3 @@
-import { readFile, stat } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { parseNameServers } from "../core/dns/resolv-conf.ts";
 import { isLoopback, isUnspecified, parseIpAddress } from "../net/address.ts";
@@ -6,6 +5,7 @@ import type { IpAddress } from "../net/address.ts";
 import { parsePort } from "../net/host-port.ts";
 import type { Port } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { lookAtFile } from "./followed-file.ts";
 import type { ListenAddress } from "./listener.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -27,23 +27,19 @@ export function resolvConfUpstreams(
 ): UpstreamSource {
   let upstreams: readonly Upstream[] = [];
   let checkedMs = Number.NEGATIVE_INFINITY;
-  let version = "";
+  const look = lookAtFile(path);
   let reading: Promise<void> | undefined;
   const read = async (): Promise<void> => {
-    try {
-      const { mtimeMs, size, ino } = await stat(path);
-      const found = [mtimeMs, size, ino].join();
-      if (found === version) return;
-      const text = await readFile(path, "utf8");
-      version = found;
-      upstreams = toUpstreams(text, self);
+    const found = await look();
+    if (found.kind === "text") {
+      upstreams = toUpstreams(found.text, self);
       const names = upstreams.map(({ address }) => address);
       deps.log.info("dns upstreams read", { path, upstreams: names.join(",") });
-    } catch (error) {
+    } else if (found.kind === "unreadable") {
       // Without the file there is nobody to ask, until it is there again.
-      if (version !== "missing") deps.log.warn("dns upstreams not readable", { path, error });
-      version = "missing";
       upstreams = [];
+      const { error, isNews } = found;
+      if (isNews) deps.log.warn("dns upstreams not readable", { path, error });
     }
   };
   return async () => {
