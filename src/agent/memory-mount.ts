@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { promisify } from "node:util";
+import { mountPoints } from "./mount-points.ts";
 import { MountError } from "./sandbox.ts";
 
 const MOUNT_MS = 10_000;
@@ -14,8 +15,7 @@ const OPTIONS = "mode=0700,nosuid,nodev";
  */
 export async function mountMemory(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const mounts = await readFile("/proc/self/mountinfo", "utf8");
-  if (isMountPoint(mounts, dir)) return;
+  if ((await mountPoints()).includes(dir)) return;
   const mount = async (options: string): Promise<void> => {
     await promisify(execFile)("mount", ["-nt", "tmpfs", "-o", options, "tmpfs", dir], {
       timeout: MOUNT_MS,
@@ -29,13 +29,4 @@ export async function mountMemory(dir: string): Promise<void> {
     const { stderr = "" } = error as { readonly stderr?: string };
     throw new MountError(`volumes in memory not mounted: ${stderr.trim()}`, { cause: error });
   }
-}
-
-/** @param mounts text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)), whose fifth field is where it is mounted. */
-export function isMountPoint(mounts: string, dir: string): boolean {
-  const escaped = dir.replace(
-    /[ \t\n\\]/g,
-    (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`,
-  );
-  return mounts.split("\n").some((line) => line.split(" ")[4] === escaped);
 }

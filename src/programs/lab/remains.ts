@@ -4,6 +4,7 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { mountPoints } from "../../agent/mount-points.ts";
 import { codeOf } from "../../agent/proc.ts";
 import { draftOf } from "./state.ts";
 
@@ -51,11 +52,7 @@ export async function removeDeadLabs(parent: string, nowMs: number): Promise<voi
  * have been killed. Not the note of another lab that has the name by now.
  */
 export async function removeRemains(dir: string, stateFile: string): Promise<void> {
-  const mounts = await readFile("/proc/self/mountinfo", "utf8");
-  const below = mounts
-    .split("\n")
-    .map((line) => line.split(" ")[4] ?? "")
-    .filter((path) => path.startsWith(`${dir}/`));
+  const below = (await mountPoints()).filter((path) => path.startsWith(`${dir}/`));
   // Whoever still has something open there keeps it, and nobody else sees it. What stays mounted fails to be removed.
   if (below.length > 0)
     await promisify(execFile)("umount", ["-l", ...below], { timeout: UNMOUNT_MS }).catch(
