@@ -5,6 +5,7 @@ import { DnsIndex } from "../core/dns/dns-index.ts";
 import { encodeMessage } from "../core/dns/encode.ts";
 import { TYPE } from "../core/dns/message.ts";
 import { serviceView } from "../core/dns/views.ts";
+import { questionMessage } from "../../test/dns/question.ts";
 import { service } from "../../test/dns/zone.ts";
 import { CompiledAnswers } from "./compiled-answers.ts";
 import { NO_METRICS } from "./metrics.ts";
@@ -66,26 +67,9 @@ class Stage implements Disposable {
 }
 
 function query(name: string): Uint8Array {
-  return encodeMessage(
-    {
-      id: 1,
-      isResponse: false,
-      opcode: 0,
-      authoritative: false,
-      truncated: false,
-      recursionDesired: true,
-      recursionAvailable: false,
-      authenticData: false,
-      checkingDisabled: false,
-      rcode: 0,
-      question: { name: name.split("."), type: TYPE.A, class: 1 },
-      answers: [],
-      authority: [],
-      additional: [],
-      edns: { udpBytes: 1232, dnssecOk: false, version: 0 },
-    },
-    512,
-  );
+  const asked = { name: name.split("."), type: TYPE.A, class: 1 };
+  const edns = { udpBytes: 1232, dnssecOk: false, version: 0 };
+  return encodeMessage(questionMessage(asked, { edns }), 512);
 }
 
 describe("CompiledAnswers", () => {

@@ -23,6 +23,7 @@ import { RCODE, TYPE } from "../core/dns/message.ts";
 import type { Message } from "../core/dns/message.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { questionMessage } from "../../test/dns/question.ts";
 import { RateLimiter, countRateLimits, createRateLimitMemory } from "./rate-limit.ts";
 import { startDns } from "./server.ts";
 import type { DnsServer } from "./server.ts";
@@ -125,24 +126,9 @@ class Client implements AsyncDisposable {
 let lastId = 0;
 function query(name: string, type: number): Uint8Array {
   lastId = (lastId + 1) & 0xffff;
-  const message: Message = {
-    id: lastId,
-    isResponse: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: 0,
-    question: { name: name.split("."), type, class: 1 },
-    answers: [],
-    authority: [],
-    additional: [],
-    edns: { udpBytes: 1232, dnssecOk: false, version: 0 },
-  };
-  return encodeMessage(message, 512);
+  const asked = { name: name.split("."), type, class: 1 };
+  const edns = { udpBytes: 1232, dnssecOk: false, version: 0 };
+  return encodeMessage(questionMessage(asked, { id: lastId, edns }), 512);
 }
 
 /** Questions that threads answered by themselves are counted when the metrics are read. */

@@ -13,6 +13,7 @@ import type { Protocol, Respond } from "../../src/dns/listener.ts";
 import { NO_METRICS } from "../../src/dns/metrics.ts";
 import { createResponder } from "../../src/dns/responder.ts";
 import { a, silent, startUpstream } from "./fake-upstream.ts";
+import { questionMessage } from "./question.ts";
 import { indexOf, service, slice, zoneOptions } from "./zone.ts";
 
 const ENDPOINTS = 5000;
@@ -46,24 +47,9 @@ interface Asked {
   readonly edns: Edns | undefined;
 }
 
-function questionOf(asked: Asked): Message {
-  return {
-    id: 4711,
-    isResponse: false,
-    opcode: 0,
-    authoritative: false,
-    truncated: false,
-    recursionDesired: true,
-    recursionAvailable: false,
-    authenticData: false,
-    checkingDisabled: false,
-    rcode: 0,
-    question: { name: parseDomainName(asked.name) ?? [], type: asked.type, class: asked.class },
-    answers: [],
-    authority: [],
-    additional: [],
-    edns: asked.edns,
-  };
+function questionOf({ name, type, class: of, edns }: Asked): Message {
+  const asked = { name: parseDomainName(name) ?? [], type, class: of };
+  return questionMessage(asked, { id: 4711, edns });
 }
 
 interface Zone extends AsyncDisposable {

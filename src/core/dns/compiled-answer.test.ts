@@ -16,10 +16,11 @@ import type { Dirty } from "./dns-index.ts";
 import { formatDomainName } from "./domain-name.ts";
 import { encodeMessage } from "./encode.ts";
 import { TYPE } from "./message.ts";
-import type { Edns, Message } from "./message.ts";
+import type { Edns } from "./message.ts";
 import { encodeReply, maxReplyBytes } from "./reply.ts";
 import type { ZoneOptions } from "./records.ts";
 import { serviceView, sliceView } from "./views.ts";
+import { questionMessage } from "../../../test/dns/question.ts";
 
 const ROTATIONS = 128;
 const NAMES = ["a", "b", "c"];
@@ -225,24 +226,9 @@ const question: fc.Arbitrary<Uint8Array> = fc
     fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()),
   )
   .map(([name, type, opt, id, [recursionDesired, authenticData, checkingDisabled]]) => {
-    const message: Message = {
-      id,
-      isResponse: false,
-      opcode: 0,
-      authoritative: false,
-      truncated: false,
-      recursionDesired,
-      recursionAvailable: false,
-      authenticData,
-      checkingDisabled,
-      rcode: 0,
-      question: { name: name.split("."), type, class: 1 },
-      answers: [],
-      authority: [],
-      additional: [],
-      edns: opt,
-    };
-    return encodeMessage(message, 512);
+    const asked = { name: name.split("."), type, class: 1 };
+    const flags = { recursionDesired, authenticData, checkingDisabled };
+    return encodeMessage(questionMessage(asked, { id, ...flags, edns: opt }), 512);
   });
 
 describe("compiled answers", () => {
@@ -485,24 +471,6 @@ describe("compiled answers", () => {
 function query(name: string, type: number, udpBytes: number): Uint8Array {
   const labels = name.split(".");
   assert.equal(formatDomainName(labels), `${name}.`);
-  return encodeMessage(
-    {
-      id: 7,
-      isResponse: false,
-      opcode: 0,
-      authoritative: false,
-      truncated: false,
-      recursionDesired: true,
-      recursionAvailable: false,
-      authenticData: false,
-      checkingDisabled: false,
-      rcode: 0,
-      question: { name: labels, type, class: 1 },
-      answers: [],
-      authority: [],
-      additional: [],
-      edns: { udpBytes, dnssecOk: false, version: 0 },
-    },
-    512,
-  );
+  const edns = { udpBytes, dnssecOk: false, version: 0 };
+  return encodeMessage(questionMessage({ name: labels, type, class: 1 }, { id: 7, edns }), 512);
 }
