@@ -1,4 +1,4 @@
-import { sleep } from "../async/sleep.ts";
+import { reasonOf, sleep } from "../async/sleep.ts";
 import type { Transport } from "../client/transport.ts";
 import type { KubernetesConfig } from "../core/dns/corefile/kubernetes-directive.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
@@ -106,7 +106,7 @@ class Places {
       };
       const giveUp = (): void => {
         this.#line.splice(this.#line.indexOf(go), 1);
-        reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+        reject(reasonOf(signal));
       };
       this.#line.push(go);
       signal.addEventListener("abort", giveUp, { once: true });

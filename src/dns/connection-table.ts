@@ -89,6 +89,6 @@ function first<T>(items: Iterable<T>): T | undefined {
 
 /** Whoever has one IPv6 address has its whole network of 64 bits. */
 function sourceOf(address: string): string {
-  const parsed = parseIpAddress(address.startsWith("::ffff:") ? address.slice(7) : address);
+  const parsed = parseIpAddress(address);
   return parsed === undefined ? address : ipToBytes(parsed).slice(0, 8).join(".");
 }

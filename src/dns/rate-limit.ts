@@ -65,7 +65,7 @@ export class RateLimiter {
 
   /** Counts an answer to this address. */
   judge(address: string): Verdict {
-    const parsed = parseIpAddress(address.startsWith("::ffff:") ? address.slice(7) : address);
+    const parsed = parseIpAddress(address);
     // The kernel gives nothing else.
     if (parsed === undefined) return "send";
     const bytes = ipToBytes(parsed);

@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
+import { codeOf } from "../agent/proc.ts";
 import type { CorefileContext, ImportedFile } from "../core/dns/corefile/statements.ts";
 
 /** Files that one Corefile may bring in, and bytes of each: more is a pattern that caught too much. */
@@ -83,6 +84,6 @@ function isFile(path: string): boolean | undefined {
 }
 
 function isMissing(error: unknown): boolean {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = codeOf(error);
   return code === "ENOENT" || code === "ENOTDIR";
 }

@@ -21,6 +21,7 @@ import { createInformers } from "../client/shared-informers.ts";
 import { CorefileError } from "../core/dns/corefile/corefile-error.ts";
 import { parseCorefile } from "../core/dns/corefile/corefile.ts";
 import type { KubernetesConfig } from "../core/dns/corefile/kubernetes-directive.ts";
+import { SERVICE_NAME_LABEL, TRIGGER_TIME_ANNOTATION } from "../core/endpoints/slice-metadata.ts";
 import type { ClusterAccess } from "../dns/follow-cluster.ts";
 import { limitedTransport } from "../dns/api-limits.ts";
 import { startCorefileServer } from "../dns/corefile-server.ts";
@@ -249,12 +250,12 @@ function withoutTheRest<T extends KubernetesObject>(kind: KindDefinition<T>, obj
     }
     case endpointSliceKind.plural: {
       const { endpoints } = object as unknown as EndpointSlice;
-      const trigger = annotations?.[TRIGGER_TIME];
+      const trigger = annotations?.[TRIGGER_TIME_ANNOTATION];
       return trimmed({
         metadata: {
           ...metadata,
           labels: chosen(labels, SLICE_LABELS),
-          annotations: trigger === undefined ? {} : { [TRIGGER_TIME]: trigger },
+          annotations: trigger === undefined ? {} : { [TRIGGER_TIME_ANNOTATION]: trigger },
         },
         endpoints: (endpoints ?? []).map(({ addresses, conditions, hostname, targetRef }) => ({
           addresses,
@@ -290,6 +291,5 @@ function chosen(
   return found;
 }
 
-const SLICE_LABELS = ["kubernetes.io/service-name", IMPORTED_SERVICE_LABEL, SOURCE_CLUSTER_LABEL];
-const TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
+const SLICE_LABELS = [SERVICE_NAME_LABEL, IMPORTED_SERVICE_LABEL, SOURCE_CLUSTER_LABEL];
 const NOT_READY = { ready: false };

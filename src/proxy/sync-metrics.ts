@@ -1,9 +1,8 @@
 import type { EndpointSlice } from "../api/discovery/endpointslice.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
+import { TRIGGER_TIME_ANNOTATION } from "../core/endpoints/slice-metadata.ts";
 import type { Counter, Gauge, Histogram, Metrics } from "../telemetry/metrics.ts";
 
-/** When the change of a Pod or Service happened that a slice's write answers. */
-const TRIGGER_TIME = "endpoints.kubernetes.io/last-change-trigger-time";
 /** Trigger times kept between two syncs; more are not measured. */
 const MAX_PENDING = 10_000;
 
@@ -74,8 +73,9 @@ export class SyncMetrics {
   ): void {
     this.#endpointChanges.inc();
     this.#lastQueued.set(Date.now() / 1000);
-    const text = after?.metadata.annotations?.[TRIGGER_TIME];
-    if (text === undefined || text === before?.metadata.annotations?.[TRIGGER_TIME]) return;
+    const text = after?.metadata.annotations?.[TRIGGER_TIME_ANNOTATION];
+    if (text === undefined || text === before?.metadata.annotations?.[TRIGGER_TIME_ANNOTATION])
+      return;
     const triggeredMs = Date.parse(text);
     if (Number.isNaN(triggeredMs) || this.#pendingCount >= MAX_PENDING) return;
     this.#pendingCount++;

@@ -1,6 +1,5 @@
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import { parseDomainName } from "./domain-name.ts";
-import type { DomainName } from "./domain-name.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
 
 /** Types that {@link parseRecord} reads. */
@@ -28,38 +27,32 @@ const MX = 15;
 export function parseRecord(text: string): ResourceRecord | undefined {
   const words = wordsOf(text);
   if (words === undefined) return undefined;
-  const name = parseDomainName(words.shift()?.text ?? "");
+  const name = parseDomainName(words.shift() ?? "");
   let ttlSeconds = DEFAULT_TTL_SECONDS;
   for (;;) {
-    const next = words[0]?.text ?? "";
+    const next = words[0] ?? "";
     if (/^\d{1,10}$/.test(next)) ttlSeconds = Number(next);
     else if (next.toUpperCase() !== "IN") break;
     words.shift();
   }
-  const type = (words.shift()?.text ?? "").toUpperCase();
+  const type = (words.shift() ?? "").toUpperCase();
   if (name === undefined || ttlSeconds > 0x7fff_ffff) return undefined;
   const data = readData(type, words);
   return data === undefined ? undefined : { name, ttlSeconds, data };
 }
 
-interface Word {
-  readonly text: string;
-}
-
 /** Words, and texts in quotes. @returns undefined when a quote is not closed. */
-function wordsOf(text: string): Word[] | undefined {
-  const words: Word[] = [];
+function wordsOf(text: string): string[] | undefined {
+  const words: string[] = [];
   for (const [, quoted, plain] of text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)) {
     if (plain?.startsWith('"') === true) return undefined;
-    words.push({ text: quoted ?? plain ?? "" });
+    words.push(quoted ?? plain ?? "");
   }
   return words;
 }
 
-function readData(type: string, words: readonly Word[]): RecordData | undefined {
-  const texts = words.map(({ text }) => text);
+function readData(type: string, texts: readonly string[]): RecordData | undefined {
   const [first = "", second = "", third = "", fourth = ""] = texts;
-  const target = (text: string): DomainName | undefined => parseDomainName(text);
   switch (type) {
     case "A":
     case "AAAA": {
@@ -71,11 +64,11 @@ function readData(type: string, words: readonly Word[]): RecordData | undefined 
     case "CNAME":
     case "NS":
     case "PTR": {
-      const name = target(first);
+      const name = parseDomainName(first);
       return name === undefined || texts.length !== 1 ? undefined : { kind: type, target: name };
     }
     case "MX": {
-      const [preference, exchange] = [number(first, 0xffff), target(second)];
+      const [preference, exchange] = [number(first, 0xffff), parseDomainName(second)];
       if (preference === undefined || exchange === undefined || texts.length !== 2)
         return undefined;
       const bytes = Uint8Array.of(preference >> 8, preference & 0xff);
@@ -83,7 +76,7 @@ function readData(type: string, words: readonly Word[]): RecordData | undefined 
     }
     case "SRV": {
       const [priority, weight, port] = [first, second, third].map((each) => number(each, 0xffff));
-      const name = target(fourth);
+      const name = parseDomainName(fourth);
       if (priority === undefined || weight === undefined || port === undefined) return undefined;
       if (name === undefined || texts.length !== 4) return undefined;
       return { kind: "SRV", priority, weight, port, target: name };
@@ -94,7 +87,7 @@ function readData(type: string, words: readonly Word[]): RecordData | undefined 
       return isText ? { kind: "TXT", strings } : undefined;
     }
     case "SOA": {
-      const [mname, rname] = [target(first), target(second)];
+      const [mname, rname] = [parseDomainName(first), parseDomainName(second)];
       const numbers = texts.slice(2).map((each) => number(each, 0xffff_ffff));
       const [serial, refreshSeconds, retrySeconds, expireSeconds, minimumSeconds] = numbers;
       if (mname === undefined || rname === undefined || texts.length !== 7) return undefined;

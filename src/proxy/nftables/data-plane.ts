@@ -79,7 +79,7 @@ export class NftablesDataPlane implements DataPlane {
   #shapes: readonly ReadonlyMap<string, string>[] = [];
   readonly #timer: NodeJS.Timeout;
   #isDisposed = false;
-  /** Why the last look failed; it is tried again two times a second. */
+  /** Why the last look failed; the next one tries again. */
   #lookFailure = "";
   /** What the kernel lacks, for people. */
   #missing = "";
