@@ -67,9 +67,14 @@ class Events {
 
   async *watch(kind, { signal, opened }) {
     opened?.();
-    const ended = new Promise((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
-    for (;;) {
-      const event = await (kind.plural === "endpointslices" ? Promise.race([ended, new Promise((resolve) => (this.#hand = resolve))]) : ended);
+    // One wait an event: to race each with the end would keep every event as long as the watch.
+    let wake = () => undefined;
+    signal.addEventListener("abort", () => wake(undefined));
+    while (!signal.aborted) {
+      const event = await new Promise((resolve) => {
+        wake = resolve;
+        if (kind.plural === "endpointslices") this.#hand = resolve;
+      });
       if (event === undefined) return;
       yield event;
     }

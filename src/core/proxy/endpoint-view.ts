@@ -23,9 +23,6 @@ export interface EndpointView {
   readonly backend: Backend;
 }
 
-/** Endpoints of a slice from which on reading it again costs more than the memory. */
-const WORTH_REMEMBERING = 20;
-
 const SERVICE_NAME = "kubernetes.io/service-name";
 
 /** Labels that take a Service or slice away from this proxy (PROXY-002..004); any value counts. */
@@ -71,12 +68,6 @@ export function endpointsOfPort(
   });
 }
 
-/**
- * What was read of a slice, for as long as the slice object lives: objects are never changed, and of a Service
- * with fifty slices a change leaves forty-nine as they were. Answers do not depend on it.
- */
-const READ = new WeakMap<EndpointSlice, Map<string, readonly EndpointView[]>>();
-
 /** The endpoints of a slice of that family for a Service's port, sorted by address and port; with doubles. */
 export function viewsOf(
   slice: EndpointSlice,
@@ -84,10 +75,6 @@ export function viewsOf(
   family: IpFamily,
   nodeName: string,
 ): readonly EndpointView[] {
-  const key = `${port.name} ${port.protocol} ${nodeName}`;
-  const read = READ.get(slice) ?? new Map<string, readonly EndpointView[]>();
-  const known = read.get(key);
-  if (known !== undefined) return known;
   const views: EndpointView[] = [];
   for (const slicePort of slice.ports ?? []) {
     const number = portOf(slicePort, port);
@@ -97,10 +84,7 @@ export function viewsOf(
       if (view !== undefined) views.push(view);
     }
   }
-  views.sort(comparePlaces);
-  // Small Services are read anew faster than they are remembered.
-  if (views.length >= WORTH_REMEMBERING) READ.set(slice, read.set(key, views));
-  return views;
+  return views.sort(comparePlaces);
 }
 
 type SlicePort = NonNullable<EndpointSlice["ports"]>[number];

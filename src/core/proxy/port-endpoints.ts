@@ -30,6 +30,8 @@ export class PortEndpoints implements PortBackends {
   readonly #node: ProxyNode;
   /** By address and port; more than one while an endpoint moves from slice to slice (PROXY-009). */
   readonly #claims = new Map<string, readonly Claim[]>();
+  /** What was read of each slice, by its name: a change leaves all others as they were. */
+  readonly #views = new Map<string, readonly EndpointView[]>();
   readonly #tally: EndpointTally;
   /** Of {@link isLocalReady}: how many endpoints have the address. */
   readonly #localReady = new Map<string, number>();
@@ -48,18 +50,16 @@ export class PortEndpoints implements PortBackends {
     this.#node = node;
     this.#tally = new EndpointTally(node);
     const touched: Touched = new Map();
-    for (const slice of slices) this.#replace(undefined, slice, touched);
+    for (const slice of slices) this.#replace(slice.metadata.name ?? "", slice, touched);
     this.#count(touched);
     this.#choice = this.#tally.choice;
     this.#chooseAnew();
   }
 
-  /** Puts a slice in the place of the one of the same name; undefined: it is new, or it is gone. */
-  change(
-    steps: readonly (readonly [EndpointSlice | undefined, EndpointSlice | undefined])[],
-  ): void {
+  /** Puts slices in the place of those of their names; undefined: it is gone. */
+  change(slices: readonly (readonly [name: string, slice: EndpointSlice | undefined])[]): void {
     const touched: Touched = new Map();
-    for (const [before, after] of steps) this.#replace(before, after, touched);
+    for (const [name, slice] of slices) this.#replace(name, slice, touched);
     this.#count(touched);
     const { choice } = this.#tally;
     const isSame = choice.cluster === this.#choice.cluster && choice.local === this.#choice.local;
@@ -90,14 +90,11 @@ export class PortEndpoints implements PortBackends {
     return this.#localReady.keys();
   }
 
-  #replace(
-    before: EndpointSlice | undefined,
-    after: EndpointSlice | undefined,
-    touched: Touched,
-  ): void {
-    const old = this.#viewsOf(before);
-    const now = this.#viewsOf(after);
-    const name = (before ?? after)?.metadata.name ?? "";
+  #replace(name: string, slice: EndpointSlice | undefined, touched: Touched): void {
+    const old = this.#views.get(name) ?? [];
+    const now = this.#viewsOf(slice);
+    if (now.length === 0) this.#views.delete(name);
+    else this.#views.set(name, now);
     let i = 0;
     let j = 0;
     for (;;) {

@@ -89,20 +89,16 @@ function largeOf(
 }
 
 function update(large: Large, now: ReadonlyMap<string, EndpointSlice>): void {
-  const steps: (readonly [EndpointSlice | undefined, EndpointSlice | undefined])[] = [];
-  for (const [name, before] of large.slices) {
-    const after = now.get(name);
-    if (after === before) continue;
-    steps.push([before, after]);
-    if (after === undefined) large.slices.delete(name);
-    else large.slices.set(name, after);
+  const changed: (readonly [string, EndpointSlice | undefined])[] = [];
+  for (const name of large.slices.keys()) if (!now.has(name)) changed.push([name, undefined]);
+  for (const [name, slice] of now) {
+    if (slice !== large.slices.get(name)) changed.push([name, slice]);
   }
-  for (const [name, after] of now) {
-    if (large.slices.has(name)) continue;
-    steps.push([undefined, after]);
-    large.slices.set(name, after);
+  for (const [name, slice] of changed) {
+    if (slice === undefined) large.slices.delete(name);
+    else large.slices.set(name, slice);
   }
-  if (steps.length > 0) for (const port of large.ports.values()) port.change(steps);
+  if (changed.length > 0) for (const port of large.ports.values()) port.change(changed);
 }
 
 function portKey(port: Pick<ServicePortView, "name" | "protocol">, family: IpFamily): string {
