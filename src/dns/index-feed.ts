@@ -50,7 +50,10 @@ export function feedIndex(informers: Pick<Informers, "of">, options: FeedOptions
     });
     if (options.withoutEndpoints !== true) {
       followed.follow(endpointSliceKind, scope, ({ key, after }, { hasSynced }) => {
-        const view = after === undefined ? undefined : sliceView(after, options.usesPodNames);
+        const view =
+          after === undefined
+            ? undefined
+            : sliceView(after, options.usesPodNames, index.endpointsIn(key));
         index.setSlice(key, view);
         const isHeadless = view !== undefined && index.service(view.service)?.kind === "headless";
         const causedMs = after === undefined || !hasSynced ? undefined : triggerTimeOf(after);

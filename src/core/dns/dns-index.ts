@@ -140,6 +140,11 @@ export class DnsIndex {
     }
   }
 
+  /** The endpoints of a slice as they are known, for reading the next version of it. */
+  endpointsIn(slice: ObjectKey): readonly EndpointView[] {
+    return this.#slices.get(slice)?.members ?? [];
+  }
+
   hasNamespace(name: string): boolean {
     this.#read({ kind: "namespace", name });
     return this.#namespaces.has(name);
@@ -213,9 +218,9 @@ export class DnsIndex {
     const old = before?.members ?? [];
     const { endpoints } = view;
     const isKept = (member: Member | undefined, endpoint: EndpointView | undefined): boolean =>
-      member?.address === endpoint?.address &&
-      member?.name === endpoint?.name &&
-      member?.ports === ports;
+      member?.ports === ports &&
+      (member === endpoint ||
+        (member.address === endpoint?.address && member.name === endpoint.name));
     // Nearly always one endpoint comes or goes among many that stay: only what is between these is compared by address.
     let head = 0;
     while (head < old.length && head < endpoints.length && isKept(old[head], endpoints[head])) {
@@ -243,7 +248,7 @@ export class DnsIndex {
       dirty.push(address);
       return member;
     });
-    const members = [...old.slice(0, head), ...between, ...old.slice(old.length - tail)];
+    const members = old.toSpliced(head, old.length - tail - head, ...between);
     for (const member of left.values()) removed(member);
     if (before !== undefined && before.members.length > 0) set.releasePorts(before.ports);
     this.#slices.set(key, { service, ports, members });

@@ -87,19 +87,29 @@ export function podView(pod: Pick<Pod, "metadata" | "status">): PodView | undefi
 /**
  * @param usesPodNames whether an endpoint without hostname is named for its Pod instead of its address
  * (CoreDNS `endpoint_pod_names`).
+ * @param known endpoints of the same slice as it was: those that are still there are handed out again. A slice has up
+ * to a thousand, of which mostly one changes at a time.
  * @returns undefined for a slice that belongs to no Service.
  */
-export function sliceView(slice: EndpointSlice, usesPodNames = false): SliceView | undefined {
+export function sliceView(
+  slice: EndpointSlice,
+  usesPodNames = false,
+  known: readonly EndpointView[] = [],
+): SliceView | undefined {
   const name = slice.metadata.labels?.["kubernetes.io/service-name"];
   if (name === undefined || name === "") return undefined;
   const endpoints: EndpointView[] = [];
-  // A slice has up to a thousand, and each change of one makes this anew.
+  let next = 0;
   for (const endpoint of slice.endpoints ?? []) {
     if (endpoint.conditions?.ready === false) continue;
     for (const text of endpoint.addresses) {
-      const address = parseIpAddress(text);
+      const at = placeOf(known, next, text);
+      const before = known[at];
+      if (before !== undefined) next = at + 1;
+      const address = before === undefined ? parseIpAddress(text) : before.address;
       if (address === undefined) continue;
-      endpoints.push({ name: labelOf(endpoint, address, usesPodNames), address });
+      const isSame = before !== undefined && isNamed(before, endpoint, usesPodNames);
+      endpoints.push(isSame ? before : { name: labelOf(endpoint, address, usesPodNames), address });
     }
   }
   return {
@@ -145,12 +155,47 @@ function targetOf(externalName: string): DomainName | undefined {
 }
 
 function labelOf(endpoint: Endpoint, address: IpAddress, usesPodNames: boolean): string {
-  const { hostname, targetRef } = endpoint;
+  return givenLabel(endpoint, usesPodNames) ?? dashed(address);
+}
+
+/** @returns undefined when the label is made of the address. */
+function givenLabel({ hostname, targetRef }: Endpoint, usesPodNames: boolean): string | undefined {
   if (hostname !== undefined && hostname !== "") return hostname.toLowerCase();
   const pod = usesPodNames ? (targetRef?.name ?? "") : "";
   // A Pod's name may be longer than a label, and have dots in it.
-  return pod !== "" && pod.length <= 63 && !pod.includes(".") ? pod : dashed(address);
+  return pod !== "" && pod.length <= 63 && !pod.includes(".") ? pod : undefined;
 }
+
+/** So many endpoints side by side may be gone for those behind them to be found again. */
+const MAX_GONE = 8;
+
+/** Where the address stands in a list, looked for from `start` on; -1 when it is not there. */
+function placeOf(known: readonly EndpointView[], start: number, text: string): number {
+  const end = Math.min(known.length, start + MAX_GONE + 1);
+  for (let at = start; at < end; at++) if (known[at]?.address === text) return at;
+  return -1;
+}
+
+/** Whether {@link labelOf} would give the name that the endpoint has, without making it. */
+function isNamed(
+  { name, address }: EndpointView,
+  endpoint: Endpoint,
+  usesPodNames: boolean,
+): boolean {
+  // Mostly there is nothing to be made small.
+  if (name === endpoint.hostname) return true;
+  const given = givenLabel(endpoint, usesPodNames);
+  if (given !== undefined) return name === given;
+  if (ipFamilyOf(address) === "IPv6") return name === dashed(address);
+  for (let i = 0; i < address.length; i++) {
+    const character = address.charCodeAt(i);
+    if (name.charCodeAt(i) !== (character === DOT ? DASH : character)) return false;
+  }
+  return name.length === address.length;
+}
+
+const DOT = 0x2e;
+const DASH = 0x2d;
 
 /** A label may not end in a dash, as `fd00::` would: it gets the zero that it stands for (DNS-008). */
 function dashed(address: IpAddress): string {
