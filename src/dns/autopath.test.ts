@@ -69,7 +69,7 @@ async function ask(block: ServerBlock, name: DomainName, type: number): Promise<
     checkingDisabled: false,
     edns: undefined,
   };
-  return answerInBlock(block, query, { rotation: 0, maxBytes: TCP_BYTES });
+  return answerInBlock(block, query, { rotation: 0, maxBytes: TCP_BYTES, remote: "::1" });
 }
 
 interface Found {

@@ -1,7 +1,7 @@
 import type { ConsolidateConfig } from "../core/dns/corefile/errors-directive.ts";
 import { formatDomainName } from "../core/dns/domain-name.ts";
 import type { Question } from "../core/dns/message.ts";
-import { formatType } from "../core/dns/zone-text.ts";
+import { formatType } from "../core/dns/record-type.ts";
 import type { Logger } from "../telemetry/log.ts";
 
 /** Writes failed questions to the log, those of a sort together. Disposing writes what is counted. */

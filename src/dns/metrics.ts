@@ -1,7 +1,7 @@
 import { formatDomainName } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
 import { RCODE } from "../core/dns/message.ts";
-import { formatType } from "../core/dns/zone-text.ts";
+import { formatType } from "../core/dns/record-type.ts";
 import { formatHostPort } from "../net/host-port.ts";
 import { ipFamilyOf } from "../net/address.ts";
 import type { Metrics } from "../telemetry/metrics.ts";

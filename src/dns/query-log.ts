@@ -2,7 +2,7 @@ import type { ParsedQuery } from "../core/dns/decode.ts";
 import type { LogConfig } from "../core/dns/corefile/small-directives.ts";
 import { foldName, formatDomainName, isWithin } from "../core/dns/domain-name.ts";
 import { PLAIN_UDP_BYTES, RCODE } from "../core/dns/message.ts";
-import { formatType } from "../core/dns/zone-text.ts";
+import { formatClass, formatType } from "../core/dns/record-type.ts";
 import type { Peer, Protocol } from "./listener.ts";
 import { rcodeLabel } from "./metrics.ts";
 
@@ -69,7 +69,7 @@ function valueOf(placeholder: string, logged: LoggedAnswer): string {
     case "{type}":
       return question === undefined ? "-" : formatType(question.type);
     case "{class}":
-      return question === undefined ? "-" : classText(question.class);
+      return question === undefined ? "-" : formatClass(question.class);
     case "{name}":
       // Escaped, so that a name cannot make lines of its own.
       return question === undefined ? "-" : formatDomainName(foldName(question.name));
@@ -96,10 +96,6 @@ function valueOf(placeholder: string, logged: LoggedAnswer): string {
 
 function inBrackets(address: string): string {
   return address.includes(":") ? `[${address}]` : address;
-}
-
-function classText(value: number): string {
-  return value === 1 ? "IN" : value === 3 ? "CH" : `CLASS${String(value)}`;
 }
 
 function flagsText(answer: Uint8Array): string {

@@ -118,7 +118,8 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
     // Begins anew, after millions of answers, before numbers stop being exact.
     rotation = rotation < MAX_ROTATION ? rotation + TURN : 0;
     const maxBytes = maxReplyBytes(parsed.edns, protocol);
-    const step = answerInBlock(block, parsed, { rotation, maxBytes });
+    const remote = parseIpAddress(peer.address) ?? peer.address;
+    const step = answerInBlock(block, parsed, { rotation, maxBytes, remote });
     return step instanceof Promise ? step.then(finish) : finish(step);
   };
 }

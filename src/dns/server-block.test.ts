@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { a, silent, startUpstream } from "../../test/dns/fake-upstream.ts";
 import { indexOf, service, zoneOptions } from "../../test/dns/zone.ts";
+import { parseCorefile } from "../core/dns/corefile/corefile.ts";
 import type { Query } from "../core/dns/decode.ts";
 import { parseDomainName } from "../core/dns/domain-name.ts";
 import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "../core/dns/message.ts";
@@ -48,7 +49,13 @@ async function asked(
   };
   const steps: Step[] = [];
   for (const type of ["A", "AAAA"] as const) {
-    steps.push(await answerInBlock(block, query(name, type), { rotation: 0, maxBytes: TCP_BYTES }));
+    steps.push(
+      await answerInBlock(block, query(name, type), {
+        rotation: 0,
+        maxBytes: TCP_BYTES,
+        remote: "::1",
+      }),
+    );
   }
   const questions = upstream.queries.map(
     ({ query: sent }) => `${sent.question?.name.join(".") ?? ""} ${String(sent.question?.type)}`,
@@ -60,6 +67,68 @@ const texts = (step: Step): readonly string[] => [
   String(step.rcode),
   ...(step.answers ?? []).map(formatRecord),
 ];
+
+describe("answerInBlock() with templates", () => {
+  const askAt = async (name: string, type: "A" | "CNAME", lines: string): Promise<Step> => {
+    await using upstream = await startUpstream(() => ({
+      answers: [a("www.example.com", "192.0.2.1")],
+    }));
+    await using forwarder = startForwarder({
+      upstreams: () => Promise.resolve([upstream]),
+      log: silent,
+      nowMs: () => 0,
+    });
+    const [config] = parseCorefile(`. {\n${lines}\n}\n`, { env: {} });
+    const block = {
+      zones: [[]],
+      templates: config?.templates,
+      cluster: { index: () => index, zone: zoneOptions },
+      forwards: [{ from: ["com"], except: [], forwarder }],
+    };
+    const shape = { rotation: 0, maxBytes: TCP_BYTES, remote: "::1" };
+    return await answerInBlock(block, query(name, type), shape);
+  };
+  const aliasTo = (target: string): string =>
+    `template IN ANY example {\n answer "{{ .Name }} 60 IN CNAME ${target}"\n}`;
+
+  it("follow a CNAME to the cluster's names and to others'", async () => {
+    assert.deepEqual(
+      texts(await askAt("x.example", "A", aliasTo("web.default.svc.cluster.local"))),
+      [
+        "0",
+        "x.example. 60 IN CNAME web.default.svc.cluster.local.",
+        "web.default.svc.cluster.local. 5 IN A 10.96.0.10",
+      ],
+    );
+    assert.deepEqual(texts(await askAt("x.example", "A", aliasTo("www.example.com"))), [
+      "0",
+      "x.example. 60 IN CNAME www.example.com.",
+      "www.example.com. 60 IN A 192.0.2.1",
+    ]);
+    const missing = aliasTo("nope.default.svc.cluster.local");
+    assert.deepEqual(texts(await askAt("x.example", "A", missing)), [
+      "3",
+      "x.example. 60 IN CNAME nope.default.svc.cluster.local.",
+    ]);
+  });
+
+  it("leave a CNAME as it is where nobody knows its target, or it was asked for", async () => {
+    assert.deepEqual(texts(await askAt("x.example", "A", aliasTo("www.example.org"))), [
+      "0",
+      "x.example. 60 IN CNAME www.example.org.",
+    ]);
+    assert.deepEqual(texts(await askAt("x.example", "CNAME", aliasTo("www.example.com"))), [
+      "0",
+      "x.example. 60 IN CNAME www.example.com.",
+    ]);
+  });
+
+  it("fail where CNAMEs of theirs lead in a ring", async () => {
+    const step = await askAt("x.example", "A", aliasTo("y.example"));
+    assert.deepEqual(texts(step), ["2"]);
+    assert.equal(step.reason, "too many CNAMEs of templates");
+  });
+});
 
 describe("answerInBlock() with autopath", () => {
   const name = "www.example.com.default.svc.cluster.local";

@@ -90,6 +90,8 @@ export interface AnswerShape {
   readonly rotation: number;
   /** What its message may have. */
   readonly maxBytes: number;
+  /** The address that asks. */
+  readonly remote: string;
 }
 
 /**
@@ -125,12 +127,27 @@ function withShape(block: ServerBlock, step: Step, { question }: Query): Step {
   return { ...step, answers: ordered, ...(isBare ? { authority: [], additional: [] } : {}) };
 }
 
-function answerNamed(block: ServerBlock, query: Query, shape: AnswerShape): Step | Promise<Step> {
+/** @param aliases how many CNAMEs of templates lead here. */
+function answerNamed(
+  block: ServerBlock,
+  query: Query,
+  shape: AnswerShape,
+  aliases = 0,
+): Step | Promise<Step> {
   const { question } = query;
-  const templated = answerFromTemplates(question, query.id, block.templates ?? []);
+  const asker = { id: query.id, remote: shape.remote };
+  const templated = answerFromTemplates(question, asker, block.templates ?? []);
   if (templated !== undefined) {
     const step: Step = { ...templated, by: "template" };
-    return question.type === TYPE.ANY ? minimal(step) : step;
+    const cname = step.answers?.at(-1)?.data;
+    const isAlias = cname?.kind === "CNAME" && step.rcode === RCODE.NOERROR;
+    if (question.type === TYPE.ANY) return minimal(step);
+    if (!isAlias || question.type === TYPE.CNAME) return step;
+    if (aliases >= MAX_ALIASES) {
+      return { rcode: RCODE.SERVFAIL, by: "template", reason: "too many CNAMEs of templates" };
+    }
+    const target = { ...query, question: { ...question, name: cname.target } };
+    return behindAlias(step, answerNamed(block, target, shape, aliases + 1));
   }
   const fromHosts = block.hosts?.().answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
@@ -240,13 +257,30 @@ function stepOf(forwarded: Forwarded, asked: DomainName): Step {
   return { rcode, authenticData, answers, authority, additional, by: "forward", reason };
 }
 
+/** How many CNAMEs of templates are followed, as many as of Services. */
+const MAX_ALIASES = 10;
+
+/** What a template has, with what is at the target of its CNAME. */
+async function behindAlias(step: Step, target: Step | Promise<Step>): Promise<Step> {
+  const rest = await target;
+  if (rest.rcode === RCODE.SERVFAIL && rest.by === "template") return rest;
+  // Nobody here knows: whoever asks can do so elsewhere.
+  if (rest.rcode === RCODE.REFUSED && rest.by === "") return step;
+  return {
+    ...(await behindAliases(step.answers ?? [], rest)),
+    by: step.by,
+    authority: [...(step.authority ?? []), ...(rest.authority ?? [])],
+    additional: [...(step.additional ?? []), ...(rest.additional ?? [])],
+  };
+}
+
 /**
  * Our CNAMEs stay in the answer whatever becomes of their target, whose code is the answer's (RFC 6604): a
  * client can tell a name that points to nothing from one that has no address.
  */
 async function behindAliases(
   cnames: readonly ResourceRecord[],
-  target: Promise<Step>,
+  target: Step | Promise<Step>,
 ): Promise<Step> {
   const reply = await target;
   // What we say ourselves is not signed, so the whole is not either.
@@ -285,7 +319,7 @@ async function searchElsewhere(
       (await resolveElsewhere(block, query, shape, target, otherType)).rcode === RCODE.NOERROR;
     if (!exists) continue;
     const cname: ResourceRecord = { name, ttlSeconds, data: { kind: "CNAME", target } };
-    return behindAliases([cname], Promise.resolve({ ...reply, rcode: RCODE.NOERROR }));
+    return behindAliases([cname], { ...reply, rcode: RCODE.NOERROR });
   }
   return { ...search.otherwise, by: "kubernetes" };
 }

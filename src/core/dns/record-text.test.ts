@@ -77,11 +77,13 @@ describe("parseRecord()", () => {
       ["a.example. 60 IN A 192.0.2.1", 60],
       ["a.example. in 60 a 192.0.2.1", 60],
       ["a.example. A 192.0.2.1", 3600],
+      ["a.example. 1h30m IN A 192.0.2.1", 5400],
+      ["a.example. (1W\n IN A ; comment\n 192.0.2.1)", 604_800],
     ] as const)
       assert.equal(parseRecord(line)?.ttlSeconds, ttl, line);
     assert.equal(
       formatRecord(parseRecord("a. 1 IN MX 10 b.") ?? assert.fail()),
-      "a. 1 IN TYPE15 000a b.",
+      "a. 1 IN MX 000a b.",
     );
   });
 
@@ -91,7 +93,10 @@ describe("parseRecord()", () => {
     "a.example. 60 IN A",
     "a.example. 60 IN A fd00::1",
     "a.example. 60 IN A 192.0.2.1 192.0.2.2",
-    "a.example. 60 CH TXT x",
+    "a.example. 60 XX TXT x",
+    "a.example. 60 IN TXT (x",
+    "a.example. 60 IN TXT x)",
+    "a.example. 1y IN A 192.0.2.1",
     "a.example. 60 IN SRV 0 0 70000 b.",
     'a.example. 60 IN TXT "x',
     "a..example. 60 IN A 192.0.2.1",

@@ -1,6 +1,8 @@
 import { ipFamilyOf, parseIpAddress } from "../../net/address.ts";
 import { parseDomainName } from "./domain-name.ts";
+import { CLASS_IN } from "./message.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
+import { parseClass } from "./record-type.ts";
 
 /** Types that {@link parseRecord} reads. */
 export const RECORD_TEXT_TYPES = [
@@ -20,8 +22,8 @@ const DEFAULT_TTL_SECONDS = 3600;
 const MX = 15;
 
 /**
- * Reads one record of a zone file, all in one line and with whole names: `NAME [TTL] [IN] TYPE DATA` (RFC 1035
- * section 5.1).
+ * Reads one record of a zone file, with whole names: `NAME [TTL] [CLASS] TYPE DATA` (RFC 1035 section 5.1). Parentheses
+ * and comments may be in it, as in what is written over several lines; times may have units, as in `1h30m`.
  * @returns undefined when it is none, or of another type than {@link RECORD_TEXT_TYPES}.
  */
 export function parseRecord(text: string): ResourceRecord | undefined {
@@ -29,26 +31,35 @@ export function parseRecord(text: string): ResourceRecord | undefined {
   if (words === undefined) return undefined;
   const name = parseDomainName(words.shift() ?? "");
   let ttlSeconds = DEFAULT_TTL_SECONDS;
+  let ofClass: number = CLASS_IN;
   for (;;) {
     const next = words[0] ?? "";
-    if (/^\d{1,10}$/.test(next)) ttlSeconds = Number(next);
-    else if (next.toUpperCase() !== "IN") break;
+    const time = seconds(next);
+    const named = parseClass(next);
+    if (time !== undefined) ttlSeconds = time;
+    else if (named !== undefined) ofClass = named;
+    else break;
     words.shift();
   }
   const type = (words.shift() ?? "").toUpperCase();
   if (name === undefined || ttlSeconds > 0x7fff_ffff) return undefined;
   const data = readData(type, words);
-  return data === undefined ? undefined : { name, ttlSeconds, data };
+  if (data === undefined) return undefined;
+  return { name, ...(ofClass === CLASS_IN ? {} : { class: ofClass }), ttlSeconds, data };
 }
 
-/** Words, and texts in quotes. @returns undefined when a quote is not closed. */
+/** Words, and texts in quotes. @returns undefined when a quote or a parenthesis is not closed. */
 function wordsOf(text: string): string[] | undefined {
   const words: string[] = [];
-  for (const [, quoted, plain] of text.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)) {
-    if (plain?.startsWith('"') === true) return undefined;
-    words.push(quoted ?? plain ?? "");
+  let depth = 0;
+  const pattern = /"((?:[^"\\]|\\.)*)"|((?:[^\s"();\\]|\\.)+)|([()])|;[^\n]*|(\S)/gs;
+  for (const [, quoted, plain, parenthesis, stray] of text.matchAll(pattern)) {
+    const word = quoted ?? plain;
+    if (word !== undefined) words.push(word);
+    if (parenthesis !== undefined) depth += parenthesis === "(" ? 1 : -1;
+    if (stray !== undefined || depth < 0) return undefined;
   }
-  return words;
+  return depth === 0 ? words : undefined;
 }
 
 function readData(type: string, texts: readonly string[]): RecordData | undefined {
@@ -88,7 +99,7 @@ function readData(type: string, texts: readonly string[]): RecordData | undefine
     }
     case "SOA": {
       const [mname, rname] = [parseDomainName(first), parseDomainName(second)];
-      const numbers = texts.slice(2).map((each) => number(each, 0xffff_ffff));
+      const numbers = [number(third, 0xffff_ffff), ...texts.slice(3).map(seconds)];
       const [serial, refreshSeconds, retrySeconds, expireSeconds, minimumSeconds] = numbers;
       if (mname === undefined || rname === undefined || texts.length !== 7) return undefined;
       if (serial === undefined || refreshSeconds === undefined || retrySeconds === undefined) {
@@ -107,6 +118,18 @@ function number(text: string, max: number): number | undefined {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
   return value <= max ? value : undefined;
 }
+
+/** A number of seconds, or some with units: `90`, `1h30m`. */
+function seconds(text: string): number | undefined {
+  if (!/^(?:\d{1,10}[smhdw]?)+$/i.test(text)) return undefined;
+  let sum = 0;
+  for (const [, count = "", unit = "s"] of text.matchAll(/(\d+)([smhdw]?)/gi)) {
+    sum += Number(count) * (UNIT_SECONDS[unit.toLowerCase()] ?? 1);
+  }
+  return sum <= 0xffff_ffff ? sum : undefined;
+}
+
+const UNIT_SECONDS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400, w: 604_800 };
 
 /** RFC 1035 section 3.3: a length byte and as many bytes. */
 function isCharacterString(text: string): boolean {

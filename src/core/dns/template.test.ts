@@ -10,7 +10,8 @@ import { formatRecord } from "./zone-text.ts";
 function ask(lines: string, name: string, type: number = TYPE.A): Templated | undefined {
   const [block] = parseCorefile(`example {\n${lines}\n}\n`, { env: {} });
   const question = { name: parseDomainName(name) ?? [], type, class: 1 };
-  return answerFromTemplates(question, 4711, block?.templates ?? []);
+  const asker = { id: 4711, remote: "192.0.2.99" };
+  return answerFromTemplates(question, asker, block?.templates ?? []);
 }
 
 const answersOf = (templated: Templated | undefined): readonly string[] | undefined =>
@@ -52,9 +53,11 @@ describe("answerFromTemplates()", () => {
     );
   });
 
-  it("denies names of its zone that match nothing, and says the code that it is told", () => {
+  it("fails for names of its zone that match nothing, and says the code that it is told", () => {
     const strict = "template IN A {\n match ^a[.]\n}";
-    assert.deepEqual(ask(strict, "b.example"), { rcode: RCODE.NXDOMAIN, authoritative: true });
+    const unmatched = ask(strict, "b.example");
+    assert.equal(unmatched?.rcode, RCODE.SERVFAIL);
+    assert.match(unmatched.reason ?? "", /none of its patterns matches/);
     const fill = "template ANY ANY corp.example {\n rcode NXDOMAIN\n}";
     assert.equal(ask(fill, "printer.corp.example", TYPE.SRV)?.rcode, RCODE.NXDOMAIN);
   });
@@ -73,6 +76,47 @@ template IN A {\n answer "{{ .Name }} 1 IN A 192.0.2.1"\n}`;
     assert.match(failed.reason ?? "", /"web\.example\. 60 IN A web" is no record/);
   });
 
+  it("reads numbers of a base, and the address that asks", () => {
+    const hex = `template IN A {
+  match ^ip(?P<b>[0-9a-z]+)[.]example[.]$
+  answer "{{ .Name }} 60 IN A 10.0.0.{{ parseInt .Group.b 16 8 }}"
+  answer "{{ .Name }} 60 IN A 10.0.0.{{ parseInt (index .Match 1) 16 8 }}"
+}`;
+    const record = "ipFE.example. 60 IN A 10.0.0.254";
+    assert.deepEqual(answersOf(ask(hex, "ipFE.example")), [record, record]);
+    for (const name of ["ip100.example", "ipg.example"]) {
+      assert.equal(ask(hex, name)?.rcode, RCODE.SERVFAIL, name);
+    }
+    const mine = 'template IN A {\n answer "{{ .Name }} 0 IN A {{ .Remote }}"\n}';
+    assert.deepEqual(answersOf(ask(mine, "my.example")), ["my.example. 0 IN A 192.0.2.99"]);
+  });
+
+  it("answers in the class that it is for, and to whoever asks for any", () => {
+    const ask3 = (lines: string, ofClass: number) => {
+      const [block] = parseCorefile(`example {\n${lines}\n}\n`, { env: {} });
+      const question = { name: ["a", "example"], type: TYPE.TXT, class: ofClass };
+      return answerFromTemplates(question, { id: 1, remote: "::1" }, block?.templates ?? []);
+    };
+    const any = 'template ANY ANY {\n answer "{{ .Name }} 60 {{ .Class }} TXT x"\n}';
+    assert.equal(ask3(any, 3)?.answers?.[0]?.class, 3);
+    assert.equal(ask3(any, 1)?.answers?.[0]?.class, undefined);
+    assert.equal(ask3("template CH TXT {\n}", 1), undefined);
+    assert.equal(ask3("template CH TXT {\n}", 3)?.rcode, RCODE.NOERROR);
+    assert.equal(ask("template IN A {\n}", "a.example", TYPE.ANY)?.rcode, RCODE.NOERROR);
+  });
+
+  it("reads an SOA in parentheses, as CoreDNS's documentation writes it", () => {
+    const nowhere = `template ANY ANY invalid.example {
+  rcode NXDOMAIN
+  authority "invalid.example. 60 {{ .Class }} SOA ns.invalid. hostmaster.invalid. (1 1m 60 60 60)"
+}`;
+    const found = ask(nowhere, "x.invalid.example");
+    assert.equal(found?.rcode, RCODE.NXDOMAIN);
+    assert.deepEqual(found.authority?.map(formatRecord), [
+      "invalid.example. 60 IN SOA ns.invalid. hostmaster.invalid. 1 60 60 60 60",
+    ]);
+  });
+
   for (const [what, lines, message] of [
     [
       "a pattern",
@@ -81,8 +125,8 @@ template IN A {\n answer "{{ .Name }} 1 IN A 192.0.2.1"\n}`;
     ],
     [
       "a part",
-      'template IN A {\n answer "{{ .Remote }} A x"\n}',
-      /answer: \{\{ \.Remote \}\} is not supported/,
+      'template IN A {\n answer "{{ .Meta }} A x"\n}',
+      /answer: \{\{ \.Meta \}\} is not supported/,
     ],
     [
       "a function",
@@ -104,7 +148,7 @@ template IN A {\n answer "{{ .Name }} 1 IN A 192.0.2.1"\n}`;
       'template IN A {\n answer "{{ .Name }} IN LOC 1"\n}',
       /there are records of the types A,/,
     ],
-    ["a class", "template CH TXT", /CH is not served; there is IN/],
+    ["a class", "template XX TXT", /"XX" is no class; there are IN, CH, HS, ANY/],
     ["a code", "template IN A {\n rcode NOPE\n}", /"NOPE" is none of NOERROR,/],
   ] as const) {
     it(`a Corefile with ${what} that cannot be used is refused by its line`, () => {

@@ -1,17 +1,18 @@
 import { foldName, formatDomainName, isWithin } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
-import { CLASS_IN, RCODE, TYPE } from "./message.ts";
+import { RCODE, TYPE } from "./message.ts";
 import type { Question, ResourceRecord } from "./message.ts";
 import type { NameMatch, NamePattern } from "./name-pattern.ts";
 import { parseRecord } from "./record-text.ts";
 import type { Reply } from "./reply.ts";
-import { formatType } from "./zone-text.ts";
+import { formatClass, formatType } from "./record-type.ts";
 
 /** Answers that are made from the question alone: CoreDNS's `template`. */
 export interface Template {
   /** Folded. */
   readonly zones: readonly DomainName[];
   /** Undefined: any. */
+  readonly class: number | undefined;
   readonly type: number | undefined;
   /** Tried one after the other on the name in small letters, with its last dot. */
   readonly patterns: readonly NamePattern[];
@@ -19,7 +20,7 @@ export interface Template {
   readonly authority: readonly TemplateText[];
   readonly additional: readonly TemplateText[];
   readonly rcode: number;
-  /** Names in these that match no pattern are others' to answer; undefined: they do not exist. */
+  /** Names in these that match no pattern are others' to answer; for those in none it is a failure, as in CoreDNS. */
   readonly fallthrough: readonly DomainName[] | undefined;
 }
 
@@ -28,14 +29,24 @@ export type TemplateText = readonly TemplatePart[];
 
 export type TemplatePart =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "name" | "class" | "type" | "zone" | "id" }
+  | TemplateFact
+  /** What the fact says, read as a whole number from 0 in this base, and written in decimals. */
+  | {
+      readonly kind: "number";
+      readonly of: TemplateFact;
+      readonly base: number;
+      readonly bits: number;
+    };
+
+type TemplateFact =
+  | { readonly kind: "name" | "class" | "type" | "zone" | "id" | "remote" }
   | { readonly kind: "group"; readonly number: number }
   | { readonly kind: "namedGroup"; readonly name: string };
 
 /**
- * Reads text with `{{ .Name }}`, `{{ .Class }}`, `{{ .Type }}`, `{{ .Zone }}`, `{{ .Question.Name }}`,
+ * Reads text with `{{ .Name }}`, `{{ .Class }}`, `{{ .Type }}`, `{{ .Zone }}`, `{{ .Remote }}`, `{{ .Question.Name }}`,
  * `{{ .Message.Id }}`, `{{ .Group.NAME }}` and `{{ index .Match N }}`: those of Go's templates that name a part of the
- * question.
+ * question. Of functions there is CoreDNS's own, as in `{{ parseInt .Group.NAME 16 8 }}`: base and bits of a number.
  * @returns what it does not know, in words.
  */
 export function parseTemplateText(text: string): TemplateText | { readonly problem: string } {
@@ -54,6 +65,16 @@ export function parseTemplateText(text: string): TemplateText | { readonly probl
 }
 
 function expressionPart(expression: string): TemplatePart | undefined {
+  const [, inner, base, bits] = /^parseInt (.+?) (\d{1,2}) (\d{1,2})$/.exec(expression) ?? [];
+  if (inner === undefined) return expressionFact(expression);
+  const of = expressionFact(/^\((.*)\)$/.exec(inner)?.[1]?.trim() ?? inner.trim());
+  // As Go: base 0 would be said by the text itself, which nobody needs here.
+  const isNumber = Number(base) >= 2 && Number(base) <= 36 && Number(bits) <= 64;
+  if (of === undefined || !isNumber) return undefined;
+  return { kind: "number", of, base: Number(base), bits: Number(bits) === 0 ? 64 : Number(bits) };
+}
+
+function expressionFact(expression: string): TemplateFact | undefined {
   const named = /^\.Group\.(\w+)$/.exec(expression)?.[1];
   if (named !== undefined) return { kind: "namedGroup", name: named };
   const number = /^index \.Match (\d{1,3})$/.exec(expression)?.[1];
@@ -70,6 +91,8 @@ function expressionPart(expression: string): TemplatePart | undefined {
       return { kind: "zone" };
     case ".Message.Id":
       return { kind: "id" };
+    case ".Remote":
+      return { kind: "remote" };
     default:
       return undefined;
   }
@@ -78,35 +101,54 @@ function expressionPart(expression: string): TemplatePart | undefined {
 /** What templates have to a question; `reason` says why it is SERVFAIL. */
 export type Templated = Reply & { readonly reason?: string };
 
+/** Of a message, what texts may have beside its question. */
+export interface TemplateAsker {
+  readonly id: number;
+  /** The address that it came from. */
+  readonly remote: string;
+}
+
 /** @returns undefined when others have to answer. */
 export function answerFromTemplates(
   question: Question,
-  id: number,
+  asker: TemplateAsker,
   templates: readonly Template[],
 ): Templated | undefined {
-  if (question.class !== CLASS_IN) return undefined;
   const folded = foldName(question.name);
   for (const template of templates) {
-    const { type, zones, patterns, fallthrough } = template;
+    const { zones, patterns, fallthrough } = template;
     const zone = zones.find((each) => isWithin(folded, each));
-    const isOfType = type === undefined || type === TYPE.ANY || type === question.type;
-    if (zone === undefined || !isOfType) continue;
+    if (zone === undefined || !isFor(template, question)) continue;
     const name = formatDomainName(folded);
     for (const pattern of patterns) {
       const match = pattern.exec(name);
       if (match !== undefined)
-        return filled(template, { question, id, name, zone, pattern, match });
+        return filled(template, { question, asker, name, zone, pattern, match });
     }
     if (fallthrough === undefined || !fallthrough.some((each) => isWithin(folded, each))) {
-      return { rcode: RCODE.NXDOMAIN, authoritative: true };
+      const reason = "a template is for the name's zone, but none of its patterns matches";
+      return { rcode: RCODE.SERVFAIL, reason };
     }
   }
   return undefined;
 }
 
+/** Whoever asks for any class or type is answered by all templates, as by CoreDNS. */
+function isFor(template: Template, question: Question): boolean {
+  const isOfClass = template.class === undefined || question.class === CLASS_ANY;
+  const isOfType = template.type === undefined || question.type === TYPE.ANY;
+  return (
+    (isOfClass || template.class === question.class) &&
+    (isOfType || template.type === question.type)
+  );
+}
+
+/** RFC 1035 section 3.2.5. */
+const CLASS_ANY = 255;
+
 interface Facts {
   readonly question: Question;
-  readonly id: number;
+  readonly asker: TemplateAsker;
   readonly name: string;
   readonly zone: DomainName;
   readonly pattern: NamePattern;
@@ -134,22 +176,43 @@ function filled({ rcode, ...template }: Template, facts: Facts): Templated {
 }
 
 function partText(part: TemplatePart, facts: Facts): string {
-  switch (part.kind) {
-    case "text":
-      return part.text;
+  if (part.kind === "text") return part.text;
+  return part.kind === "number"
+    ? parseNumber(factText(part.of, facts), part.base, part.bits)
+    : factText(part, facts);
+}
+
+function factText(fact: TemplateFact, { question, asker, ...facts }: Facts): string {
+  switch (fact.kind) {
     case "name":
       return facts.name;
     case "class":
-      return "IN";
+      return formatClass(question.class);
     case "type":
-      return formatType(facts.question.type);
+      return formatType(question.type);
     case "zone":
       return formatDomainName(facts.zone);
     case "id":
-      return String(facts.id);
+      return String(asker.id);
+    case "remote":
+      return asker.remote;
     case "group":
-      return facts.match.groups[part.number] ?? "";
+      return facts.match.groups[fact.number] ?? "";
     case "namedGroup":
-      return facts.match.groups[facts.pattern.groupNames.get(part.name) ?? -1] ?? "";
+      return facts.match.groups[facts.pattern.groupNames.get(fact.name) ?? -1] ?? "";
   }
 }
+
+/** @returns text that is in no record when it is no such number. */
+function parseNumber(text: string, base: number, bits: number): string {
+  let value = 0n;
+  for (const digit of text) {
+    const worth = "0123456789abcdefghijklmnopqrstuvwxyz".indexOf(digit.toLowerCase());
+    value = value * BigInt(base) + BigInt(worth);
+    if (worth < 0 || worth >= base || value >= 1n << BigInt(bits)) return NO_NUMBER;
+  }
+  return text === "" ? NO_NUMBER : String(value);
+}
+
+/** A quote that is not closed. */
+const NO_NUMBER = '"';

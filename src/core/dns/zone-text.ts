@@ -1,6 +1,6 @@
 import { formatDomainName } from "./domain-name.ts";
-import { TYPE } from "./message.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
+import { formatType } from "./record-type.ts";
 
 /** A record as a line of a zone file: `web.default.svc.cluster.local. 5 IN A 127.96.0.10`. */
 export function formatRecord(record: ResourceRecord): string {
@@ -8,12 +8,6 @@ export function formatRecord(record: ResourceRecord): string {
   const type = kind === "other" ? formatType(record.data.type) : kind;
   const ttl = String(record.ttlSeconds);
   return `${formatDomainName(record.name)} ${ttl} IN ${type} ${formatData(record.data)}`;
-}
-
-/** `A`, or `TYPE99` for a type that has no name here (RFC 3597 section 5). */
-export function formatType(type: number): string {
-  const known = Object.entries(TYPE).find(([, number]) => number === type);
-  return known?.[0] ?? `TYPE${String(type)}`;
 }
 
 function formatData(data: RecordData): string {

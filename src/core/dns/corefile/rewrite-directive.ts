@@ -1,7 +1,8 @@
 import { foldName, formatDomainName } from "../domain-name.ts";
-import { RCODE, TYPE } from "../message.ts";
+import { RCODE } from "../message.ts";
 import { parseNamePattern } from "../name-pattern.ts";
 import type { NamePattern } from "../name-pattern.ts";
+import { parseType } from "../record-type.ts";
 import type { NameChange, NameTest, RewriteRule } from "../rewrite.ts";
 import type { Directive } from "./directive.ts";
 
@@ -142,19 +143,9 @@ const MAX_TTL_SECONDS = 0x7fff_ffff;
 
 /** @throws CorefileError when there is no such type. */
 export function typeNumber(directive: Directive, text: string): number {
-  const types: Readonly<Record<string, number>> = {
-    ...TYPE,
-    MX: 15,
-    NAPTR: 35,
-    SVCB: 64,
-    HTTPS: 65,
-    CAA: 257,
-  };
-  const known = Object.hasOwn(types, text.toUpperCase()) ? types[text.toUpperCase()] : undefined;
-  const number = known ?? Number(/^TYPE(\d{1,5})$/i.exec(text)?.[1] ?? Number.NaN);
-  return number >= 0 && number <= 0xffff
-    ? number
-    : directive.fail(`${JSON.stringify(text)} is no type such as A or TYPE65`);
+  return (
+    parseType(text) ?? directive.fail(`${JSON.stringify(text)} is no type such as A or TYPE1234`)
+  );
 }
 
 /** @throws CorefileError when there is no such code. */

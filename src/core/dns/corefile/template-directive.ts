@@ -2,6 +2,7 @@ import type { DomainName } from "../domain-name.ts";
 import { RCODE, TYPE } from "../message.ts";
 import type { NamePattern } from "../name-pattern.ts";
 import { RECORD_TEXT_TYPES } from "../record-text.ts";
+import { parseClass } from "../record-type.ts";
 import { parseTemplateText } from "../template.ts";
 import type { Template, TemplateText } from "../template.ts";
 import type { Directive } from "./directive.ts";
@@ -13,9 +14,12 @@ export function readTemplate(
   zonesOf: (text: string) => readonly DomainName[],
   blockZones: readonly DomainName[],
 ): Template {
-  const ofClass = directive.required("a class, IN or ANY,").toUpperCase();
-  if (ofClass !== "IN" && ofClass !== "ANY")
-    directive.fail(`${ofClass} is not served; there is IN`);
+  const ofClass = directive.required("a class, such as IN or ANY,");
+  const isAnyClass = ofClass.toUpperCase() === "ANY";
+  const number = parseClass(ofClass);
+  if (number === undefined && !isAnyClass) {
+    directive.fail(`${JSON.stringify(ofClass)} is no class; there are IN, CH, HS, ANY`);
+  }
   const type = typeNumber(directive, directive.required("a type, such as A or ANY,"));
   const zones = directive.rest().flatMap(zonesOf);
   const patterns: NamePattern[] = [];
@@ -50,6 +54,7 @@ export function readTemplate(
   for (const check of checks) check();
   return {
     zones: zones.length === 0 ? blockZones : zones,
+    class: number,
     type: type === TYPE.ANY ? undefined : type,
     patterns,
     answers,
@@ -77,16 +82,17 @@ function readText(
   }
   checks.push(() => {
     for (const part of parsed) {
+      const fact = part.kind === "number" ? part.of : part;
       const known = patterns.some(({ groups, groupNames }) =>
-        part.kind === "group"
-          ? part.number <= groups
-          : part.kind !== "namedGroup" || groupNames.has(part.name),
+        fact.kind === "group"
+          ? fact.number <= groups
+          : fact.kind !== "namedGroup" || groupNames.has(fact.name),
       );
       if (known) continue;
       option.fail(
-        part.kind === "group"
-          ? `no pattern has ${String(part.number)} groups`
-          : `no pattern has a group of the name ${part.kind === "namedGroup" ? part.name : ""}`,
+        fact.kind === "group"
+          ? `no pattern has ${String(fact.number)} groups`
+          : `no pattern has a group of the name ${fact.kind === "namedGroup" ? fact.name : ""}`,
       );
     }
   });
