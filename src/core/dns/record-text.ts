@@ -121,7 +121,8 @@ function number(text: string, max: number): number | undefined {
 
 /** A number of seconds, or some with units: `90`, `1h30m`. */
 function seconds(text: string): number | undefined {
-  if (!/^(?:\d{1,10}[smhdw]?)+$/i.test(text)) return undefined;
+  // One way only to read it: what does not fit is refused after one look, however long it is.
+  if (text === "" || !/^(?:\d{1,10}[smhdw])*\d{0,10}$/i.test(text)) return undefined;
   let sum = 0;
   for (const [, count = "", unit = "s"] of text.matchAll(/(\d+)([smhdw]?)/gi)) {
     sum += Number(count) * (UNIT_SECONDS[unit.toLowerCase()] ?? 1);
