@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { CONTROL } from "../core/dns/answer-memory.ts";
 import { AnswerReader } from "../core/dns/answer-reader.ts";
 import { loadLibc } from "../kernel/libc.ts";
-import { PEER_STRIDE, SLOT_BYTES, UdpBatch } from "../kernel/udp-batch.ts";
+import { PEER_STRIDE, SLOT_STRIDE, UdpBatch } from "../kernel/udp-batch.ts";
 import { QuestionTally } from "./question-tally.ts";
 import { RateLimiter } from "./rate-limit.ts";
 import type { PassedOn, UdpWorkerData } from "./udp-worker-data.ts";
@@ -41,7 +41,7 @@ function answerBatch(count: number): void {
   const passedOn: PassedOn[] = [];
   for (let slot = 0; slot < count; slot++) {
     const length = batch.length(slot);
-    const start = slot * SLOT_BYTES;
+    const start = slot * SLOT_STRIDE;
     const bytes = reader.answer(start, length, nextTurn());
     if (bytes > 0) {
       const sent = limiter === undefined ? bytes : limited(limiter, slot, bytes);
@@ -63,7 +63,7 @@ function answerBatch(count: number): void {
 function limited(by: RateLimiter, slot: number, bytes: number): number {
   const verdict = by.judgeSocketAddress(batch.peers, slot * PEER_STRIDE);
   if (verdict === "send") return bytes;
-  return verdict === "truncate" ? reader.truncate(slot * SLOT_BYTES) : 0;
+  return verdict === "truncate" ? reader.truncate(slot * SLOT_STRIDE) : 0;
 }
 
 /** Marsaglia's xorshift: which of several addresses comes first is to be even, not secret. */

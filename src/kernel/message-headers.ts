@@ -54,15 +54,6 @@ export class MessageHeaders {
   setBytes(at: number, bytes: number): void {
     this.#iovecs[at * IOVEC_WORDS + 2] = bytes;
   }
-
-  /** Makes a header of `to` the same as one of these: the same peer, and the same iovec. */
-  copyHeader(at: number, to: MessageHeaders, toAt: number): void {
-    const from = at * MMSGHDR_WORDS;
-    const target = toAt * MMSGHDR_WORDS;
-    for (let word = 0; word < 8; word++) {
-      to.#headers[target + word] = this.#headers[from + word] ?? 0;
-    }
-  }
 }
 
 function setPointer(words: Uint32Array, at: number, address: bigint): void {

@@ -8,7 +8,7 @@ import { loadLibc } from "./libc.ts";
 import type { Libc } from "./libc.ts";
 import { IOVEC_WORDS, MMSGHDR_WORDS, MessageHeaders } from "./message-headers.ts";
 import { decodeSocketAddress } from "./socket-address.ts";
-import { BATCH_SLOTS, SLOT_BYTES, UdpBatch } from "./udp-batch.ts";
+import { BATCH_SLOTS, SLOT_STRIDE, UdpBatch } from "./udp-batch.ts";
 import { openUdpSocket } from "./udp-socket.ts";
 import type { UdpSocketOptions } from "./udp-socket.ts";
 
@@ -68,7 +68,7 @@ describe("UdpBatch", () => {
     using two = await send(socket.port, ["third"]);
     assert.equal(batch.receive(), 3);
     const received = [0, 1, 2].map((slot) => [
-      packets.toString("latin1", slot * SLOT_BYTES, slot * SLOT_BYTES + batch.length(slot)),
+      packets.toString("latin1", slot * SLOT_STRIDE, slot * SLOT_STRIDE + batch.length(slot)),
       decodeSocketAddress(batch.peer(slot)),
     ]);
     assert.deepEqual(received, [

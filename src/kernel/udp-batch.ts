@@ -14,15 +14,18 @@ export const PEER_STRIDE = 32;
 /** How many messages are taken and sent with one call: more did not make it faster. */
 export const BATCH_SLOTS = 64;
 /** Room for one message. Longer ones, which no resolver sends as a question, lose their end. */
-export const SLOT_BYTES = 4096;
+const SLOT_BYTES = 4096;
+/** From one message to the next: were it a power of two, all would share the same few lines of the processor's cache. */
+export const SLOT_STRIDE = SLOT_BYTES + 128;
 
 /**
  * Takes many messages from a UDP socket with one system call, and sends many with another (Linux `recvmmsg`,
  * `sendmmsg`). All memory is taken once; messages stay where they are, so that an answer may be written over its
- * question. For a thread that has nothing else to do: {@link receive} blocks it.
+ * question, and the headers that came with the questions go with the answers. For a thread that has nothing else to
+ * do: {@link receive} blocks it.
  */
 export class UdpBatch {
-  /** All slots, {@link SLOT_BYTES} each. */
+  /** All slots: one begins {@link SLOT_STRIDE} bytes behind the one before. */
   readonly packets: ArrayBuffer;
   readonly #fd: number;
   readonly #errno: () => number;
@@ -30,12 +33,12 @@ export class UdpBatch {
   readonly #sendmmsg: Call;
   /** The socket addresses of who sent what is in the slots, {@link PEER_STRIDE} bytes each. */
   readonly peers: Uint8Array;
-  readonly #received: MessageHeaders;
-  readonly #receivedAt: bigint;
-  readonly #queue: MessageHeaders;
-  readonly #queueAt: bigint;
+  readonly #headers: MessageHeaders;
+  readonly #headersAt: bigint;
   #count = 0;
-  #queued = 0;
+  /** What is queued: the slots from the one to before the other. */
+  #first = 0;
+  #end = 0;
 
   constructor(libc: Libc, fd: number) {
     this.#fd = fd;
@@ -45,26 +48,25 @@ export class UdpBatch {
       "int recvmmsg(int fd, uintptr_t messages, uint count, int flags, uintptr_t timeout)",
     );
     this.#sendmmsg = call(libc, "int sendmmsg(int fd, uintptr_t messages, uint count, int flags)");
-    const packets = libc.allocate(BATCH_SLOTS * SLOT_BYTES);
+    const packets = libc.allocate(BATCH_SLOTS * SLOT_STRIDE);
     const names = libc.allocate(BATCH_SLOTS * PEER_STRIDE);
     const iovecs = libc.allocate(4 * IOVEC_WORDS * BATCH_SLOTS);
-    const received = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
-    const queue = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
+    const headers = libc.allocate(4 * MMSGHDR_WORDS * BATCH_SLOTS);
     this.packets = packets.buffer;
     this.peers = new Uint8Array(names.buffer);
-    this.#receivedAt = received.address;
-    this.#queueAt = queue.address;
-    const iovecWords = new Uint32Array(iovecs.buffer);
-    this.#received = new MessageHeaders(new Uint32Array(received.buffer), iovecWords);
-    this.#queue = new MessageHeaders(new Uint32Array(queue.buffer), iovecWords);
+    this.#headersAt = headers.address;
+    this.#headers = new MessageHeaders(
+      new Uint32Array(headers.buffer),
+      new Uint32Array(iovecs.buffer),
+    );
     for (let slot = 0; slot < BATCH_SLOTS; slot++) {
       const place = {
         name: names.address + BigInt(slot * PEER_STRIDE),
         nameBytes: SOCKET_ADDRESS_BYTES,
-        base: packets.address + BigInt(slot * SLOT_BYTES),
+        base: packets.address + BigInt(slot * SLOT_STRIDE),
         baseBytes: SLOT_BYTES,
       };
-      this.#received.write(slot, place, iovecs.address);
+      this.#headers.write(slot, place, iovecs.address);
     }
   }
 
@@ -75,11 +77,13 @@ export class UdpBatch {
    */
   receive(): number {
     for (let slot = 0; slot < this.#count; slot++) {
-      this.#received.setNameBytes(slot, SOCKET_ADDRESS_BYTES);
-      this.#received.setBytes(slot, SLOT_BYTES);
+      this.#headers.setNameBytes(slot, SOCKET_ADDRESS_BYTES);
+      this.#headers.setBytes(slot, SLOT_BYTES);
     }
     this.#count = 0;
-    const count = this.#recvmmsg(this.#fd, this.#receivedAt, BATCH_SLOTS, MSG_WAITFORONE, 0);
+    this.#first = 0;
+    this.#end = 0;
+    const count = this.#recvmmsg(this.#fd, this.#headersAt, BATCH_SLOTS, MSG_WAITFORONE, 0);
     if (count >= 0) {
       this.#count = count;
       return count;
@@ -91,32 +95,36 @@ export class UdpBatch {
 
   /** How many bytes of the message in a slot came. */
   length(slot: number): number {
-    return Math.min(SLOT_BYTES, this.#received.receivedBytes(slot));
+    return Math.min(SLOT_BYTES, this.#headers.receivedBytes(slot));
   }
 
   /** A copy of the socket address of who sent it. */
   peer(slot: number): Uint8Array {
     const start = slot * PEER_STRIDE;
-    return this.peers.slice(start, start + this.#received.nameBytes(slot));
+    return this.peers.slice(start, start + this.#headers.nameBytes(slot));
   }
 
-  /** Has the first bytes of a slot sent to who sent what was in it, by the next {@link send}. */
+  /**
+   * Has the first bytes of a slot sent to who sent what was in it, by the next {@link send} at the latest. Slots that
+   * are queued one behind the other go with one system call.
+   */
   queue(slot: number, bytes: number): void {
-    this.#received.setBytes(slot, bytes);
-    this.#received.copyHeader(slot, this.#queue, this.#queued);
-    this.#queued += 1;
+    if (slot !== this.#end) {
+      this.send();
+      this.#first = slot;
+    }
+    this.#headers.setBytes(slot, bytes);
+    this.#end = slot + 1;
   }
 
   /** Sends what was queued. What the kernel does not take is dropped, as a full network does. */
   send(): void {
-    let sent = 0;
-    while (sent < this.#queued) {
-      const at = this.#queueAt + BigInt(4 * MMSGHDR_WORDS * sent);
-      const count = this.#sendmmsg(this.#fd, at, this.#queued - sent, MSG_DONTWAIT);
+    while (this.#first < this.#end) {
+      const at = this.#headersAt + BigInt(4 * MMSGHDR_WORDS * this.#first);
+      const count = this.#sendmmsg(this.#fd, at, this.#end - this.#first, MSG_DONTWAIT);
       // The first of them failed, and the others may not.
-      sent += Math.max(1, count);
+      this.#first += Math.max(1, count);
     }
-    this.#queued = 0;
   }
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Libc } from "../../src/kernel/libc.ts";
 import { encodeSocketAddress } from "../../src/kernel/socket-address.ts";
-import { SLOT_BYTES, UdpBatch } from "../../src/kernel/udp-batch.ts";
+import { SLOT_STRIDE, UdpBatch } from "../../src/kernel/udp-batch.ts";
 import { openUdpSocket } from "../../src/kernel/udp-socket.ts";
 import { checkAnswer, hasSameQuestion } from "./fuzz-answer.ts";
 import { hostilePacket } from "./fuzz-packets.ts";
@@ -70,7 +70,7 @@ export async function fuzzUdp({ libc, port, count, pick, onProgress }: UdpFuzz):
   const take = (sentBatches: number): number => {
     const taken = batch.receive();
     for (let slot = 0; slot < taken; slot++) {
-      const answer = received.slice(slot * SLOT_BYTES, slot * SLOT_BYTES + batch.length(slot));
+      const answer = received.slice(slot * SLOT_STRIDE, slot * SLOT_STRIDE + batch.length(slot));
       const id = ((answer[0] ?? 0) << 8) | (answer[1] ?? 0);
       if (id >= IDS) {
         assert.ok(answer.subarray(-4).join() === "10,96,0,10", "a canary's answer is wrong");

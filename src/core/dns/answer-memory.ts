@@ -15,10 +15,11 @@ export interface AnswerMemory {
   /** See {@link CONTROL}; then a counter for each reader. */
   readonly control: SharedArrayBuffer;
   readonly generations: SharedArrayBuffer;
-  /** Hashes, so that a record is read only when it is likely the right one. */
-  readonly hashes: SharedArrayBuffer;
-  /** Word offsets of records; 0 for none. Beside `hashes`. */
-  readonly offsets: SharedArrayBuffer;
+  /**
+   * Pairs of words: a hash, so that a record is read only when it is likely the right one, and the record's word offset,
+   * 0 for none. A bucket of them is as long as a line of the processor's cache.
+   */
+  readonly slots: SharedArrayBuffer;
   readonly arena: SharedArrayBuffer;
 }
 
@@ -37,7 +38,9 @@ export const CONTROL = {
 
 export const GENERATIONS = 65_536;
 /** Of a bucket, whose slots are tried one after the other. */
-export const WAYS = 8;
+const WAYS = 8;
+export const SLOT_WORDS = 2;
+export const BUCKET_WORDS = WAYS * SLOT_WORDS;
 export const SEGMENTS = 32;
 
 /** Words of a record before its variable parts: dependencies, name, and the form's own. */
@@ -49,7 +52,7 @@ export const RECORD = {
   words: 2,
   /** See {@link SHAPE}; the number of dependencies above the eighth bit. */
   shape: 3,
-  /** AA and the code, as in a header's flags. */
+  /** AA and the code, where the first word of a message has them. */
   flags: 4,
   series: 5,
   /** How often it may still be used; below 0 without bound. Readers count it down. */
@@ -66,8 +69,11 @@ export const RECORD = {
 export const SHAPE = { bodies: 1, onlyLowerCase: 2, sharedBodies: 4 } as const;
 
 /**
- * A dependency: place in `generations`, and what it said. A body: byte offset in the arena, length, and its
+ * A dependency: place in `generations`, and what it said. A body: word offset in the arena, length in bytes, and its
  * counts: answers, authority, additional records, a byte each, and whether it is truncated.
+ *
+ * What is copied into a message begins in its word at the byte at which the question ends in one of the message's
+ * words, see {@link bodyShift}: so it is copied by words.
  */
 export const DEPENDENCY_WORDS = 2;
 export const BODY_WORDS = 3;
@@ -88,8 +94,7 @@ export function createAnswerMemory(options: AnswerMemoryOptions): AnswerMemory {
   const memory = {
     control: new SharedArrayBuffer(4 * (CONTROL.readers + readers)),
     generations: new SharedArrayBuffer(4 * GENERATIONS),
-    hashes: new SharedArrayBuffer(4 * slots),
-    offsets: new SharedArrayBuffer(4 * slots),
+    slots: new SharedArrayBuffer(4 * SLOT_WORDS * slots),
     arena: new SharedArrayBuffer(arenaBytes),
   };
   new Int32Array(memory.control)[CONTROL.seed] = seed;
@@ -106,18 +111,39 @@ export function foldWord(word: number): number {
 
 /** Of `words[0..length)`, which hold the folded name. */
 export function hashName(words: Int32Array, length: number, key: number, seed: number): number {
-  let hash = seed ^ Math.imul(key, 0x9e3779b1);
-  for (let i = 0; i < length; i++) {
-    hash = Math.imul(hash ^ (words[i] ?? 0), 0x85ebca6b);
-    hash ^= hash >>> 15;
-  }
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+  let hash = hashStart(key, seed);
+  for (let i = 0; i < length; i++) hash = hashStep(hash, words[i] ?? 0);
+  return hashEnd(hash);
 }
 
-/** The first slot of the bucket that a hash belongs to. */
-export function bucketOf(hash: number, slots: number): number {
-  return (hash & (slots / WAYS - 1)) * WAYS;
+/** {@link hashName} piece by piece, for whoever has no array of the name. */
+export function hashStart(key: number, seed: number): number {
+  return seed ^ Math.imul(key, 0x9e3779b1);
+}
+
+export function hashStep(hash: number, word: number): number {
+  const mixed = Math.imul(hash ^ word, 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
+}
+
+export function hashEnd(hash: number): number {
+  const mixed = Math.imul(hash, 0xc2b2ae35);
+  return mixed ^ (mixed >>> 16);
+}
+
+/** The first word of the bucket that a hash belongs to, of so many words in all. */
+export function bucketOf(hash: number, allWords: number): number {
+  return Math.imul(hash, BUCKET_WORDS) & (allWords - 1);
+}
+
+/** Bytes before a body in its first word: a question ends 16 bytes and the name's behind a message's start. */
+export function bodyShift(nameBytes: number): number {
+  return nameBytes & 3;
+}
+
+/** Words that a body of so many bytes takes. */
+export function bodyWords(shift: number, bytes: number): number {
+  return (shift + bytes + 3) >>> 2;
 }
 
 /** Words that a name of so many bytes takes. */

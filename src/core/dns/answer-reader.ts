@@ -1,13 +1,16 @@
 import {
   BODY_WORDS,
+  BUCKET_WORDS,
   CONTROL,
   DEPENDENCY_WORDS,
   RECORD,
   SHAPE,
-  WAYS,
+  SLOT_WORDS,
   bucketOf,
   foldWord,
-  hashName,
+  hashEnd,
+  hashStart,
+  hashStep,
   nameWords,
 } from "./answer-memory.ts";
 import type { AnswerMemory } from "./answer-memory.ts";
@@ -15,12 +18,25 @@ import { EDNS_UDP_BYTES, PLAIN_UDP_BYTES } from "./message.ts";
 
 const HEADER_BYTES = 12;
 const OPT_BYTES = 11;
-/** Shorter pieces are copied faster by hand than by a call. */
-const SHORT_BYTES = 96;
+/** Of a message's first word: all but the number, RD, AD and CD. */
+const UNUSUAL = 0xcffe_0000 | 0;
+/** The number, RD and CD, which stay the question's. */
+const KEPT = 0x1001_ffff;
+/** QR and RA. */
+const ANSWERED = 0x8080_0000 | 0;
+const TRUNCATED = 0x0002_0000;
+/** The counts of a message's last two words of the header: one question, and one OPT. */
+const ONE_QUESTION = 0x0000_0100;
+const ONE_ADDITIONAL = 0x0100_0000;
 
 /**
  * The reading side of {@link AnswerMemory}: answers messages where they stand, without making objects. What it
  * does not know, or not know how to answer, it leaves alone: that is somebody else's.
+ *
+ * It reads shared memory without `Atomics`, whose calls would take a good part of its time. Processors keep loads in
+ * order whose address comes from an earlier one, so that a record is never older than the offset it was found by.
+ * That a change is seen by whoever asks after it takes one `Atomics` operation of the caller's between the arrival
+ * of questions and their answers.
  */
 export class AnswerReader {
   /** Of the answer given last: the number it was put in with. */
@@ -34,23 +50,19 @@ export class AnswerReader {
   readonly #packetWords: Int32Array;
   readonly #control: Int32Array;
   readonly #generations: Int32Array;
-  readonly #hashes: Int32Array;
-  readonly #offsets: Int32Array;
+  readonly #slots: Int32Array;
   readonly #words: Int32Array;
-  readonly #bytes: Uint8Array;
   readonly #key = new Int32Array(64);
   readonly #seed: number;
 
-  /** `packets` holds the messages; each has room for at least 1232 bytes. */
+  /** `packets` holds the messages; each has room for at least 1232 bytes, and three more. */
   constructor(memory: AnswerMemory, packets: ArrayBuffer) {
     this.#packets = new Uint8Array(packets);
     this.#packetWords = new Int32Array(packets);
     this.#control = new Int32Array(memory.control);
     this.#generations = new Int32Array(memory.generations);
-    this.#hashes = new Int32Array(memory.hashes);
-    this.#offsets = new Int32Array(memory.offsets);
+    this.#slots = new Int32Array(memory.slots);
     this.#words = new Int32Array(memory.arena);
-    this.#bytes = new Uint8Array(memory.arena);
     this.#seed = this.#control[CONTROL.seed] ?? 0;
   }
 
@@ -61,15 +73,15 @@ export class AnswerReader {
    */
   answer(start: number, length: number, rotation: number): number {
     const packets = this.#packets;
+    const header = start >>> 2;
     const name = start + HEADER_BYTES;
     const end = start + length;
     // A plain question: RD, AD and CD may be set, and there is one question, with OPT behind it or without.
     if (length < HEADER_BYTES + 5) return 0;
-    if (((packets[start + 2] ?? 0) & 0xfe) !== 0 || ((packets[start + 3] ?? 0) & 0xcf) !== 0)
-      return 0;
-    if (this.#packetWords[(start >>> 2) + 1] !== 0x0000_0100) return 0;
-    const counts = this.#packetWords[(start >>> 2) + 2];
-    if (counts !== 0 && counts !== 0x0100_0000) return 0;
+    if (((this.#packetWords[header] ?? 0) & UNUSUAL) !== 0) return 0;
+    if (this.#packetWords[header + 1] !== ONE_QUESTION) return 0;
+    const counts = this.#packetWords[header + 2];
+    if (counts !== 0 && counts !== ONE_ADDITIONAL) return 0;
     let root = name;
     for (;;) {
       const label = packets[root] ?? 0;
@@ -88,10 +100,8 @@ export class AnswerReader {
       if (udpBytes < 0) return 0;
       limit = Math.min(EDNS_UDP_BYTES, Math.max(PLAIN_UDP_BYTES, udpBytes));
     }
-    const nameBytes = root + 1 - name;
     const type = ((packets[root + 1] ?? 0) << 8) | (packets[root + 2] ?? 0);
-    const isMixed = this.#readKey(name, nameBytes);
-    const at = this.#find(nameBytes, type, isMixed);
+    const at = this.#find(name, root + 1 - name, type);
     if (at === 0) return 0;
     this.series = this.#words[at + RECORD.series] ?? 0;
     const optBytes = counts === 0 ? 0 : OPT_BYTES;
@@ -105,8 +115,8 @@ export class AnswerReader {
    * @returns its length.
    */
   truncate(start: number): number {
-    const rcode = (this.#packets[start + 3] ?? 0) & 0x0f;
-    this.#writeHeader(start, rcode, 1 << 24, this.#optBytes === 0 ? 0 : 1);
+    const rcode = (this.#packetWords[start >>> 2] ?? 0) & 0x0f00_0000;
+    this.#writeHeader(start, rcode, 1 << 24, this.#optBytes);
     if (this.#optBytes !== 0) this.#writeOpt(this.#questionEnd);
     return this.#questionEnd + this.#optBytes - start;
   }
@@ -128,63 +138,62 @@ export class AnswerReader {
     return ((packets[at + 3] ?? 0) << 8) | (packets[at + 4] ?? 0);
   }
 
-  /** Folds the name into the key. @returns whether it has capital letters. */
-  #readKey(name: number, nameBytes: number): boolean {
+  /** The record for the question that is true now; 0 for none. */
+  #find(name: number, nameBytes: number, type: number): number {
+    const packetWords = this.#packetWords;
+    const folded = this.#key;
     const from = name >>> 2;
-    const full = nameBytes >>> 2;
-    let differences = 0;
-    for (let i = 0; i < full; i++) {
-      const word = this.#packetWords[from + i] ?? 0;
-      const folded = foldWord(word);
-      differences |= word ^ folded;
-      this.#key[i] = folded;
-    }
-    const rest = nameBytes & 3;
-    if (rest !== 0) {
-      const word = (this.#packetWords[from + full] ?? 0) & (0xffff_ffff >>> (32 - 8 * rest));
-      const folded = foldWord(word);
-      differences |= word ^ folded;
-      this.#key[full] = folded;
-    }
-    return differences !== 0;
-  }
-
-  /** The record for the key that is true now; 0 for none. */
-  #find(nameBytes: number, type: number, isMixed: boolean): number {
     const length = nameWords(nameBytes);
     const key = nameBytes | (type << 8);
-    const hash = hashName(this.#key, length, key, this.#seed);
-    const bucket = bucketOf(hash, this.#offsets.length);
-    for (let slot = bucket; slot < bucket + WAYS; slot++) {
-      if (this.#hashes[slot] !== hash) continue;
-      const at = Atomics.load(this.#offsets, slot);
-      if (at === 0 || this.#words[at + RECORD.key] !== key) continue;
-      const shape = this.#words[at + RECORD.shape] ?? 0;
-      const dependencies = at + RECORD.head;
-      const names = dependencies + DEPENDENCY_WORDS * (shape >>> 8);
-      if (!this.#isName(names, length)) continue;
-      if (!this.#isCurrent(dependencies, names)) return 0;
-      if (isMixed && (shape & SHAPE.onlyLowerCase) !== 0) return 0;
-      const uses = this.#words[at + RECORD.uses] ?? 0;
-      if (uses === 0) return 0;
-      // Readers may both count from the same number: it is not meant to be exact.
-      if (uses > 0) this.#words[at + RECORD.uses] = uses - 1;
-      return at;
+    let hash = hashStart(key, this.#seed);
+    let differences = 0;
+    // The last word has at least the root's byte, which is 0 as what is behind the name in a key.
+    const last = length - 1;
+    for (let i = 0; i < last; i++) {
+      const word = packetWords[from + i] ?? 0;
+      const small = foldWord(word);
+      differences |= word ^ small;
+      hash = hashStep(hash, small);
+      folded[i] = small;
+    }
+    const word = (packetWords[from + last] ?? 0) & (-1 >>> (8 * (4 * length - nameBytes)));
+    const small = foldWord(word);
+    differences |= word ^ small;
+    hash = hashEnd(hashStep(hash, small));
+    folded[last] = small;
+    const slots = this.#slots;
+    const bucket = bucketOf(hash, slots.length);
+    for (let slot = bucket; slot < bucket + BUCKET_WORDS; slot += SLOT_WORDS) {
+      if (slots[slot] !== hash) continue;
+      const at = slots[slot + 1] ?? 0;
+      if (at !== 0 && this.#isFor(at, key, length)) return this.#use(at, differences !== 0);
     }
     return 0;
   }
 
-  #isName(at: number, length: number): boolean {
-    for (let i = 0; i < length; i++) if (this.#words[at + i] !== this.#key[i]) return false;
+  /** Whether a record is for the question whose name is in the key. */
+  #isFor(at: number, key: number, length: number): boolean {
+    const words = this.#words;
+    if (words[at + RECORD.key] !== key) return false;
+    const name = at + RECORD.head + DEPENDENCY_WORDS * ((words[at + RECORD.shape] ?? 0) >>> 8);
+    for (let i = 0; i < length; i++) if (words[name + i] !== this.#key[i]) return false;
     return true;
   }
 
-  #isCurrent(from: number, to: number): boolean {
-    for (let at = from; at < to; at += DEPENDENCY_WORDS) {
-      const now = Atomics.load(this.#generations, this.#words[at] ?? 0);
-      if (now !== this.#words[at + 1]) return false;
+  /** @returns the record, when it is true and may be used for a name with capital letters, or without; else 0. */
+  #use(at: number, hasCapitals: boolean): number {
+    const words = this.#words;
+    const shape = words[at + RECORD.shape] ?? 0;
+    if (hasCapitals && (shape & SHAPE.onlyLowerCase) !== 0) return 0;
+    const first = at + RECORD.head;
+    for (let i = first; i < first + DEPENDENCY_WORDS * (shape >>> 8); i += DEPENDENCY_WORDS) {
+      if (this.#generations[words[i] ?? 0] !== words[i + 1]) return 0;
     }
-    return true;
+    const uses = words[at + RECORD.uses] ?? 0;
+    if (uses === 0) return 0;
+    // Readers may both count from the same number: it is not meant to be exact.
+    if (uses > 0) words[at + RECORD.uses] = uses - 1;
+    return at;
   }
 
   /** @returns the answer's length; 0 when none that is held fits. */
@@ -205,20 +214,21 @@ export class AnswerReader {
       DEPENDENCY_WORDS * (shape >>> 8) +
       nameWords((words[at + RECORD.key] ?? 0) & 0xff);
     const room = limit - (question - start);
+    const turn = count === 1 ? 0 : rotation % count;
     let end = question;
     let counts = 0;
     if ((shape & SHAPE.bodies) === 0) {
       const unit = words[at + RECORD.unit] ?? 0;
-      const fitting = Math.min(count, Math.floor(room / unit));
-      const first = rotation % count;
-      const head = Math.min(fitting, count - first);
-      this.#copy(4 * content + first * unit, end, head * unit);
-      this.#copy(4 * content, end + head * unit, (fitting - head) * unit);
+      const fitting = count * unit <= room ? count : Math.floor(room / unit);
+      const head = Math.min(fitting, count - turn);
+      // Each record has whole words, so that the next one ends at the same byte of one.
+      this.#copy(content + ((turn * unit) >>> 2), end, head * unit);
+      if (head < fitting) this.#copy(content, end + head * unit, (fitting - head) * unit);
       end += fitting * unit;
       counts = fitting | (fitting < count ? 1 << 24 : 0);
     } else {
       const isPlain = optBytes === 0 && (shape & SHAPE.sharedBodies) === 0;
-      const body = content + BODY_WORDS * ((rotation % count) + (isPlain ? count : 0));
+      const body = content + BODY_WORDS * (turn + (isPlain ? count : 0));
       const bytes = words[body + 1] ?? 0;
       counts = words[body + 2] ?? 0;
       if (bytes > room) return 0;
@@ -228,36 +238,43 @@ export class AnswerReader {
       if (serialAt >= 0) this.#writeSerial(end + serialAt);
       end += bytes;
     }
-    this.#writeHeader(start, words[at + RECORD.flags] ?? 0, counts, optBytes === 0 ? 0 : 1);
+    this.#writeHeader(start, words[at + RECORD.flags] ?? 0, counts, optBytes);
     if (optBytes !== 0) this.#writeOpt(end);
     return end + optBytes - start;
   }
 
-  #copy(from: number, to: number, length: number): void {
-    if (length > SHORT_BYTES) {
-      this.#packets.set(this.#bytes.subarray(from, from + length), to);
-      return;
+  /** Bytes that begin in the word `from` where `to` is in its own. Up to three bytes behind them change as well. */
+  #copy(from: number, to: number, bytes: number): void {
+    const packetWords = this.#packetWords;
+    const words = this.#words;
+    const first = to >>> 2;
+    const last = (to + bytes + 3) >>> 2;
+    const kept = (1 << (8 * (to & 3))) - 1;
+    const before = (packetWords[first] ?? 0) & kept;
+    for (let word = first; word < last; word++) {
+      packetWords[word] = words[from + word - first] ?? 0;
     }
-    for (let i = 0; i < length; i++) this.#packets[to + i] = this.#bytes[from + i] ?? 0;
+    packetWords[first] = ((packetWords[first] ?? 0) & ~kept) | before;
   }
 
   #writeSerial(at: number): void {
-    const serial = Atomics.load(this.#control, CONTROL.serial);
+    const serial = this.#control[CONTROL.serial] ?? 0;
     this.#packets[at] = serial >>> 24;
     this.#packets[at + 1] = serial >>> 16;
     this.#packets[at + 2] = serial >>> 8;
     this.#packets[at + 3] = serial;
   }
 
-  /** QR and RA are set; the number, RD and CD stay the question's. */
-  #writeHeader(start: number, flags: number, counts: number, opt: number): void {
-    const packets = this.#packets;
-    const truncated = counts >>> 24 === 0 ? 0 : 0x02;
-    packets[start + 2] = 0x80 | (flags >>> 8) | truncated | ((packets[start + 2] ?? 0) & 0x01);
-    packets[start + 3] = 0x80 | (flags & 0x0f) | ((packets[start + 3] ?? 0) & 0x10);
-    packets[start + 7] = counts;
-    packets[start + 9] = counts >>> 8;
-    packets[start + 11] = ((counts >>> 16) & 0xff) + opt;
+  /** `flags` as a record has them, `counts` as a body. */
+  #writeHeader(start: number, flags: number, counts: number, optBytes: number): void {
+    const packetWords = this.#packetWords;
+    const header = start >>> 2;
+    const own = ANSWERED | flags | (counts >>> 24 === 0 ? 0 : TRUNCATED);
+    packetWords[header] = ((packetWords[header] ?? 0) & KEPT) | own;
+    packetWords[header + 1] = ONE_QUESTION | (counts << 24);
+    const additional = (counts << 8) & 0xff00_0000;
+    packetWords[header + 2] =
+      (additional + (optBytes === 0 ? 0 : ONE_ADDITIONAL)) | (counts & 0xff00);
   }
 
   #writeOpt(at: number): void {

@@ -1,12 +1,15 @@
 import {
   BODY_WORDS,
+  BUCKET_WORDS,
   CONTROL,
   DEPENDENCY_WORDS,
   GENERATIONS,
   RECORD,
   SEGMENTS,
   SHAPE,
-  WAYS,
+  SLOT_WORDS,
+  bodyShift,
+  bodyWords,
   bucketOf,
   hashName,
   nameWords,
@@ -37,8 +40,7 @@ export interface PutOptions {
 export class AnswerTable {
   readonly #control: Int32Array;
   readonly #generations: Int32Array;
-  readonly #hashes: Int32Array;
-  readonly #offsets: Int32Array;
+  readonly #slots: Int32Array;
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #segmentWords: number;
@@ -55,8 +57,7 @@ export class AnswerTable {
   constructor(memory: AnswerMemory) {
     this.#control = new Int32Array(memory.control);
     this.#generations = new Int32Array(memory.generations);
-    this.#hashes = new Int32Array(memory.hashes);
-    this.#offsets = new Int32Array(memory.offsets);
+    this.#slots = new Int32Array(memory.slots);
     this.#words = new Int32Array(memory.arena);
     this.#bytes = new Uint8Array(memory.arena);
     this.#segmentWords = Math.floor(this.#words.length / SEGMENTS);
@@ -89,10 +90,10 @@ export class AnswerTable {
   find(name: DomainName, type: number): number | undefined {
     const nameBytes = this.#writeKey(foldName(name));
     const hash = this.#hash(nameBytes, type);
-    const bucket = bucketOf(hash, this.#offsets.length);
-    for (let slot = bucket; slot < bucket + WAYS; slot++) {
-      const at = this.#offsets[slot] ?? 0;
-      if (at !== 0 && this.#hashes[slot] === hash && this.#isCurrent(at)) return undefined;
+    const bucket = bucketOf(hash, this.#slots.length);
+    for (let slot = bucket; slot < bucket + BUCKET_WORDS; slot += SLOT_WORDS) {
+      const at = this.#slots[slot + 1] ?? 0;
+      if (at !== 0 && this.#slots[slot] === hash && this.#isCurrent(at)) return undefined;
     }
     return hash;
   }
@@ -112,14 +113,14 @@ export class AnswerTable {
       RECORD.head +
         DEPENDENCY_WORDS * dependencies.length +
         nameWords(nameBytes) +
-        formWords(compiled),
+        formWords(compiled, bodyShift(nameBytes)),
     );
     if (at === undefined) return false;
     const words = this.#words;
     words[at + RECORD.hash] = hash;
     words[at + RECORD.key] = nameBytes | (compiled.type << 8);
     words[at + RECORD.words] = this.#end - at;
-    words[at + RECORD.flags] = (compiled.authoritative ? 0x0400 : 0) | (compiled.rcode & 0xf);
+    words[at + RECORD.flags] = (compiled.authoritative ? 0x0004_0000 : 0) | (compiled.rcode << 24);
     words[at + RECORD.series] = series;
     words[at + RECORD.uses] = compiled.isPartial ? PARTIAL_USES : -1;
     let position = at + RECORD.head;
@@ -130,7 +131,7 @@ export class AnswerTable {
     }
     words.set(this.#key.subarray(0, nameWords(nameBytes)), position);
     position += nameWords(nameBytes);
-    const shape = this.#writeForm(compiled, at, position);
+    const shape = this.#writeForm(compiled, at, position, bodyShift(nameBytes));
     words[at + RECORD.shape] =
       shape | (compiled.isOnlyLowerCase ? SHAPE.onlyLowerCase : 0) | (dependencies.length << 8);
     this.#link(hash, at);
@@ -147,13 +148,13 @@ export class AnswerTable {
     return true;
   }
 
-  #writeForm({ form }: CompiledAnswer, at: number, start: number): number {
+  #writeForm({ form }: CompiledAnswer, at: number, start: number, shift: number): number {
     const words = this.#words;
     if (form.kind === "rotated") {
       words[at + RECORD.serialAt] = -1;
       words[at + RECORD.count] = form.count;
       words[at + RECORD.unit] = form.unit;
-      this.#bytes.set(form.bytes, 4 * start);
+      this.#bytes.set(form.bytes, 4 * start + shift);
       return 0;
     }
     words[at + RECORD.serialAt] = form.serialAt ?? -1;
@@ -161,31 +162,32 @@ export class AnswerTable {
     words[at + RECORD.unit] = 0;
     const lists = form.plain === form.large ? [form.large] : [form.large, form.plain];
     let position = start;
-    let byte = 4 * (start + BODY_WORDS * lists.length * form.large.length);
+    let content = start + BODY_WORDS * lists.length * form.large.length;
     for (const body of lists.flat()) {
-      words[position] = byte;
+      words[position] = content;
       words[position + 1] = body.bytes.length;
       words[position + 2] = countsOf(body);
       position += BODY_WORDS;
-      this.#bytes.set(body.bytes, byte);
-      byte += body.bytes.length;
+      this.#bytes.set(body.bytes, 4 * content + shift);
+      content += bodyWords(shift, body.bytes.length);
     }
     return SHAPE.bodies | (lists.length === 1 ? SHAPE.sharedBodies : 0);
   }
 
   /** Makes a record the one that is found: in the place of an older one of this name, or of any. */
   #link(hash: number, at: number): void {
-    const bucket = bucketOf(hash, this.#offsets.length);
-    let chosen = bucket + (at & (WAYS - 1));
-    for (let slot = bucket + WAYS - 1; slot >= bucket; slot--) {
-      if (this.#offsets[slot] === 0) chosen = slot;
+    const slots = this.#slots;
+    const bucket = bucketOf(hash, slots.length);
+    let chosen = bucket + ((at * SLOT_WORDS) & (BUCKET_WORDS - 1));
+    for (let slot = bucket + BUCKET_WORDS - SLOT_WORDS; slot >= bucket; slot -= SLOT_WORDS) {
+      if (slots[slot + 1] === 0) chosen = slot;
     }
-    for (let slot = bucket; slot < bucket + WAYS; slot++) {
-      if (this.#offsets[slot] !== 0 && this.#hashes[slot] === hash) chosen = slot;
+    for (let slot = bucket; slot < bucket + BUCKET_WORDS; slot += SLOT_WORDS) {
+      if (slots[slot + 1] !== 0 && slots[slot] === hash) chosen = slot;
     }
-    Atomics.store(this.#offsets, chosen, 0);
-    this.#hashes[chosen] = hash;
-    Atomics.store(this.#offsets, chosen, at);
+    Atomics.store(slots, chosen + 1, 0);
+    slots[chosen] = hash;
+    Atomics.store(slots, chosen + 1, at);
   }
 
   #reserve(wanted: number): number | undefined {
@@ -221,9 +223,9 @@ export class AnswerTable {
     this.#hasWrapped = true;
     let at = Math.max(1, segment * this.#segmentWords);
     while (at < end) {
-      const bucket = bucketOf(this.#words[at + RECORD.hash] ?? 0, this.#offsets.length);
-      for (let slot = bucket; slot < bucket + WAYS; slot++) {
-        if (this.#offsets[slot] === at) Atomics.store(this.#offsets, slot, 0);
+      const bucket = bucketOf(this.#words[at + RECORD.hash] ?? 0, this.#slots.length);
+      for (let slot = bucket; slot < bucket + BUCKET_WORDS; slot += SLOT_WORDS) {
+        if (this.#slots[slot + 1] === at) Atomics.store(this.#slots, slot + 1, 0);
       }
       at += this.#words[at + RECORD.words] ?? end;
     }
@@ -248,11 +250,10 @@ export class AnswerTable {
   }
 }
 
-function formWords({ form }: CompiledAnswer): number {
-  if (form.kind === "rotated") return (form.bytes.length + 3) >>> 2;
+function formWords({ form }: CompiledAnswer, shift: number): number {
+  if (form.kind === "rotated") return bodyWords(shift, form.bytes.length);
   const bodies = form.plain === form.large ? form.large : [...form.large, ...form.plain];
-  const bytes = bodies.reduce((sum, body) => sum + body.bytes.length, 0);
-  return BODY_WORDS * bodies.length + ((bytes + 3) >>> 2);
+  return bodies.reduce((sum, { bytes }) => sum + BODY_WORDS + bodyWords(shift, bytes.length), 0);
 }
 
 function countsOf({ answers, authority, additional, truncated }: AnswerBody): number {
