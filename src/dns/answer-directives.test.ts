@@ -73,7 +73,7 @@ it("createResponder() with all directives answers hostile packets as a server wi
     access: config.access,
     rewrites: config.rewrites,
     templates: config.templates,
-    hosts: () => hosts,
+    hosts: { table: hosts, onChange: () => ({ [Symbol.dispose]: () => undefined }) },
     order: () => ({ prefer: config.balance?.prefer ?? [], weights: undefined }),
     maxUdpBytes: config.maxUdpBytes,
     isMinimal: config.isMinimal,

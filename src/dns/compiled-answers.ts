@@ -8,7 +8,7 @@ import { parseQuery } from "../core/dns/decode.ts";
 import type { Dirty, DnsIndex } from "../core/dns/dns-index.ts";
 import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import type { DomainName } from "../core/dns/domain-name.ts";
-import { CLASS_IN, RCODE, TYPE } from "../core/dns/message.ts";
+import { CLASS_IN, EDNS_UDP_BYTES, RCODE, TYPE } from "../core/dns/message.ts";
 import type { Question } from "../core/dns/message.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Counter, Metrics } from "../telemetry/metrics.ts";
@@ -60,6 +60,7 @@ export class CompiledAnswers implements Disposable {
   readonly #seriesByKey = new Map<string, number>();
   #source: Source | undefined;
   #observed: { readonly index: DnsIndex; readonly end: () => void } | undefined;
+  #hostsChanges: Disposable | undefined;
   /** What the answer that is being compiled was made from. */
   #reads: Dirty[] | undefined;
   #turn = 0;
@@ -87,7 +88,7 @@ export class CompiledAnswers implements Disposable {
 
   /**
    * Answers are made from these server blocks from now on, and those that were made before are void: from the
-   * names of one cluster, where nothing else has a say in them. Other blocks' answers are not compiled.
+   * names of one cluster, where nothing has a say in them but hosts. Other blocks' answers are not compiled.
    */
   use(blocks: readonly ServerBlock[], metrics: DnsMetrics): void {
     this.#mergeTallies();
@@ -99,6 +100,11 @@ export class CompiledAnswers implements Disposable {
     const zones = blocks.flatMap((block) => block.zones);
     const chosen = blocks.find(isPlain);
     this.#source = chosen?.cluster && { zones, chosen, cluster: chosen.cluster, metrics };
+    this.#hostsChanges?.[Symbol.dispose]();
+    // A name may be theirs from now on, or not any more.
+    this.#hostsChanges = chosen?.hosts?.onChange(() => {
+      this.#table.clear();
+    });
   }
 
   /**
@@ -114,6 +120,7 @@ export class CompiledAnswers implements Disposable {
     const { zones, chosen, cluster } = this.#source;
     const zone = zoneOf(foldName(question.name), zones);
     if (zone === undefined || !chosen.zones.includes(zone) || !isForAll(question)) return;
+    if (chosen.hosts?.table.answer(question) !== undefined) return;
     const hash = this.#table.find(question.name, question.type);
     const isDenied = ((answer[3] ?? 0) & 0xf) === RCODE.NXDOMAIN;
     if (hash === undefined || !this.#isAdmitted(hash, isDenied)) return;
@@ -121,7 +128,8 @@ export class CompiledAnswers implements Disposable {
     const reads: Dirty[] = [];
     this.#reads = reads;
     this.#turn = (this.#turn + 1) & 0x7fff_ffff;
-    const compiled = compileAnswer(question, index, cluster.zone, this.#turn);
+    const turn = chosen.rotates === false ? undefined : this.#turn;
+    const compiled = compileAnswer(question, index, cluster.zone, turn);
     this.#reads = undefined;
     if (compiled === undefined) return;
     const series = this.#seriesOf(zone, question.type, compiled.rcode);
@@ -132,6 +140,7 @@ export class CompiledAnswers implements Disposable {
     this.#mergeTallies();
     this.#scrapes?.[Symbol.dispose]();
     this.#observed?.end();
+    this.#hostsChanges?.[Symbol.dispose]();
     this.#source = undefined;
   }
 
@@ -196,18 +205,16 @@ interface Source {
 
 /** Whether answers for the cluster's names come from its index alone, and nobody has to hear of each. */
 function isPlain(block: ServerBlock): boolean {
-  const { cluster, hosts, log, rewrites, rotates, access, order } = block;
+  const { cluster, log, maxUdpBytes = EDNS_UDP_BYTES, rewrites, access, order } = block;
   return (
     cluster !== undefined &&
-    hosts === undefined &&
-    log === undefined &&
+    (log === undefined || block.logsFailuresOnly === true) &&
     order === undefined &&
     block.isMinimal !== true &&
-    block.maxUdpBytes === undefined &&
+    maxUdpBytes >= EDNS_UDP_BYTES &&
     (access ?? []).length === 0 &&
     (rewrites ?? []).length === 0 &&
-    (block.templates ?? []).every(({ zones }) => isApart(zones, cluster.zone)) &&
-    rotates !== false
+    (block.templates ?? []).every(({ zones }) => isApart(zones, cluster.zone))
   );
 }
 

@@ -209,7 +209,7 @@ async function buildBlock(
   return {
     plugins: config.plugins,
     rewrites: config.rewrites,
-    hosts: hosts === undefined ? undefined : () => hosts.table,
+    hosts,
     cluster: cluster?.names,
     clusterset: cluster?.clusterset,
     forwards,
@@ -240,6 +240,7 @@ async function buildBlock(
             deps.print,
             new Set(listens.map(({ on }) => on.address)).size === 1 ? first?.on.address : undefined,
           ),
+    logsFailuresOnly: config.log.every(({ classes }) => classes.every((each) => each === "error")),
     onFailure: errors?.note,
   };
 }

@@ -44,7 +44,7 @@ export interface ServerBlock {
   /** What is looked for in place of what was asked for. */
   readonly rewrites?: readonly RewriteRule[] | undefined;
   /** Names with addresses of their own, before all others. */
-  readonly hosts?: (() => HostsTable) | undefined;
+  readonly hosts?: HostsSource | undefined;
   readonly cluster: ClusterNames | undefined;
   /** Names of a set of clusters (KEP-1645), asked for what `cluster` forwards. */
   readonly clusterset?: ClusterNames | undefined;
@@ -56,8 +56,17 @@ export interface ServerBlock {
   readonly rotates?: boolean | undefined;
   /** Gets each answer. */
   readonly log?: ((logged: LoggedAnswer) => void) | undefined;
+  /** Whether `log` leaves out all answers but failures: neither names nor their absence. */
+  readonly logsFailuresOnly?: boolean | undefined;
   /** Gets each question that failed here or elsewhere. */
   readonly onFailure?: ((question: Question, reason: string) => void) | undefined;
+}
+
+export interface HostsSource {
+  /** As it is now. */
+  readonly table: HostsTable;
+  /** Calls the listener as soon as the table is another, until this is disposed. */
+  onChange(listener: () => void): Disposable;
 }
 
 /** Where the names of the cluster come from. */
@@ -149,7 +158,7 @@ function answerNamed(
     const target = { ...query, question: { ...question, name: cname.target } };
     return behindAlias(step, answerNamed(block, target, shape, aliases + 1));
   }
-  const fromHosts = block.hosts?.().answer(question);
+  const fromHosts = block.hosts?.table.answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   if (block.cluster === undefined) return resolveElsewhere(block, query, shape, question.name);
   const { index, zone } = block.cluster;
@@ -202,7 +211,7 @@ async function resolveElsewhere(
   type = query.question.type,
 ): Promise<Step> {
   const question = { ...query.question, name, type };
-  const fromHosts = block.hosts?.().answer(question);
+  const fromHosts = block.hosts?.table.answer(question);
   if (fromHosts !== undefined) return { ...fromHosts, by: "hosts" };
   const imported = answerImported(block, question, shape);
   if (imported !== undefined) return imported;

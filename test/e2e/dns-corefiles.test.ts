@@ -85,15 +85,23 @@ describe("portolan dns with usual Corefiles", { skip: missing("dig", "kubectl") 
     ]);
     const outside = `${String(upstream.queries.length)}.example.org`;
     assert.deepEqual(await dns.ask(outside), [`${outside}. 60 IN A 192.0.2.7`]);
-    for (const path of ["/health", "/metrics"]) {
-      assert.equal((await fetch(`http://${dns.http}${path}`)).status, 200, path);
-    }
+    assert.equal((await fetch(`http://${dns.http}/health`)).status, 200);
+    const { status } = await fetch(`http://${dns.http}/metrics`);
+    assert.equal(status, 200);
+  };
+
+  /** Threads answer what was asked for before. */
+  const answersInThreads = async (dns: Dns & { readonly http: string }): Promise<boolean> => {
+    await dns.ask(NAME);
+    const metrics = await (await fetch(`http://${dns.http}/metrics`)).text();
+    return Number(/^portolan_dns_compiled_answers_total (\d+)$/m.exec(metrics)?.[1]) > 0;
   };
 
   for (const name of ["kubeadm", "helm", "eks", "kops", "digitalocean"] as const) {
     it(`serves with the Corefile of ${name}`, async () => {
       await using dns = await start(name);
       await servesTheUsual(dns);
+      assert.ok(await answersInThreads(dns));
       assert.equal((await fetch(`http://${dns.http}/ready`)).status, 200);
     });
   }
@@ -105,6 +113,8 @@ describe("portolan dns with usual Corefiles", { skip: missing("dig", "kubectl") 
       "host.minikube.internal. 3600 IN A 192.168.49.1",
     ]);
     assert.match(dns.stdout(), /"A IN host\.minikube\.internal\. udp/);
+    // The log wants to hear of each question.
+    assert.equal(await answersInThreads(dns), false);
   });
 
   it("serves with the Corefile of k3s: hosts of a file, and what is added in files", async () => {
@@ -131,9 +141,20 @@ describe("portolan dns with usual Corefiles", { skip: missing("dig", "kubectl") 
     await writeFile(join(custom, "corp.server"), "");
   });
 
+  it("answers in threads with the Corefile of k3s, but for names that are its hosts'", async () => {
+    await writeFile(join(folder, "NodeHosts"), `192.0.2.21 node-1\n192.0.2.22 none.${NAME}\n`);
+    await using dns = await start("k3s");
+    await servesTheUsual(dns);
+    for (let i = 0; i < 3; i++) {
+      assert.deepEqual(await dns.ask(`none.${NAME}`), [`none.${NAME}. 60 IN A 192.0.2.22`]);
+    }
+    assert.ok(await answersInThreads(dns));
+  });
+
   it("serves with the Corefile of AKS: names of the cloud that are nobody's are denied here", async () => {
     await using dns = await start("aks");
     await servesTheUsual(dns);
+    assert.ok(await answersInThreads(dns));
     const before = upstream.queries.length;
     assert.deepEqual(await dns.ask("a.b.c.d.internal.cloudapp.net"), ["NXDOMAIN"]);
     assert.deepEqual(await dns.ask("vm.reddog.microsoft.com", "AAAA"), ["NXDOMAIN"]);
@@ -146,6 +167,7 @@ describe("portolan dns with usual Corefiles", { skip: missing("dig", "kubectl") 
   it("serves with the Corefile of OpenShift: says which server it is", async () => {
     await using dns = await start("openshift");
     await servesTheUsual(dns);
+    assert.ok(await answersInThreads(dns));
     assert.deepEqual(await dns.ask("CH", "TXT", "hostname.bind"), [
       `hostname.bind. 0 CH TXT "${hostname()}"`,
     ]);

@@ -66,7 +66,7 @@ export const RECORD = {
   head: 10,
 } as const;
 
-export const SHAPE = { bodies: 1, onlyLowerCase: 2, sharedBodies: 4 } as const;
+export const SHAPE = { bodies: 1, onlyLowerCase: 2, sharedBodies: 4, fixed: 8 } as const;
 
 /**
  * A dependency: place in `generations`, and what it said. A body: word offset in the arena, length in bytes, and its

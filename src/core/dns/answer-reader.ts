@@ -214,7 +214,7 @@ export class AnswerReader {
       DEPENDENCY_WORDS * (shape >>> 8) +
       nameWords((words[at + RECORD.key] ?? 0) & 0xff);
     const room = limit - (question - start);
-    const turn = count === 1 ? 0 : rotation % count;
+    const turn = count === 1 || (shape & SHAPE.fixed) !== 0 ? 0 : rotation % count;
     let end = question;
     let counts = 0;
     if ((shape & SHAPE.bodies) === 0) {

@@ -133,7 +133,10 @@ export class AnswerTable {
     position += nameWords(nameBytes);
     const shape = this.#writeForm(compiled, at, position, bodyShift(nameBytes));
     words[at + RECORD.shape] =
-      shape | (compiled.isOnlyLowerCase ? SHAPE.onlyLowerCase : 0) | (dependencies.length << 8);
+      shape |
+      (compiled.isOnlyLowerCase ? SHAPE.onlyLowerCase : 0) |
+      (compiled.isFixed ? SHAPE.fixed : 0) |
+      (dependencies.length << 8);
     this.#link(hash, at);
     return true;
   }

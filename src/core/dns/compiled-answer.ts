@@ -32,6 +32,8 @@ export interface CompiledAnswer {
   readonly isOnlyLowerCase: boolean;
   /** There are more orders of the records than are held here: after some time others are to be made. */
   readonly isPartial: boolean;
+  /** The first order is always the one. */
+  readonly isFixed: boolean;
   readonly form: RotatedRecords | AnswerBodies;
 }
 
@@ -63,29 +65,32 @@ const LARGE_EDNS: Edns = { udpBytes: EDNS_UDP_BYTES, dnssecOk: false, version: 0
 
 /**
  * Compiles what {@link answer} gives to a question over UDP.
- * @param rotation which of several records come first, when not all orders are held.
+ * @param rotation which of several records come first, when not all orders are held; undefined: they stay in one order.
  * @returns undefined when there is no answer to be had from the index alone.
  */
 export function compileAnswer(
   asked: Question,
   index: DnsIndex,
   options: ZoneOptions,
-  rotation: number,
+  rotation: number | undefined,
 ): CompiledAnswer | undefined {
+  const isFixed = rotation === undefined;
+  const firstTurn = rotation ?? 0;
   const question = { ...asked, name: foldName(asked.name) };
   const isForAddresses = question.type === TYPE.A || question.type === TYPE.AAAA;
   // Every address record has at least sixteen bytes: room for one more than are kept shows that there are more.
   const maxBytes = isForAddresses ? 16 * MAX_ROTATED : EDNS_UDP_BYTES;
-  const decision = answer(question, index, options, rotation, maxBytes);
+  const decision = answer(question, index, options, firstTurn, maxBytes);
   if (decision.kind !== "answer") return undefined;
   const common = {
     name: question.name,
     type: question.type,
     rcode: decision.rcode,
     authoritative: decision.authoritative,
+    isFixed,
   };
   if (isForAddresses && isAddressesOnly(decision, question.name)) {
-    const isPartial = decision.answers.length > MAX_ROTATED;
+    const isPartial = !isFixed && decision.answers.length > MAX_ROTATED;
     const form = rotatedRecords(question, decision.answers.slice(0, MAX_ROTATED));
     return { ...common, isOnlyLowerCase: false, isPartial, form };
   }
@@ -94,15 +99,15 @@ export function compileAnswer(
   if (orders === 0) return compileNegative(question, decision, index, options);
   const stride = Math.max(1, Math.floor(orders / MAX_BODIES));
   const rotations = Array.from(
-    { length: Math.min(MAX_BODIES, Math.max(1, orders)) },
-    (_, i) => rotation + i * stride,
+    { length: isFixed ? 1 : Math.min(MAX_BODIES, orders) },
+    (_, i) => firstTurn + i * stride,
   );
   const make = (edns: Edns | undefined): AnswerBody[] | undefined =>
     allOrNone(rotations.map((turn) => bodyOf(question, index, options, turn, edns)));
   const large = make(LARGE_EDNS);
   const plain =
     large?.every((body) => fitsPlain(body, question)) === true ? large : make(undefined);
-  const shouted = bodyOf(shout(question), index, options, rotation, LARGE_EDNS);
+  const shouted = bodyOf(shout(question), index, options, firstTurn, LARGE_EDNS);
   const [first] = large ?? [];
   if (plain === undefined || large === undefined || first === undefined || shouted === undefined) {
     return undefined;
@@ -110,7 +115,7 @@ export function compileAnswer(
   return {
     ...common,
     isOnlyLowerCase: !sameBytes(first.bytes, shouted.bytes),
-    isPartial: orders > rotations.length,
+    isPartial: !isFixed && orders > rotations.length,
     form: { kind: "bodies", plain, large, serialAt: serialAt(question, decision, first) },
   };
 }
@@ -134,6 +139,7 @@ function compileNegative(
     authoritative: decision.authoritative,
     isOnlyLowerCase: !sameBytes(body.bytes, shouted.bytes),
     isPartial: false,
+    isFixed: true,
     form: { kind: "bodies", plain, large, serialAt: serialAt(question, decision, body) },
   };
 }
