@@ -92,8 +92,8 @@ export function managedFieldsOf(
   const isGiven = given !== undefined && part !== "status" && !deepEqual(given, stored);
   const owners = isGiven ? ownersSent(given, stored) : storedOwners(stored);
   const writing = writingOf(kind, part, ownership.manager, nowMs);
-  const live = old && withoutBookkeeping(old);
-  const recorded = recordUpdate(writing, live, withoutBookkeeping(next), owners);
+  const live = old && comparable(kind, part, old);
+  const recorded = recordUpdate(writing, live, comparable(kind, part, next), owners);
   return recorded === owners && !isGiven ? stored : managedFieldsFor(recorded);
 }
 
@@ -116,10 +116,27 @@ function ownersSent(
   return read === undefined || read.length === 0 ? storedOwners(stored) : read;
 }
 
-/** What comparing needs not see: nobody owns any of it. */
-function withoutBookkeeping(object: KubernetesObject): KubernetesObject {
-  const { managedFields: _managed, resourceVersion: _version, ...metadata } = object.metadata;
-  return { ...object, metadata };
+/**
+ * What comparing needs to see: neither what is nobody's nor what this way of writing does not reach. They would be
+ * taken out of the outcome anyway; most of a small object is that.
+ */
+function comparable(kind: KindDefinition, part: Part, object: KubernetesObject): object {
+  const { apiVersion: _type, kind: _kind, metadata: own, ...all } = object;
+  const {
+    name: _name,
+    namespace: _namespace,
+    uid: _uid,
+    resourceVersion: _version,
+    generation: _generation,
+    creationTimestamp: _created,
+    managedFields: _managed,
+    ...metadata
+  } = own;
+  if (part !== "main" || unreachedBy(kind, part)["f:status"] === undefined)
+    return { ...all, metadata };
+  // Not every kind has a status, and of those that have it is taken out as any other field.
+  const { status: _status, ...content } = all as { readonly status?: unknown };
+  return { ...content, metadata };
 }
 
 /**

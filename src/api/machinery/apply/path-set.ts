@@ -77,6 +77,7 @@ function minus(a: PathSet, b: PathSet, isDeep: boolean): PathSet {
       isDeep && isCovered
         ? undefined
         : nodeOf(isMember(mine) && !isCovered, below(minus(mine, theirs, isDeep)));
+    if (next === mine) continue;
     result ??= { ...a };
     if (next === undefined) delete result[element];
     else result[element] = next;
