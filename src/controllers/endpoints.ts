@@ -37,10 +37,13 @@ export interface EndpointsControllerDeps {
 /** Services worked on at once. */
 const CONCURRENCY = 4;
 /**
- * Pod changes are gathered for so long. An Endpoints object is written whole for each of its Pods, and nothing
+ * Pod changes are gathered for so long, and new Services wait for so long. An Endpoints object is written whole for each of its Pods, and nothing
  * on the way of a packet waits for it: it must not be in the way of the slices, which are.
  */
 const POD_BATCH_MS = 50;
+/** More for each Service that waits already, so that of many new Services all slices come first. */
+const SERVICE_WAIT_MS_EACH = 10;
+const MAX_SERVICE_WAIT_MS = 1_000;
 /** More for each Pod, up to a bound: a thousand addresses are long to work out and to write. */
 const POD_BATCH_MS_EACH = 0.5;
 const MAX_POD_BATCH_MS = 5_000;
@@ -60,8 +63,11 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
   const known = new KnownEndpoints();
   /** How many Pods each Service had at the last look. */
   const sizes = new Map<ObjectKey, number>();
+  /** Services that changed since the last look. */
+  const waiting = new Set<ObjectKey>();
 
   const reconcile = async (key: ObjectKey, signal: AbortSignal): Promise<ReconcileResult> => {
+    waiting.delete(key);
     for (const informer of [services, pods, endpoints]) await informer.synced(signal);
     const service = services.get(key);
     const cached = endpoints.get(key);
@@ -77,12 +83,16 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
     const { state, triggerTime } = planTriggerTime(service, selected, last);
     sizes.set(key, selected.length);
     const endpointOf = selected.length < MANY_PODS ? undefined : known.of;
-    await carryOut(
-      service,
-      planEndpoints({ service, pods: selected, existing, triggerTime, endpointOf }),
-      signal,
-    );
+    const plan = planEndpoints({ service, pods: selected, existing, triggerTime, endpointOf });
+    let isNews = false;
+    own.begin(key);
+    try {
+      await carryOut(service, plan, signal);
+    } finally {
+      isNews = own.end(key);
+    }
     triggers.set(key, state);
+    if (isNews) return { kind: "again", afterMs: 0 };
     return own.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
   };
 
@@ -153,7 +163,9 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
   });
   const listeners = [
     services.onChange(({ key }) => {
-      reconciler.enqueue(key);
+      const waitMs = POD_BATCH_MS + waiting.size * SERVICE_WAIT_MS_EACH;
+      reconciler.enqueueAfter(key, Math.min(waitMs, MAX_SERVICE_WAIT_MS));
+      waiting.add(key);
     }),
     pods.onChange((change) => {
       for (const key of servicePods.servicesChangedBy(change)) {

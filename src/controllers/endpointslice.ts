@@ -28,7 +28,6 @@ import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { KnownEndpoints } from "./known-endpoints.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
-import { OWN_WRITE_TTL_MS } from "./own-writes.ts";
 import { isServiceGone } from "./service-gone.ts";
 import { ServicePods } from "./service-pods.ts";
 import { SettledServices, areSettled } from "./settled-services.ts";
@@ -102,7 +101,7 @@ export function startEndpointSliceController(
       return removeAll(key, held, signal);
     }
     if (!hasManagedEndpoints(service)) return { kind: "done" };
-    if (await reconcileChanged(key, service, held, signal)) return resultOf(key);
+    if (await reconcileChanged(key, service, held, signal)) return writer.resultOf(key);
 
     const selected = servicePods.podsOf(service);
     const isLarge = selected.length >= MANY_PODS;
@@ -129,7 +128,7 @@ export function startEndpointSliceController(
       isSettled ? settledSlices(service, afterwards(held, plan, written)) : undefined,
     );
     if (plan.missingNodes.length > 0) return { kind: "again", afterMs: MISSING_NODE_RETRY_MS };
-    return resultOf(key);
+    return writer.resultOf(key);
   };
 
   /** Gives false for a Service of which more may have changed than some Pods; then nothing was done. */
@@ -156,10 +155,6 @@ export function startEndpointSliceController(
 
   const nodeOf = (name: string) => nodes.get(objectKey({ name }));
 
-  /** A write that the watch never shows is forgotten after a time. */
-  const resultOf = (key: ObjectKey): ReconcileResult =>
-    writer.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
-
   /** Gives the slices that were written, or undefined where that is no use. */
   const carryOut = async (
     service: Service,
@@ -168,7 +163,7 @@ export function startEndpointSliceController(
   ): Promise<readonly EndpointSlice[] | undefined> => {
     let written;
     try {
-      written = await writer.apply(plan, signal);
+      written = await writer.apply(keyOf(service), plan, signal);
     } catch (error) {
       // The namespace is going, and its content with it (EPS-016).
       if (isNamespaceGone(error)) return undefined;
@@ -216,7 +211,7 @@ export function startEndpointSliceController(
   ): Promise<ReconcileResult> => {
     if (orphans.length === 0) return { kind: "done" };
     if (!(await isServiceGone(client, key, signal))) return { kind: "again", afterMs: 1_000 };
-    await writer.apply({ create: [], update: [], delete: orphans }, signal);
+    await writer.apply(key, { create: [], update: [], delete: orphans }, signal);
     log.debug("slices deleted", { service: key, deleted: orphans.length });
     return { kind: "done" };
   };

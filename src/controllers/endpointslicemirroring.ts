@@ -22,7 +22,6 @@ import type { MirrorPlan } from "../core/endpoints/mirror.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
-import { OWN_WRITE_TTL_MS } from "./own-writes.ts";
 import { SliceWriter } from "./slice-writer.ts";
 
 export interface EndpointSliceMirroringDeps {
@@ -57,19 +56,19 @@ export function startEndpointSliceMirroring(deps: EndpointSliceMirroringDeps): A
       if (held.length === 0) return { kind: "done" };
       // Watches keep no order between them: only the API itself knows whether there is nothing to mirror.
       if (await isStillMirrored(key, signal)) return { kind: "again", afterMs: UNSURE_RETRY_MS };
-      await writer.apply({ create: [], update: [], delete: held }, signal);
-      return { kind: "done" };
+      await writer.apply(key, { create: [], update: [], delete: held }, signal);
+      return writer.resultOf(key);
     }
     const plan = planMirror(source, held);
     const isChange = plan.create.length + plan.update.length + plan.delete.length > 0;
     if (isChange) noteLeftOut(source, plan);
     try {
-      await writer.apply(plan, signal);
+      await writer.apply(key, plan, signal);
     } catch (error) {
       if (isNamespaceGone(error)) return { kind: "done" };
       throw error;
     }
-    return writer.isWaiting(key) ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
+    return writer.resultOf(key);
   };
 
   const isStillMirrored = async (key: ObjectKey, signal: AbortSignal): Promise<boolean> => {
@@ -107,8 +106,10 @@ export function startEndpointSliceMirroring(deps: EndpointSliceMirroringDeps): A
       // Nearly all Services have neither.
       if (endpoints.get(key) !== undefined || writer.of(key).length > 0) reconciler.enqueue(key);
     }),
-    endpoints.onChange(({ key }) => {
-      reconciler.enqueue(key);
+    endpoints.onChange(({ key, after }) => {
+      // Nearly all are of Services with a selector, and their slices are another controller's.
+      const isSource = after !== undefined && isMirrored(after, services.get(key));
+      if (isSource || writer.of(key).length > 0) reconciler.enqueue(key);
     }),
     slices.onChange((change) => {
       for (const key of writer.observe(change)) reconciler.enqueue(key);

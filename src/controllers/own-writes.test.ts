@@ -101,4 +101,40 @@ describe("OwnWrites", () => {
     assert.equal(view(), "a@5");
     assert.equal(own.isWaiting("group"), false);
   });
+
+  it("knows a write whose answer comes after the watch brought it", () => {
+    const { own, watch, view } = setUp();
+    own.begin("group");
+    assert.equal(watch("a", object("a", 1)), true);
+    own.wrote(object("a", 1));
+    assert.equal(own.end("group"), false);
+    own.begin("group");
+    assert.equal(watch("a", undefined), true);
+    own.deleted(object("a", 1));
+    assert.equal(own.end("group"), false);
+    assert.equal(view(), "");
+    assert.equal(own.isWaiting("group"), false);
+  });
+
+  it("tells after its writes that others changed something meanwhile", () => {
+    const { own, watch } = setUp();
+    own.begin("group");
+    assert.equal(watch("a", object("a", 1)), true);
+    assert.equal(watch("a", object("a", 2)), true);
+    own.wrote(object("a", 1));
+    assert.equal(own.end("group"), true);
+    assert.equal(watch("a", object("a", 3)), false);
+    own.begin("group");
+    assert.equal(watch("a", undefined), true);
+    assert.equal(own.end("group"), true);
+  });
+
+  it("holds nothing that another group hears of as well", () => {
+    const cache = new Map<ObjectKey, KubernetesObject>();
+    const own = new OwnWrites<KubernetesObject>(cache, ({ metadata }) => metadata.uid);
+    own.begin("g2");
+    const [before, after] = [object("a", 1, "g1"), object("a", 2, "g2")];
+    assert.equal(own.observe({ key: keyOf(after), before, after }), false);
+    assert.equal(own.end("g2"), false);
+  });
 });

@@ -9,6 +9,14 @@ import type { Change, Informer } from "../client/informer.ts";
  */
 export const OWN_WRITE_TTL_MS = 10_000;
 
+/** A change that the watch brought before its write was answered, or somebody else's. */
+interface Held {
+  readonly key: ObjectKey;
+  readonly uid: string | undefined;
+  /** Absent: it was deleted. */
+  readonly version: string | undefined;
+}
+
 interface Written<T> {
   /** Absent: it was deleted. */
   readonly object: T | undefined;
@@ -27,6 +35,8 @@ export class OwnWrites<T extends KubernetesObject> {
   readonly #now: () => number;
   readonly #ttlMs: number;
   readonly #groups = new Map<string, Map<ObjectKey, Written<T>>>();
+  /** By group: changes that came while writes were under way, each of which may be such a write. */
+  readonly #held = new Map<string, Held[]>();
 
   /** @param now monotonic milliseconds. */
   constructor(
@@ -41,14 +51,31 @@ export class OwnWrites<T extends KubernetesObject> {
     this.#ttlMs = ttlMs;
   }
 
+  /**
+   * Writes of the group begin, one set of them at a time. In one process the watch brings a write before its answer
+   * is there: until {@link end} changes of the group are held, not taken for somebody else's at once.
+   */
+  begin(group: string): void {
+    this.#held.set(group, []);
+  }
+
+  /** The writes are over. @returns whether others changed something of the group meanwhile. */
+  end(group: string): boolean {
+    const held = this.#held.get(group) ?? [];
+    this.#held.delete(group);
+    return held.length > 0;
+  }
+
   /** What the server answered to a create or update. */
   wrote(object: T): void {
+    this.#recognize(object, object.metadata.resourceVersion);
     const cached = this.#informer.get(keyOf(object));
     if (cached !== undefined && isAtLeast(cached, object)) return;
     this.#remember(object, object);
   }
 
   deleted(object: T): void {
+    this.#recognize(object, undefined);
     if (this.#informer.get(keyOf(object))?.metadata.uid !== object.metadata.uid) return;
     this.#remember(object, undefined);
   }
@@ -60,9 +87,14 @@ export class OwnWrites<T extends KubernetesObject> {
 
   /**
    * Tells what the informer says. To be called for each change.
-   * @returns whether the change is one of the reader's own writes, which it knows of.
+   * @returns whether the change is one of the reader's own writes, which it knows of, or will be looked at when
+   * those under way are over.
    */
-  observe({ key, before, after }: Change<T>): boolean {
+  observe(change: Change<T>): boolean {
+    return this.#isOwn(change) || this.#hold(change);
+  }
+
+  #isOwn({ key, before, after }: Change<T>): boolean {
     const subject = after ?? before;
     const group = subject === undefined ? undefined : this.#groupOf(subject);
     const written = group === undefined ? undefined : this.#groups.get(group)?.get(key);
@@ -80,6 +112,26 @@ export class OwnWrites<T extends KubernetesObject> {
     if (!isAtLeast(after, written.object)) return false;
     this.#drop(group, key);
     return after.metadata.resourceVersion === written.object.metadata.resourceVersion;
+  }
+
+  /** Holds a change of a group that has writes under way, unless it is another group's as well. */
+  #hold({ key, before, after }: Change<T>): boolean {
+    const subject = after ?? before;
+    const group = subject === undefined ? undefined : this.#groupOf(subject);
+    const held = group === undefined ? undefined : this.#held.get(group);
+    if (held === undefined || (before !== undefined && this.#groupOf(before) !== group))
+      return false;
+    held.push({ key, uid: subject?.metadata.uid, version: after?.metadata.resourceVersion });
+    return true;
+  }
+
+  #recognize(subject: T, version: string | undefined): void {
+    const group = this.#groupOf(subject);
+    const held = group === undefined ? undefined : this.#held.get(group);
+    const at = held?.findIndex(
+      (one) => one.version === version && one.uid === subject.metadata.uid,
+    );
+    if (at !== undefined && at !== -1) held?.splice(at, 1);
   }
 
   /** The cached objects of a group, with the reader's own writes done to them. */

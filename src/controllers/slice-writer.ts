@@ -5,11 +5,18 @@ import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Change, Informer } from "../client/informer.ts";
+import type { ReconcileResult } from "../client/reconcile.ts";
 import { SERVICE_NAME_LABEL } from "../core/endpoints/slice-metadata.ts";
 import type { NewSlice } from "../core/endpoints/slices.ts";
-import { OwnWrites } from "./own-writes.ts";
+import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
 
 const BY_SERVICE = "service-name";
+
+interface SliceWrites {
+  readonly create: readonly NewSlice[];
+  readonly update: readonly EndpointSlice[];
+  readonly delete: readonly EndpointSlice[];
+}
 
 /**
  * The slices of one manager, by the Service that they are for: carries plans out, and shows them done before
@@ -20,6 +27,8 @@ export class SliceWriter {
   readonly #slices: Informer<EndpointSlice>;
   readonly #isOwn: (slice: EndpointSlice) => boolean;
   readonly #own: OwnWrites<EndpointSlice>;
+  /** Services of which others changed slices while this writer wrote some. */
+  readonly #news = new Set<ObjectKey>();
 
   constructor(
     client: Pick<ApiClient, "create" | "update" | "delete">,
@@ -41,9 +50,11 @@ export class SliceWriter {
     return this.#own.view(service, this.#slices.byIndex(BY_SERVICE, service)).filter(this.#isOwn);
   }
 
-  /** The Service has writes that the watch has not shown yet. */
-  isWaiting(service: ObjectKey): boolean {
-    return this.#own.isWaiting(service);
+  /** What is left to do for a Service after its writes; one that the watch never shows is forgotten after a time. */
+  resultOf(service: ObjectKey): ReconcileResult {
+    if (this.#news.delete(service)) return { kind: "again", afterMs: 0 };
+    const isWaiting = this.#own.isWaiting(service);
+    return isWaiting ? { kind: "again", afterMs: OWN_WRITE_TTL_MS } : { kind: "done" };
   }
 
   /** Tells what the informer says. @returns the Services to look at, none after a write of this writer. */
@@ -59,16 +70,23 @@ export class SliceWriter {
 
   /**
    * Updates go first: they may make room for what the others depend on. Gives the updated and created slices;
-   * rejects with the first refusal.
+   * rejects with the first refusal. One at a time for each Service.
    */
   async apply(
-    plan: {
-      readonly create: readonly NewSlice[];
-      readonly update: readonly EndpointSlice[];
-      readonly delete: readonly EndpointSlice[];
-    },
+    service: ObjectKey,
+    plan: SliceWrites,
     signal: AbortSignal,
   ): Promise<readonly EndpointSlice[]> {
+    if (plan.create.length + plan.update.length + plan.delete.length === 0) return [];
+    this.#own.begin(service);
+    try {
+      return await this.#apply(plan, signal);
+    } finally {
+      if (this.#own.end(service)) this.#news.add(service);
+    }
+  }
+
+  async #apply(plan: SliceWrites, signal: AbortSignal): Promise<readonly EndpointSlice[]> {
     const written: EndpointSlice[] = [];
     for (const slice of plan.update) written.push(await this.#update(slice, signal));
     for (const draft of plan.create) {
