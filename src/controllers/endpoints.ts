@@ -37,8 +37,8 @@ export interface EndpointsControllerDeps {
 /** Services worked on at once. */
 const CONCURRENCY = 4;
 /**
- * Pod changes are gathered for so long, and new Services wait for so long. An Endpoints object is written whole for each of its Pods, and nothing
- * on the way of a packet waits for it: it must not be in the way of the slices, which are.
+ * Pod changes are gathered for so long, and new Services wait for so long. An Endpoints object is written whole for each
+ * of its Pods, and nothing on the way of a packet waits for it: it must not be in the way of the slices, which are.
  */
 const POD_BATCH_MS = 50;
 /** More for each Service that waits already, so that of many new Services all slices come first. */
