@@ -1,13 +1,7 @@
 import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
-import { serviceKind } from "../api/v1/service.kind.ts";
 import { parseHostPort, parsePort } from "../net/host-port.ts";
-import { dialTo, startForwarder } from "../programs/lab/forwarder.ts";
-import type { LabMachineConfig } from "../programs/lab/machine.ts";
-import { DIALER_SOCKET } from "../programs/lab/parts.ts";
-import { dialLine } from "../programs/lab/dialer.ts";
 import { isRunning, labNamed } from "../programs/lab/state.ts";
 import type { Command, CommandContext, FlagSpec, FlagValues } from "./command.ts";
 import { UsageError } from "./command.ts";
@@ -146,19 +140,8 @@ on its first node reaches it: through the node's rules, to one of the Service's 
       );
     const [name = "", namespace = "default"] = service.split(".");
     const lab = await labNamed(statesDir(context), nameOf(flags));
-    const { labClient } = await import("../programs/lab/enter.ts");
-    using client = await labClient(lab);
-    const { spec } = await client.get(serviceKind, { namespace, name });
-    const clusterIp = spec.clusterIP ?? "";
-    if (clusterIp === "" || clusterIp === "None")
-      throw new UsageError(`Service ${name} has no cluster IP to forward to`);
-    const node = Object.keys(lab.holders).find((holder) => holder.startsWith("node-")) ?? "";
-    const host = clusterIp.includes(":") ? `[${clusterIp}]` : clusterIp;
-    await using forwarder = await startForwarder({ host: "127.0.0.1", port: local }, () => {
-      const socket = dialTo({ path: join(lab.dir, node, DIALER_SOCKET) });
-      socket.write(dialLine(`${host}:${String(remote)}`));
-      return socket;
-    });
+    const { startServiceForward } = await import("../programs/lab/service-forward.ts");
+    await using forwarder = await startServiceForward(lab, { namespace, name }, remote, local);
     context.note(
       `127.0.0.1:${String(forwarder.port)} -> ${name}.${namespace} port ${String(remote)}\n`,
     );
@@ -182,62 +165,7 @@ const labDown: Command = {
   },
 };
 
-/** Runs inside the lab's namespaces; started by `lab up` alone. */
-const labMachine: Command = {
-  name: "lab-machine",
-  isInternal: true,
-  summary: "The inside of a lab.",
-  description:
-    "Builds and runs a lab in the namespaces that it was started in; `portolan lab up` starts it.",
-  flags: { machine: { type: "string", value: "FILE", description: "What to build." } },
-  examples: [],
-  run: async (context, flags) => {
-    const config = await readConfig(textFlag(flags, "machine") ?? "");
-    // Whoever holds the other end of stdin wants the lab; a pipe ends with its last writer, however that dies.
-    const gone = new AbortController();
-    process.stdin.resume().once("end", () => {
-      gone.abort(new Error("lab up has ended"));
-    });
-    context.signal.addEventListener("abort", () => {
-      gone.abort(context.signal.reason);
-    });
-    const { runLabMachine } = await import("../programs/lab/machine.ts");
-    await runLabMachine(config, {
-      log: context.log,
-      signal: gone.signal,
-      print: (line) => {
-        context.print(`${JSON.stringify(line)}\n`);
-      },
-    });
-    process.stdin.destroy();
-    return 0;
-  },
-};
-
-const labPart: Command = {
-  name: "lab-part",
-  isInternal: true,
-  summary: "A part of a lab.",
-  description: "Runs the control plane or a node of a lab; its machine starts it.",
-  flags: { part: { type: "string", value: "FILE", description: "What to run." } },
-  examples: [],
-  run: async (context, flags) => {
-    const { startPart } = await import("../programs/lab/part.ts");
-    await using part = await startPart(textFlag(flags, "part") ?? "", context);
-    context.print(`${JSON.stringify(part.ready)}\n`);
-    await ended(context.signal);
-    return 0;
-  },
-};
-
-export const LAB_COMMANDS: readonly Command[] = [
-  labUp,
-  labExec,
-  labForward,
-  labDown,
-  labMachine,
-  labPart,
-];
+export const LAB_COMMANDS: readonly Command[] = [labUp, labExec, labForward, labDown];
 
 function readyText(startMs: number, kubeconfig: string): string {
   return [
@@ -248,11 +176,6 @@ function readyText(startMs: number, kubeconfig: string): string {
     "  portolan lab exec world -- curl http://LOAD-BALANCER",
     "",
   ].join("\n");
-}
-
-async function readConfig(file: string): Promise<LabMachineConfig> {
-  // Written by `lab up`, which types it.
-  return JSON.parse(await readFile(file, "utf8")) as LabMachineConfig;
 }
 
 function nameOf(flags: FlagValues): string {

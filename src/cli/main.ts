@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { setMaxListeners } from "node:events";
 import process from "node:process";
 import { ConfigError } from "../programs/config.ts";
@@ -11,12 +10,16 @@ import type { Command, CommandContext, ExitCode } from "./command.ts";
 import { demo } from "./demo.ts";
 import { dns } from "./dns.ts";
 import { LAB_COMMANDS } from "./lab.ts";
+import { LAB_PARTS } from "./lab-parts.ts";
 import { proxy } from "./proxy.ts";
 import { up } from "./up.ts";
 
-const COMMANDS: readonly Command[] = [up, demo, dns, proxy, ...LAB_COMMANDS];
+const COMMANDS: readonly Command[] = [up, demo, dns, proxy, ...LAB_COMMANDS, ...LAB_PARTS];
 
-process.exitCode = await main(process.argv.slice(2));
+// Not awaited here, as what is bundled as a script cannot: it never rejects.
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code;
+});
 
 async function main(args: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = args;

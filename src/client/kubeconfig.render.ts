@@ -12,36 +12,51 @@ export interface KubeconfigContent {
   readonly namespace?: string | undefined;
 }
 
-/**
- * The text of a kubeconfig with one context, which is current. Written by hand, since loading a YAML package
- * for it would cost every start some 30 ms; a JSON string is a YAML string.
- */
+/** The text of a kubeconfig with one context, which is current, for people and programs. */
 export function renderKubeconfig(content: KubeconfigContent): string {
-  const name = JSON.stringify(content.name ?? "portolan");
-  const user = JSON.stringify(content.user ?? "admin");
-  const { namespace } = content;
-  const lines = [
-    "apiVersion: v1",
-    "kind: Config",
-    "clusters:",
-    `- name: ${name}`,
-    "  cluster:",
-    `    server: ${JSON.stringify(content.server)}`,
-    `    certificate-authority-data: ${base64(content.ca)}`,
-    "users:",
-    `- name: ${user}`,
-    "  user:",
-    `    client-certificate-data: ${base64(content.cert)}`,
-    `    client-key-data: ${base64(content.key)}`,
-    "contexts:",
-    `- name: ${name}`,
-    "  context:",
-    `    cluster: ${name}`,
-    `    user: ${user}`,
-    ...(namespace === undefined ? [] : [`    namespace: ${JSON.stringify(namespace)}`]),
-    `current-context: ${name}`,
-  ];
-  return `${lines.join("\n")}\n`;
+  return `${yamlLines(kubeconfigOf(content)).join("\n")}\n`;
+}
+
+/** The same as JSON, which all that read YAML read too: {@link loadKubeconfig} needs no package for it. */
+export function renderKubeconfigJson(content: KubeconfigContent): string {
+  return JSON.stringify(kubeconfigOf(content));
+}
+
+type Section = { readonly [key: string]: string | Section | readonly Section[] };
+
+function kubeconfigOf(content: KubeconfigContent): Section {
+  const { name = "portolan", user = "admin", namespace, server } = content;
+  const cluster = { server, "certificate-authority-data": base64(content.ca) };
+  const credentials = {
+    "client-certificate-data": base64(content.cert),
+    "client-key-data": base64(content.key),
+  };
+  const context = { cluster: name, user, ...(namespace === undefined ? {} : { namespace }) };
+  return {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name, cluster }],
+    users: [{ name: user, user: credentials }],
+    contexts: [{ name, context }],
+    "current-context": name,
+  };
+}
+
+/** Written by hand, since loading a YAML package would cost every start some 30 ms; a JSON string is a YAML string. */
+function yamlLines(section: Section): readonly string[] {
+  return Object.entries(section).flatMap(([key, value]) => {
+    if (typeof value === "string") return [`${key}: ${JSON.stringify(value)}`];
+    if (!isList(value)) return [`${key}:`, ...yamlLines(value).map((line) => `  ${line}`)];
+    const items = value.flatMap((item) =>
+      yamlLines(item).map((line, i) => `${i === 0 ? "-" : " "} ${line}`),
+    );
+    return [`${key}:`, ...items];
+  });
+}
+
+/** `Array.isArray` does not know readonly arrays. */
+function isList(value: Section | readonly Section[]): value is readonly Section[] {
+  return Array.isArray(value);
 }
 
 function base64(pem: string): string {

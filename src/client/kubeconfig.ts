@@ -55,16 +55,30 @@ interface File {
 }
 
 async function parseFile(path: string, text: string): Promise<File> {
-  // Not needed by a cluster that starts without files, and slow to load.
-  const { parse } = await import("yaml");
   let root: unknown;
   try {
-    root = parse(text);
+    root = parseJson(text) ?? (await parseYaml(text));
   } catch (error) {
     throw new KubeconfigError(`kubeconfig ${path} is not YAML`, { cause: error });
   }
   if (!isSection(root)) throw new KubeconfigError(`kubeconfig ${path} is empty or not a mapping`);
   return { path, root };
+}
+
+/** Undefined when it is other YAML. */
+function parseJson(text: string): unknown {
+  if (!text.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+async function parseYaml(text: string): Promise<unknown> {
+  // Not needed by a cluster that starts without such files, and slow to load.
+  const { parse } = await import("yaml");
+  return parse(text);
 }
 
 async function configOf(files: readonly File[], options: KubeconfigOptions): Promise<ClientConfig> {

@@ -5,22 +5,12 @@ const COMMAND_MS = 20_000;
 /**
  * Has `ip` (iproute2) carry out many commands in one process, in their order and up to the first that fails.
  * @param enter words put before it, such as those of `nsenter` for another network namespace.
- * @param family what commands mean that name no address; default each command's own.
  * @param commands each as after the word `ip`, e.g. `link set lo up`.
  * @throws Error with what `ip` said, or that it is not installed.
  */
-export function runIp(
-  enter: readonly string[],
-  commands: readonly string[],
-  family?: "-4" | "-6",
-): Promise<void> {
+export function runIp(enter: readonly string[], commands: readonly string[]): Promise<void> {
   const input = `${commands.join("\n")}\n`;
-  return runTool(
-    "ip",
-    "iproute2",
-    [...enter, "ip", ...(family === undefined ? [] : [family]), "-batch", "-"],
-    input,
-  );
+  return runTool("ip", "iproute2", [...enter, "ip", "-batch", "-"], input);
 }
 
 /**

@@ -13,7 +13,7 @@ import { writeWhole } from "../../apiserver/whole-file.ts";
 import { abortable } from "../../async/deadline.ts";
 import type { ApiClient } from "../../client/client.ts";
 import type { Informer } from "../../client/informer.ts";
-import { renderKubeconfig } from "../../client/kubeconfig.render.ts";
+import { renderKubeconfig, renderKubeconfigJson } from "../../client/kubeconfig.render.ts";
 import { DEFAULT_NODE_PORT_RANGE } from "../../core/allocation/node-port-allocator.ts";
 import { isNodeReady } from "../../core/nodes/health.ts";
 import { cidrAddress } from "../../net/cidr.ts";
@@ -193,7 +193,7 @@ async function writeCredentials(
   const kubeconfigOf = async (user: string, group: string): Promise<string> => {
     const request = { user, groups: [group], nowMs: Date.now() };
     const pair = await clientCertificate(join(config.dir, "certificates"), request);
-    return renderKubeconfig({
+    return renderKubeconfigJson({
       server: `https://${config.addresses[0]}:${String(API_PORT)}`,
       ca: certificates.authority,
       cert: pair.certificate,

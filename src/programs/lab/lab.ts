@@ -80,10 +80,10 @@ async function start(
   opened: Disposables,
 ): Promise<Lab> {
   const plan = planLab(config.nodes, config.zones, config.clusterDomain);
+  // Asked while the rest is prepared; waited for below.
+  const asked = canMakeUserNamespaces();
+  asked.catch(() => undefined);
   // Short: the path of a Unix socket has at most 107 characters.
-  await removeDeadLabs(tmpdir(), Date.now()).catch((error: unknown) => {
-    log.warn("the folder of a lab that was killed is not removed", { error });
-  });
   const dir = await mkdtemp(join(tmpdir(), LAB_PREFIX));
   opened.add(asDisposable(() => rm(dir, { recursive: true, force: true })));
   opened.add(await showAlive(dir));
@@ -108,7 +108,7 @@ async function start(
   const file = join(dir, "machine.json");
   await writeFile(file, JSON.stringify(machine), { mode: 0o600 });
 
-  const hasUserNamespace = await canMakeUserNamespaces();
+  const hasUserNamespace = await asked;
   const child = spawnMachine(
     [...config.program, "lab-machine", "--machine", file],
     hasUserNamespace,
@@ -121,6 +121,9 @@ async function start(
     child.stdin?.end();
   };
   signal.addEventListener("abort", onAbort, { once: true });
+  await removeDeadLabs(tmpdir(), Date.now()).catch((error: unknown) => {
+    log.warn("the folder of a lab that was killed is not removed", { error });
+  });
   let ready: Extract<MachineLine, { kind: "ready" }> | undefined;
   for await (const line of linesOf(child)) {
     // Printed by our own program, which types it.

@@ -4,10 +4,9 @@ import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { inNetworkOf, runIp } from "../../kernel/network-commands.ts";
 import { abortable } from "../../async/deadline.ts";
 import type { Logger } from "../../telemetry/log.ts";
-import { machineLink, machineRoutes, nodeAddresses, worldRules } from "./plan.ts";
+import { buildNetwork } from "./network.ts";
 import type { LabNode, LabPlan, Machine } from "./plan.ts";
 import { removeRemains } from "./remains.ts";
 import type { ControlConfig, NodeConfig, PartConfig, PartReady } from "./parts.ts";
@@ -36,29 +35,10 @@ export type MachineLine =
       readonly problems: readonly string[];
     };
 
-const BRIDGE = "lab0";
 const STOP_MS = 10_000;
 /** A node's program that ends is started again, as by a service manager; so often within such a time, it ends the lab. */
 const MAX_RESTARTS = 5;
 const RESTARTS_MS = 60_000;
-
-/** Sets up what a namespace has for itself, says so and holds it open. */
-const HOLD = `
-set -e
-hostname "$1"
-for name in $2; do echo 1 > "/proc/sys/net/$name"; done
-for name in $3; do echo 0 > "/proc/sys/net/$name"; done
-echo ready
-exec sleep infinity
-`;
-const FORWARDS = [
-  "ipv4/ip_forward",
-  "ipv6/conf/all/forwarding",
-  "ipv4/fib_multipath_hash_policy",
-  "ipv6/fib_multipath_hash_policy",
-];
-/** Packets take other ways back than forth; a strict filter would drop them. */
-const FILTERS = ["ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter"];
 
 export interface MachineDeps {
   readonly log: Logger;
@@ -73,11 +53,9 @@ export interface MachineDeps {
  * @throws Error naming the part that could not be started.
  */
 export async function runLabMachine(config: LabMachineConfig, deps: MachineDeps): Promise<void> {
-  const { plan } = config;
-  const machines = [plan.control, plan.world, ...plan.nodes];
   const held: ChildProcess[] = [];
   try {
-    await run(config, deps, machines, held);
+    await run(config, deps, held);
   } finally {
     for (const holder of held) holder.kill("SIGKILL");
     await removeRemains(config.dir, config.stateFile);
@@ -87,37 +65,32 @@ export async function runLabMachine(config: LabMachineConfig, deps: MachineDeps)
 async function run(
   config: LabMachineConfig,
   deps: MachineDeps,
-  machines: readonly Machine[],
   held: ChildProcess[],
 ): Promise<void> {
   const { plan } = config;
-  await runIp([], [`link add ${BRIDGE} type bridge`, `link set ${BRIDGE} up`, "link set lo up"]);
-  const holders = new Map(
-    await Promise.all(
-      machines.map(async (each): Promise<[string, number]> => [each.name, await hold(each, held)]),
-    ),
-  );
-  await Promise.all(machines.map((each) => linkUp(plan, each, holders.get(each.name) ?? 0)));
-  deps.print({ kind: "holders", holders: Object.fromEntries(holders) });
-
+  const { control, world, nodes } = plan;
+  const network = buildNetwork(plan, held);
   const started = new Map<string, Part>();
-  const begin = async (name: string, part: PartConfig): Promise<PartReady> => {
-    const child = await startPart(config, name, holders.get(name) ?? 0, part);
+  const begin = async (machine: Machine, part: PartConfig): Promise<PartReady> => {
+    const child = await startPart(config, machine.name, await network.holder(machine), part);
     held.push(child.child);
-    started.set(name, child);
+    started.set(machine.name, child);
     return child.ready;
   };
-  const starting = Promise.all([
-    begin(plan.control.name, controlConfig(config, holders.get(plan.world.name) ?? 0)),
-    ...plan.nodes.map((node) => begin(node.name, nodeConfig(config, node))),
-  ]);
+  const beginControl = async (): Promise<PartReady> =>
+    begin(control, controlConfig(config, await network.holder(world)));
+  const beginNodes = async (): Promise<void> => {
+    await network.joined;
+    const holders = [control, world, ...nodes].map(
+      async (machine): Promise<[string, number]> => [machine.name, await network.holder(machine)],
+    );
+    deps.print({ kind: "holders", holders: Object.fromEntries(await Promise.all(holders)) });
+    await Promise.all(nodes.map((node) => begin(node, nodeConfig(config, node))));
+  };
+  const starting = Promise.all([beginControl(), beginNodes()]);
   // Whoever wanted the lab may be gone before it is ready.
-  const [control] = await abortable(deps.signal, starting);
-  deps.print({
-    kind: "ready",
-    applied: control?.applied ?? [],
-    problems: control?.problems ?? [],
-  });
+  const [{ applied = [], problems = [] }] = await abortable(deps.signal, starting);
+  deps.print({ kind: "ready", applied, problems });
   await new Promise<void>((resolve) => {
     deps.signal.addEventListener("abort", () => {
       resolve();
@@ -125,7 +98,7 @@ async function run(
     if (deps.signal.aborted) resolve();
     // Never rejects.
     const follow = async (name: string): Promise<void> => {
-      const node = plan.nodes.find((each) => each.name === name);
+      const node = nodes.find((each) => each.name === name);
       let ends: readonly number[] = [];
       for (let part = started.get(name); part !== undefined; part = started.get(name)) {
         const how = await part.exited;
@@ -135,7 +108,7 @@ async function run(
         ends = [...ends.filter((endedMs) => nowMs - endedMs < RESTARTS_MS), nowMs];
         if (node === undefined || ends.length > MAX_RESTARTS) break;
         // One that ends before it is ready is followed like any other.
-        await begin(name, nodeConfig(config, node)).catch(() => undefined);
+        await begin(node, nodeConfig(config, node)).catch(() => undefined);
       }
       resolve();
     };
@@ -143,7 +116,7 @@ async function run(
   });
   // Nodes first: they stop their Pods and say so to the API.
   const parts = [...started.values()];
-  const isControl = (part: Part): boolean => part.name === plan.control.name;
+  const isControl = (part: Part): boolean => part.name === control.name;
   await Promise.all(parts.filter((part) => !isControl(part)).map(stop));
   await Promise.all(parts.filter(isControl).map(stop));
 }
@@ -193,51 +166,6 @@ function nodeConfig({ plan, dir }: LabMachineConfig, node: LabNode): NodeConfig 
     clusterDomain: plan.clusterDomain,
     dir: join(dir, name),
   };
-}
-
-/** A process that keeps a network and a UTS namespace open; resolves to its id. */
-async function hold({ name }: Machine, held: ChildProcess[]): Promise<number> {
-  const args = [
-    "--net",
-    "--uts",
-    "sh",
-    "-c",
-    HOLD,
-    "sh",
-    name,
-    FORWARDS.join(" "),
-    FILTERS.join(" "),
-  ];
-  const child = spawn("unshare", args, { stdio: ["ignore", "pipe", "pipe"] });
-  held.push(child);
-  let errors = "";
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  const ready = once(child.stdout, "data").then(() => true);
-  const ended = once(child, "exit").then(() => false);
-  if (!(await Promise.race([ready, ended])) || child.pid === undefined)
-    throw new Error(`namespace ${name} cannot be made: ${errors.trim()}`);
-  return child.pid;
-}
-
-/** Links a namespace to the bridge and tells it the ways. */
-async function linkUp(plan: LabPlan, machine: Machine, pid: number): Promise<void> {
-  const device = `to-${machine.name}`.slice(0, 15);
-  await runIp(
-    [],
-    [
-      `link add ${device} type veth peer name eth0 netns ${String(pid)}`,
-      `link set ${device} master ${BRIDGE} up`,
-    ],
-  );
-  const isNode = plan.nodes.some(({ name }) => name === machine.name);
-  await runIp(inNetworkOf(pid), [
-    ...machineLink(machine),
-    ...machineRoutes(plan, machine),
-    ...(isNode ? nodeAddresses(plan) : []),
-  ]);
-  if (machine.name !== plan.world.name) return;
-  for (const family of ["-4", "-6"] as const)
-    await runIp(inNetworkOf(pid), worldRules(plan), family);
 }
 
 async function startPart(

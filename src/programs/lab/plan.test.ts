@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { cidrContains } from "../../net/cidr.ts";
-import { machineLink, machineRoutes, MAX_NODES, planLab, worldRules } from "./plan.ts";
+import { bridgePort, machineCommands, MAX_NODES, planLab, worldRules } from "./plan.ts";
 
 describe("the plan of a lab", () => {
   it("deals nodes to zones in turn, and to none without zones", () => {
@@ -25,6 +25,13 @@ describe("the plan of a lab", () => {
       assert.throws(() => planLab(nodes, 0, "cluster.local"), /1 to 200 nodes/);
   });
 
+  it("has links of different names, short enough for the kernel", () => {
+    const { control, world, nodes } = planLab(MAX_NODES, 0, "cluster.local");
+    const names = [control, world, ...nodes].map(bridgePort);
+    assert.equal(new Set(names).size, MAX_NODES + 2);
+    assert.ok(names.every((name) => name.length <= 15));
+  });
+
   it("has cluster DNS inside the Services' ranges", () => {
     const { clusterDns, serviceCidrs } = planLab(1, 0, "cluster.local");
     assert.ok(cidrContains(serviceCidrs[0], clusterDns[0]));
@@ -35,19 +42,20 @@ describe("the plan of a lab", () => {
     const plan = planLab(2, 0, "cluster.local");
     const [first] = plan.nodes;
     assert.ok(first);
-    assert.deepEqual(machineLink(first), [
+    assert.deepEqual(machineCommands(plan, first, 1), [
+      "link add eth0 type veth peer name to-node-1 netns 1",
       "link set lo up",
       "addr add 10.200.0.11/24 dev eth0",
       "addr add fd00:200::b/64 dev eth0 nodad",
       "link set eth0 up",
-    ]);
-    assert.deepEqual(machineRoutes(plan, first), [
       "route add 10.244.2.0/24 via 10.200.0.12",
       "route add fd00:10:244:2::/64 via fd00:200::c",
       "route add default via 10.200.0.3",
       "route add default via fd00:200::3",
+      "addr add 10.96.0.10/32 dev lo",
+      "addr add fd00:10:96::a/128 dev lo nodad",
     ]);
-    assert.deepEqual(machineRoutes(plan, plan.world), [
+    assert.deepEqual(machineCommands(plan, plan.world, 1).slice(5), [
       "route add 10.201.0.0/16 nexthop via 10.200.0.11 nexthop via 10.200.0.12",
       "route add default via 10.200.0.11 table 11",
       "route add default via 10.200.0.12 table 12",

@@ -84,20 +84,37 @@ function machine(name: string, host: number): Machine {
   return { name, addresses: [cidrAddress(four, BigInt(host)), cidrAddress(six, BigInt(host))] };
 }
 
-/** How the machine's namespace joins the lab: `ip` commands, in the machine's own network namespace. */
-export function machineLink({ addresses }: Machine): readonly string[] {
+/** Name of a machine's end of its link on the side of the bridge; a device's name has 15 characters. */
+export function bridgePort({ name }: Machine): string {
+  return `to-${name}`.slice(0, 15);
+}
+
+/**
+ * How a machine's namespace joins the lab, and which way its packets go: `ip` commands to be given in its own network
+ * namespace.
+ * @param bridgePid a process in the network namespace that has the bridge.
+ */
+export function machineCommands(
+  plan: LabPlan,
+  machine: Machine,
+  bridgePid: number,
+): readonly string[] {
+  const { addresses } = machine;
+  const isNode = plan.nodes.some(({ name }) => name === machine.name);
   return [
+    `link add eth0 type veth peer name ${bridgePort(machine)} netns ${String(bridgePid)}`,
     "link set lo up",
     ...addresses.map(
       (address, i) =>
         `addr add ${address}/${String(BRIDGE_PREFIXES[i] ?? 0)} dev eth0${i === 1 ? " nodad" : ""}`,
     ),
     "link set eth0 up",
+    ...machineRoutes(plan, machine),
+    ...(isNode ? dnsAddresses(plan) : []),
   ];
 }
 
-/** Which way a machine's packets go beyond the bridge: `ip` commands. */
-export function machineRoutes(plan: LabPlan, machine: Machine): readonly string[] {
+function machineRoutes(plan: LabPlan, machine: Machine): readonly string[] {
   // The API server reaches Pods for the sake of the proxy subresource, nodes each other's Pods.
   const toPods = plan.nodes
     .filter((node) => node.name !== machine.name)
@@ -118,15 +135,15 @@ export function machineRoutes(plan: LabPlan, machine: Machine): readonly string[
   });
 }
 
+/** Every node has the cluster's DNS addresses for itself and answers them without another hop. */
+function dnsAddresses(plan: LabPlan): readonly string[] {
+  const [four, six] = plan.clusterDns;
+  return [`addr add ${four}/32 dev lo`, `addr add ${six}/128 dev lo nodad`];
+}
+
 /** Which packets of the world go by other routes than its own: `ip` commands, the same for each family. */
 export function worldRules(plan: LabPlan): readonly string[] {
   return balancerRules(plan.nodes.map(({ addresses: [four] }) => four));
-}
-
-/** Every node has the cluster's DNS addresses for itself and answers them without another hop. */
-export function nodeAddresses(plan: LabPlan): readonly string[] {
-  const [four, six] = plan.clusterDns;
-  return [`addr add ${four}/32 dev lo`, `addr add ${six}/128 dev lo nodad`];
 }
 
 function cidr(text: string): Cidr {

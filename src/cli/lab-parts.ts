@@ -1,0 +1,61 @@
+import { readFile } from "node:fs/promises";
+import type { LabMachineConfig } from "../programs/lab/machine.ts";
+import type { Command } from "./command.ts";
+import { ended } from "./ended.ts";
+import { textFlag } from "./flags.ts";
+
+/** Runs inside the lab's namespaces; started by `lab up` alone. */
+const labMachine: Command = {
+  name: "lab-machine",
+  isInternal: true,
+  summary: "The inside of a lab.",
+  description:
+    "Builds and runs a lab in the namespaces that it was started in; `portolan lab up` starts it.",
+  flags: { machine: { type: "string", value: "FILE", description: "What to build." } },
+  examples: [],
+  run: async (context, flags) => {
+    const config = await readConfig(textFlag(flags, "machine") ?? "");
+    // Whoever holds the other end of stdin wants the lab; a pipe ends with its last writer, however that dies.
+    const gone = new AbortController();
+    process.stdin.resume().once("end", () => {
+      gone.abort(new Error("lab up has ended"));
+    });
+    context.signal.addEventListener("abort", () => {
+      gone.abort(context.signal.reason);
+    });
+    const { runLabMachine } = await import("../programs/lab/machine.ts");
+    await runLabMachine(config, {
+      log: context.log,
+      signal: gone.signal,
+      print: (line) => {
+        context.print(`${JSON.stringify(line)}\n`);
+      },
+    });
+    process.stdin.destroy();
+    return 0;
+  },
+};
+
+const labPart: Command = {
+  name: "lab-part",
+  isInternal: true,
+  summary: "A part of a lab.",
+  description: "Runs the control plane or a node of a lab; its machine starts it.",
+  flags: { part: { type: "string", value: "FILE", description: "What to run." } },
+  examples: [],
+  run: async (context, flags) => {
+    const { startPart } = await import("../programs/lab/part.ts");
+    await using part = await startPart(textFlag(flags, "part") ?? "", context);
+    context.print(`${JSON.stringify(part.ready)}\n`);
+    await ended(context.signal);
+    return 0;
+  },
+};
+
+/** What `portolan lab up` starts of this program. */
+export const LAB_PARTS: readonly Command[] = [labMachine, labPart];
+
+async function readConfig(file: string): Promise<LabMachineConfig> {
+  // Written by `lab up`, which types it.
+  return JSON.parse(await readFile(file, "utf8")) as LabMachineConfig;
+}
