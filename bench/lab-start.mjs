@@ -1,6 +1,7 @@
-// node bench/lab-start.mjs [nodes] [runs]: `portolan lab up` from process start to the ready line, bare and with a Pod on
+// node bench/lab-start.mjs [nodes] [runs] [program...]: `portolan lab up` from process start to the ready line, bare and with a Pod on
 // each node; with Pods also until all are Ready, once without volumes and once with five kinds of them. In turn, so that a
-// slower minute of the machine is everybody's. Needs `npm run build`.
+// slower minute of the machine is everybody's; programs, such as dist/portolan.js of an older checkout, take turns too.
+// Needs `npm run build`.
 import { spawn } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { conditions, median, temporaryFolder } from "./measure.mjs";
 
 const nodeCount = Number(process.argv[2] ?? 3);
 const runs = Number(process.argv[3] ?? 5);
+const programs = process.argv.length > 4 ? process.argv.slice(4) : ["dist/portolan.js"];
 const home = temporaryFolder();
 
 const VOLUMES = {
@@ -49,22 +51,21 @@ const KINDS = {
   "a Pod a node": manifests("plain", false),
   "a Pod a node, five volumes and a token each": manifests("volumes", true),
 };
-const ready = new Map(Object.keys(KINDS).map((kind) => [kind, []]));
-const running = new Map(Object.keys(KINDS).map((kind) => [kind, []]));
+const cases = programs.flatMap((program) => Object.entries(KINDS).map(([kind, args]) => ({ program, kind, args, ready: [], running: [] })));
 for (let run = 0; run < runs; run++) {
-  for (const [kind, args] of Object.entries(KINDS)) {
+  for (const { program, args, ready, running } of cases) {
     const began = performance.now();
     const env = { ...process.env, HOME: home, XDG_STATE_HOME: home, TMPDIR: home };
-    const command = ["dist/portolan.js", "lab", "up", "-o", "json", "--nodes", String(nodeCount), ...args];
+    const command = [program, "lab", "up", "-o", "json", "--nodes", String(nodeCount), ...args];
     const lab = spawn(process.execPath, command, { env, stdio: ["ignore", "pipe", "inherit"] });
     const ended = new Promise((resolve) => lab.once("exit", resolve));
     const lines = createInterface({ input: lab.stdout })[Symbol.asyncIterator]();
     const line = await lines.next();
     if (line.done) throw new Error("the lab ended before it was ready");
-    ready.get(kind).push(performance.now() - began);
+    ready.push(performance.now() - began);
     if (args.length > 0) {
       await allReady(JSON.parse(line.value).kubeconfig);
-      running.get(kind).push(performance.now() - began);
+      running.push(performance.now() - began);
     }
     lab.kill("SIGTERM");
     await ended;
@@ -72,9 +73,10 @@ for (let run = 0; run < runs; run++) {
 }
 console.log(`${conditions()}; ${String(nodeCount)} nodes, ${String(runs)} runs of each, in turn`);
 const told = (values) => `median ${median(values).toFixed(0)} ms (min ${Math.min(...values).toFixed(0)}, max ${Math.max(...values).toFixed(0)})`;
-for (const kind of Object.keys(KINDS)) {
-  console.log(`${kind.padEnd(48)} lab up: ${told(ready.get(kind))}`);
-  if (running.get(kind).length > 0) console.log(`${"".padEnd(48)} all Pods Ready: ${told(running.get(kind))}`);
+for (const { program, kind, ready, running } of cases) {
+  const what = programs.length > 1 ? `${kind} (${program})` : kind;
+  console.log(`${what.padEnd(48)} lab up: ${told(ready)}`);
+  if (running.length > 0) console.log(`${"".padEnd(48)} all Pods Ready: ${told(running)}`);
 }
 rmSync(home, { recursive: true, force: true });
 process.exit(0);

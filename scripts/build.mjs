@@ -156,6 +156,8 @@ function cache() {
 function leave({ hash }) {
   const url = (name) => `new URL(${JSON.stringify(name)}, import.meta.url)`;
   return `process.once("exit", () => {
+  // As at a start: a cache of other flags is none.
+  process.getBuiltinModule("node:v8").setFlagsFromString("--heap-growing-percent=0");
   const draft = ${url(`${hash}.cache`)} + "." + process.pid;
   fs.writeFileSync(new URL(draft), script.createCachedData());
   fs.renameSync(new URL(draft), ${url(`${hash}.cache`)});

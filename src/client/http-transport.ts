@@ -1,6 +1,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { createSecureContext } from "node:tls";
+import type { SecureContext } from "node:tls";
 import { reasonOf } from "../async/sleep.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
 
@@ -30,7 +31,7 @@ const TCP_KEEPALIVE_MS = 30_000;
 /**
  * HTTP/1.1 with connections kept for reuse, one for each watch. A GET that finds its kept connection closed
  * by the server is sent once more on a new one.
- * @throws Error when `server` is not an http or https URL.
+ * @throws Error when `server` is not an http or https URL, or a certificate or key cannot be used.
  */
 export function createHttpTransport(options: HttpTransportOptions): HttpTransport {
   const server = parseServer(options.server);
@@ -40,12 +41,7 @@ export function createHttpTransport(options: HttpTransportOptions): HttpTranspor
         keepAlive: true,
         keepAliveMsecs: TCP_KEEPALIVE_MS,
         rejectUnauthorized: options.insecureSkipTlsVerify !== true,
-        // Made once: from PEM it takes longer than all else of a new connection.
-        secureContext: createSecureContext({
-          ...(options.ca === undefined ? {} : { ca: options.ca }),
-          ...(options.cert === undefined ? {} : { cert: options.cert }),
-          ...(options.key === undefined ? {} : { key: options.key }),
-        }),
+        secureContext: secureContextOf(options),
         ...(options.tlsServerName === undefined ? {} : { servername: options.tlsServerName }),
       })
     : new http.Agent({ keepAlive: true, keepAliveMsecs: TCP_KEEPALIVE_MS });
@@ -144,6 +140,21 @@ function singleHeaders(headers: http.IncomingHttpHeaders): Record<string, string
     if (value !== undefined) single[name] = Array.isArray(value) ? value.join(", ") : value;
   }
   return single;
+}
+
+/** Made once for all connections: from PEM it takes longer than all else of a new one. */
+function secureContextOf({ ca, cert, key }: HttpTransportOptions): SecureContext {
+  try {
+    return createSecureContext({
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    });
+  } catch (cause) {
+    throw new Error("the client's certificate or key, or the server's authority cannot be used", {
+      cause,
+    });
+  }
 }
 
 function parseServer(text: string): URL {

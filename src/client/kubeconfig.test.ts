@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { KubeConfig } from "@kubernetes/client-node";
 import { KubeconfigError, inClusterConfig, tokenFromFile } from "./client-config.ts";
-import { renderKubeconfig } from "./kubeconfig.render.ts";
+import { renderKubeconfig, renderKubeconfigJson } from "./kubeconfig.render.ts";
 import { kubeconfigPaths, loadKubeconfig } from "./kubeconfig.ts";
 
 const PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -48,7 +48,7 @@ contexts:
 }
 
 describe("loadKubeconfig()", () => {
-  it("reads what renderKubeconfig() writes", async () => {
+  it("reads what renderKubeconfig() and renderKubeconfigJson() write", async () => {
     const content = {
       server: "https://127.0.0.1:6443",
       ca: PEM,
@@ -56,9 +56,18 @@ describe("loadKubeconfig()", () => {
       key: PEM,
       namespace: "x",
     };
-    const path = await write(renderKubeconfig(content));
-    const { server, ca, cert, key, namespace } = await loadKubeconfig([path]);
-    assert.deepEqual({ server, ca, cert, key, namespace }, content);
+    for (const text of [renderKubeconfig(content), renderKubeconfigJson(content)]) {
+      const { server, ca, cert, key, namespace } = await loadKubeconfig([await write(text)]);
+      assert.deepEqual({ server, ca, cert, key, namespace }, content);
+    }
+  });
+
+  it("reads YAML that only begins like JSON", async () => {
+    const path = await write(
+      "{clusters: [{name: c, cluster: {server: 'https://h'}}], " +
+        "contexts: [{name: x, context: {cluster: c}}], current-context: x}",
+    );
+    assert.equal((await loadKubeconfig([path])).server, "https://h");
   });
 
   it("reads files relative to the kubeconfig, and the token's file before its text", async () => {
@@ -142,15 +151,16 @@ describe("loadKubeconfig()", () => {
 });
 
 describe("renderKubeconfig()", () => {
-  it("is read by the official client", () => {
-    const official = new KubeConfig();
-    official.loadFromString(
-      renderKubeconfig({ server: "https://h:1", ca: PEM, cert: PEM, key: PEM }),
-    );
-    assert.equal(official.getCurrentCluster()?.server, "https://h:1");
-    assert.equal(official.getCurrentCluster()?.caData, PEM_BASE64);
-    assert.equal(official.getCurrentUser()?.certData, PEM_BASE64);
-    assert.equal(official.getCurrentContext(), "portolan");
+  it("is read by the official client, as YAML and as JSON", () => {
+    const content = { server: "https://h:1", ca: PEM, cert: PEM, key: PEM };
+    for (const text of [renderKubeconfig(content), renderKubeconfigJson(content)]) {
+      const official = new KubeConfig();
+      official.loadFromString(text);
+      assert.equal(official.getCurrentCluster()?.server, "https://h:1");
+      assert.equal(official.getCurrentCluster()?.caData, PEM_BASE64);
+      assert.equal(official.getCurrentUser()?.certData, PEM_BASE64);
+      assert.equal(official.getCurrentContext(), "portolan");
+    }
   });
 });
 

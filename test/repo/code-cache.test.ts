@@ -5,26 +5,40 @@ import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import { run } from "../e2e/tools.ts";
 
-const LOADER = pathToFileURL(resolve(import.meta.dirname, "../../dist/up-loader.js")).href;
-const ASK = `const m = await import(${JSON.stringify(LOADER)}); console.log(m.isCacheTaken, typeof m.startAllInOne)`;
+const DIST = resolve(import.meta.dirname, "../../dist");
+const LOADERS = {
+  portolan: "undefined",
+  "up-loader": "startAllInOne",
+  "lab-control-loader": "startLabControl",
+  "lab-node-loader": "startLabNode",
+};
 
-describe("the built program's code cache", () => {
-  const told = async (...flags: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await run(process.execPath, [
-      ...flags,
-      "--input-type=module",
-      "--eval",
-      ASK,
-    ]);
-    assert.equal(code, 0, stderr);
-    return stdout.trim();
-  };
+/** Whether the cache of the script that a module loads was taken, and the type of what the module exports. */
+async function told(loader: string, name: string, ...flags: string[]): Promise<string> {
+  const url = JSON.stringify(pathToFileURL(resolve(DIST, `${loader}.js`)).href);
+  // The command line, without any command, prints how it is used.
+  const ask = `const m = await import(${url}); console.log("told", m.isCacheTaken, typeof m["${name}"])`;
+  const { stdout, stderr } = await run(process.execPath, [
+    ...flags,
+    "--input-type=module",
+    "--eval",
+    ask,
+  ]);
+  const line = stdout.split("\n").find((text) => text.startsWith("told "));
+  assert.ok(line !== undefined, stderr);
+  return line;
+}
 
-  it("is taken by the Node that made it", async () => {
-    assert.equal(await told(), "true function");
-  });
+describe("the code caches of the built program", () => {
+  for (const [loader, name] of Object.entries(LOADERS)) {
+    const type = name === "undefined" ? "undefined" : "function";
 
-  it("is left alone, and the script compiled, where V8 runs otherwise", async () => {
-    assert.equal(await told("--no-opt"), "false function");
-  });
+    it(`are taken by the Node that made them: ${loader}`, async () => {
+      assert.equal(await told(loader, name), `told true ${type}`);
+    });
+
+    it(`are left alone, and the script compiled, where V8 runs otherwise: ${loader}`, async () => {
+      assert.equal(await told(loader, name, "--no-opt"), `told false ${type}`);
+    });
+  }
 });
