@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import process from "node:process";
-import { ConfigError } from "../programs/config.ts";
+import { CONFIG_ERROR } from "../programs/config.ts";
+import type { ConfigError } from "../programs/config.ts";
 import { programVersion } from "../programs/version.ts";
 import { LOG_LEVELS } from "../telemetry/log.ts";
 import type { LogLevel } from "../telemetry/log.ts";
@@ -44,9 +45,15 @@ async function main(args: readonly string[]): Promise<ExitCode> {
     }
     return await command.run(contextOf(stopSignal()), flags, operands);
   } catch (error) {
-    if (error instanceof UsageError || error instanceof ConfigError) return fail(2, error.message);
-    return fail(1, reasonText(error));
+    return isConfigError(error) || error instanceof UsageError
+      ? fail(2, error.message)
+      : fail(1, reasonText(error));
   }
+}
+
+/** By its code: what a command loads to run may be bundled by itself, with a class of its own. */
+function isConfigError(error: unknown): error is ConfigError {
+  return error instanceof Error && "code" in error && error.code === CONFIG_ERROR;
 }
 
 /** A command by its one word or its two. */

@@ -16,9 +16,12 @@ import type { Port } from "../net/host-port.ts";
 import type { IpAddress } from "../net/address.ts";
 import { dnsSubdomainProblems } from "../net/names.ts";
 
+/** The code of a {@link ConfigError}. */
+export const CONFIG_ERROR = "CONFIG";
+
 /** A setting that cannot be used; the message names it and says what would do. */
 export class ConfigError extends Error {
-  readonly code = "CONFIG";
+  readonly code = CONFIG_ERROR;
 
   constructor(setting: string, value: unknown, expected: string) {
     super(`${setting}: ${JSON.stringify(value)} ${expected}`);
