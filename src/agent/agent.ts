@@ -104,7 +104,6 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
   const log = deps.log.with({ component: "agent" });
   const nodeAddresses = options.nodeAddresses ?? [cidrAddress(podCidr, 1n)];
   const [nodeAddress = cidrAddress(podCidr, 1n)] = nodeAddresses;
-  const capacity = machineCapacity(options.maxPods ?? 1000);
   const starting = new AbortController();
   const pods = informers.of(
     podKind,
@@ -114,6 +113,7 @@ export async function startAgent(deps: AgentDeps, options: AgentOptions): Promis
 
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
+  const capacity = machineCapacity(dataDir, options.maxPods ?? 1000);
   const opened = new Disposables();
   try {
     const recorder = { client, component: "kubelet", host: nodeName, now, log };

@@ -9,8 +9,8 @@ type ResourceFieldRef = NonNullable<EnvVarSource["resourceFieldRef"]>;
 export interface PodPlace {
   readonly podIps: readonly string[];
   readonly hostIps: readonly string[];
-  /** What limits default to: the node's allocatable cpu (cores) and memory (bytes). */
-  readonly allocatable: { readonly cpu: number; readonly memory: number };
+  /** What limits default to: the node's allocatable cpu (cores), memory and ephemeral-storage (bytes). */
+  readonly allocatable: Readonly<Record<"cpu" | "memory" | "ephemeral-storage", number>>;
 }
 
 /**
@@ -64,21 +64,24 @@ export function resourceValue(
   const all = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
   const name = ref.containerName ?? "";
   const container = name === "" ? own : all.find((candidate) => candidate.name === name);
-  const match = /^(limits|requests)\.(cpu|memory)$/.exec(ref.resource);
-  if (container === undefined || match === null) return undefined;
-  const resource = match[2] === "cpu" ? "cpu" : "memory";
+  const [, side, resource = ""] =
+    /^(limits|requests)\.(cpu|memory|ephemeral-storage|hugepages-.+)$/.exec(ref.resource) ?? [];
+  if (container === undefined || side === undefined) return undefined;
   const limit = container.resources?.limits?.[resource];
-  const set = match[1] === "limits" ? limit : (container.resources?.requests?.[resource] ?? limit);
+  const set = side === "limits" ? limit : (container.resources?.requests?.[resource] ?? limit);
   const value =
-    set === undefined
-      ? match[1] === "limits"
-        ? place.allocatable[resource]
-        : 0
-      : parseQuantity(set);
+    set === undefined ? (side === "limits" ? allocatable(place, resource) : 0) : parseQuantity(set);
   const given = parseQuantity(ref.divisor ?? 1);
   const divisor = given === undefined || given <= 0 ? 1 : given;
   // The small subtraction keeps binary noise (0.3 / 0.1) from rounding a whole number up.
   return value === undefined ? undefined : String(Math.ceil(value / divisor - 1e-9));
+}
+
+/** Of huge pages this node has none. */
+function allocatable({ allocatable: all }: PodPlace, resource: string): number {
+  return resource === "cpu" || resource === "memory" || resource === "ephemeral-storage"
+    ? all[resource]
+    : 0;
 }
 
 function lines(values: Readonly<Record<string, string>> | undefined): string {

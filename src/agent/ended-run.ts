@@ -1,12 +1,13 @@
 import type { ExitedRun } from "./facts.ts";
 import type { ProcessExit } from "./process.ts";
 
-/** A run as its process's end tells it. */
+/** A run as its process's end and its last words tell it. */
 export function exitedRun(
   attempt: number,
   startedAtMs: number,
   finishedAtMs: number,
   exit: ProcessExit,
+  message: string,
 ): ExitedRun {
   if (exit.isUnknown) return lostRun(attempt, startedAtMs, finishedAtMs);
   return {
@@ -15,7 +16,7 @@ export function exitedRun(
     exitCode: exit.exitCode,
     signal: exit.signal,
     reason: exit.exitCode === 0 ? "Completed" : "Error",
-    message: "",
+    message,
     startedAtMs,
     finishedAtMs,
   };

@@ -9,7 +9,7 @@ import type { Environment, EnvironmentSources } from "./environment.ts";
 const PLACE = {
   podIps: ["127.81.0.2"],
   hostIps: ["127.81.0.1"],
-  allocatable: { cpu: 8, memory: 2 ** 30 },
+  allocatable: { cpu: 8, memory: 2 ** 30, "ephemeral-storage": 2 ** 31 },
 };
 const NOTHING: EnvironmentSources = { configMaps: new Map(), secrets: new Map() };
 
@@ -114,6 +114,9 @@ describe("containerEnvironment()", () => {
       [{ resource: "limits.cpu", divisor: "1m" }, "300"],
       [{ resource: "requests.memory", divisor: "1Mi" }, "64"],
       [{ resource: "limits.memory", divisor: "1Mi" }, "1024"],
+      [{ resource: "limits.ephemeral-storage", divisor: "1Gi" }, "2"],
+      [{ resource: "requests.ephemeral-storage" }, "0"],
+      [{ resource: "limits.hugepages-2Mi" }, "0"],
     ] as const;
     const resources = { limits: { cpu: "300m" }, requests: { memory: "64Mi" } };
     for (const [resourceFieldRef, expected] of cases) {

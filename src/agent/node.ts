@@ -1,5 +1,5 @@
 import { arch, availableParallelism, release, totalmem, type } from "node:os";
-import { readFileSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
 import { apiVersionOf } from "../api/machinery/kind.ts";
 import { hasReason } from "../api/machinery/status.ts";
 import { leaseKind } from "../api/coordination/lease.kind.ts";
@@ -38,12 +38,19 @@ export interface NodeCapacity {
   readonly cpu: number;
   /** Bytes. */
   readonly memory: number;
+  /** Bytes of the file system that Pods' logs and volumes are on. */
+  readonly "ephemeral-storage": number;
   readonly pods: number;
 }
 
-/** What this machine has; `pods` is what a node is taken to bear, not enforced here. */
-export function machineCapacity(pods: number): NodeCapacity {
-  return { cpu: availableParallelism(), memory: totalmem(), pods };
+/**
+ * What this machine has; `pods` is what a node is taken to bear, not enforced here.
+ * @param dataDir a folder on the file system of Pods' logs and volumes.
+ */
+export function machineCapacity(dataDir: string, pods: number): NodeCapacity {
+  const { bsize, blocks } = statfsSync(dataDir);
+  const storage = { "ephemeral-storage": bsize * blocks };
+  return { cpu: availableParallelism(), memory: totalmem(), ...storage, pods };
 }
 
 export interface NodeDeps {
@@ -180,6 +187,7 @@ async function writeStatus(
   const resources = {
     cpu: String(options.capacity.cpu),
     memory: `${String(Math.floor(options.capacity.memory / 1024))}Ki`,
+    "ephemeral-storage": `${String(Math.floor(options.capacity["ephemeral-storage"] / 1024))}Ki`,
     pods: String(options.capacity.pods),
   };
   const status = {

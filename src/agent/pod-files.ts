@@ -66,6 +66,11 @@ export class PodFiles {
     return join(this.containerDir(podUid, container), `${String(attempt)}.stdin`);
   }
 
+  /** Where an attempt leaves its last words. */
+  messageFile(podUid: string, container: string, attempt: number): string {
+    return join(this.containerDir(podUid, container), `${String(attempt)}.message`);
+  }
+
   async write(record: ContainerRecord): Promise<void> {
     const dir = this.containerDir(record.podUid, record.container);
     await mkdir(dir, { recursive: true, mode: 0o700 });
@@ -103,7 +108,7 @@ export class PodFiles {
   async removeLogsBefore(podUid: string, container: string, attempt: number): Promise<void> {
     const dir = this.containerDir(podUid, container);
     for (const name of await entriesOf(dir)) {
-      const match = /^(\d+)\.log/.exec(name);
+      const match = /^(\d+)\.(?:log|message)/.exec(name);
       if (match !== null && Number(match[1]) < attempt) await rm(join(dir, name), { force: true });
     }
   }

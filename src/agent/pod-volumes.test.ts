@@ -49,7 +49,11 @@ describe("files of ServiceAccounts", () => {
       memory: undefined,
       evict: () => undefined,
       current: (pod) => pod,
-      place: (podIps) => ({ podIps, hostIps: [], allocatable: { cpu: 1, memory: 1 } }),
+      place: (podIps) => ({
+        podIps,
+        hostIps: [],
+        allocatable: { cpu: 1, memory: 1, "ephemeral-storage": 1 },
+      }),
     });
   /** The folder with the token of the Pod's account, as its program is told. */
   const open = async (files: PodVolumes, pod: Pod) => {

@@ -23,6 +23,7 @@ import { startFailure } from "./start-container.ts";
 import type { StartContainer } from "./start-container.ts";
 import { podStatusOf } from "./status.ts";
 import { OWN_CONDITIONS, StatusWriter } from "./status-writer.ts";
+import { terminationMessage } from "./termination-message.ts";
 
 /** Grace for the processes of a Pod that is no longer in the API: nobody is left to wait for it. */
 const GONE_GRACE_MS = 2_000;
@@ -306,7 +307,9 @@ export class PodWorker {
       throw new Error(
         `container ${name} ended but is ${before?.state.kind ?? "unknown"}, not running`,
       );
-    const ended = exitedRun(run.attempt, before.state.startedAtMs, this.#deps.now(), exit);
+    const finishedAtMs = this.#deps.now();
+    const message = await this.#lastWords(name, run, exit.exitCode);
+    const ended = exitedRun(run.attempt, before.state.startedAtMs, finishedAtMs, exit, message);
     const backoff = backoffAfterExit(before.backoff, ended.startedAtMs, ended.finishedAtMs);
     const after: ContainerFacts = {
       state: ended,
@@ -326,6 +329,17 @@ export class PodWorker {
       this.#record(name, "Warning", "BackOff", message);
     }
     this.sync();
+  }
+
+  async #lastWords(name: string, run: ContainerRun, exitCode: number): Promise<string> {
+    const message = this.#deps.files.messageFile(this.uid, name, run.attempt);
+    const container = this.#containerOf(name);
+    try {
+      return await terminationMessage(container, { message, log: run.log.file }, exitCode);
+    } catch (error) {
+      this.#log.warn("termination message not read", { container: name, error });
+      return "";
+    }
   }
 
   async #writeRecord(name: string, facts: ContainerFacts, run: ExitedRun): Promise<void> {

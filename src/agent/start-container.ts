@@ -23,6 +23,7 @@ import type { ContainerProcess } from "./process.ts";
 import type { RestartBackoff } from "./restart.ts";
 import { MountError } from "./sandbox.ts";
 import type { ContainerPlace, Sandbox, Sandboxes } from "./sandbox.ts";
+import { prepareMessage } from "./termination-message.ts";
 
 export interface StarterDeps {
   readonly client: ApiClient;
@@ -144,11 +145,16 @@ async function start(
   await deps.files.write({ ...record, run: { kind: "starting" } });
   const marker = { podUid, container: container.name, attempt };
   const logFile = deps.files.logFile(podUid, container.name, attempt);
+  const messageFile = deps.files.messageFile(podUid, container.name, attempt);
   const sandbox = await openSandbox(deps.sandboxes, pod, podIps, { name: container.name, mounts });
   const spec = {
     command: launch.command,
     enter: sandbox.enter(launch.workingDir),
-    env: { ...launch.env, ...markerEnvironment(deps.dataDir, marker) },
+    env: {
+      ...launch.env,
+      ...(await prepareMessage(messageFile)),
+      ...markerEnvironment(deps.dataDir, marker),
+    },
     workingDir: launch.workingDir,
     logFile,
   };

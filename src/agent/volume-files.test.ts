@@ -11,7 +11,11 @@ const POD: Pod = {
   metadata: { name: "web", namespace: "default", uid: "u", labels: { b: "2", a: "1" } },
   spec: { containers: [{ name: "c", resources: { limits: { memory: "64Mi" } } }] },
 };
-const PLACE = { podIps: ["10.0.0.1"], hostIps: [], allocatable: { cpu: 1, memory: 1 } };
+const PLACE = {
+  podIps: ["10.0.0.1"],
+  hostIps: [],
+  allocatable: { cpu: 1, memory: 1, "ephemeral-storage": 1 },
+};
 const CONFIG = {
   ...META,
   kind: "ConfigMap",

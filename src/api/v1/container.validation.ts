@@ -16,6 +16,7 @@ import { validateLifecycle, validateProbes } from "./probe.validation.ts";
 import { PROTOCOLS } from "./service.ts";
 import { validateMounts } from "./volume-mount.validation.ts";
 import type { Volume } from "./volume.ts";
+import { validateResourceField } from "./resource-field.validation.ts";
 
 const PULL_POLICIES = ["Always", "IfNotPresent", "Never"] as const;
 const MESSAGE_POLICIES = ["FallbackToLogsOnError", "File"] as const;
@@ -142,8 +143,8 @@ function validateEnvSource(
   if (fieldRef !== undefined) {
     errors.push(...validateFieldPath(fieldRef.fieldPath, `${path}.fieldRef.fieldPath`));
   }
-  if (resourceFieldRef?.resource === "") {
-    errors.push(required(`${path}.resourceFieldRef.resource`));
+  if (resourceFieldRef !== undefined) {
+    errors.push(...validateResourceField(resourceFieldRef, false, `${path}.resourceFieldRef`));
   }
   for (const [key, ref] of Object.entries({ configMapKeyRef, secretKeyRef })) {
     if (ref === undefined) continue;

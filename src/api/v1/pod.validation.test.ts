@@ -91,6 +91,35 @@ describe("validatePod()", () => {
       `${c}.ports[1].name: Duplicate value: "a"`,
     ],
     [
+      pod(
+        {},
+        {
+          env: [
+            { name: "A", valueFrom: { resourceFieldRef: { resource: "limits.gpu" } } },
+            {
+              name: "B",
+              valueFrom: { resourceFieldRef: { resource: "limits.cpu", divisor: "3m" } },
+            },
+            {
+              name: "C",
+              valueFrom: { resourceFieldRef: { resource: "limits.memory", divisor: "5" } },
+            },
+            {
+              name: "D",
+              valueFrom: { resourceFieldRef: { resource: "limits.cpu", divisor: "0" } },
+            },
+            {
+              name: "E",
+              valueFrom: { resourceFieldRef: { resource: "limits.memory", divisor: "1Gi" } },
+            },
+          ],
+        },
+      ),
+      `${c}.env[0].valueFrom.resourceFieldRef.resource: Unsupported value: "limits.gpu": supported values: "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory"`,
+      `${c}.env[1].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.cpu": only divisor's values 1m and 1 are supported with the cpu resource`,
+      `${c}.env[2].valueFrom.resourceFieldRef.divisor: Invalid value: "limits.memory": only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource`,
+    ],
+    [
       pod({}, { livenessProbe: {} }),
       `${c}.livenessProbe: Required value: must specify a handler type`,
     ],

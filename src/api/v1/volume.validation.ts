@@ -2,6 +2,7 @@ import { duplicate, forbidden, invalid, notSupported, required } from "../machin
 import type { FieldError } from "../machinery/field-error.ts";
 import { validateDnsLabel, validateQualifiedName } from "../machinery/value.validation.ts";
 import type { Volume } from "./volume.ts";
+import { validateResourceField } from "./resource-field.validation.ts";
 
 type ProjectedVolume = NonNullable<Volume["projected"]>;
 type Projection = NonNullable<ProjectedVolume["sources"]>[number];
@@ -56,15 +57,6 @@ const OTHER_FIELDS = [
   "status.podIP",
   "status.podIPs",
 ] as const;
-const FILE_RESOURCES = [
-  "limits.cpu",
-  "limits.ephemeral-storage",
-  "limits.memory",
-  "requests.cpu",
-  "requests.ephemeral-storage",
-  "requests.memory",
-] as const;
-
 /**
  * Checks a Pod's volumes that have their defaults. Source of rules and texts: upstream
  * `pkg/apis/core/validation/validation.go`, `ValidateVolumes`, whose paths sometimes leave out an index; so do these.
@@ -236,7 +228,7 @@ function validateDownwardFile(file: DownwardFile, path: string): readonly FieldE
       errors.push(invalid(path, "resource", text));
     }
   } else if (resourceFieldRef !== undefined) {
-    errors.push(...validateResource(resourceFieldRef, `${path}.resourceFieldRef`));
+    errors.push(...validateResourceField(resourceFieldRef, true, `${path}.resourceFieldRef`));
   } else errors.push(required(path, "one of fieldRef and resourceFieldRef is required"));
   return [...errors, ...validateMode(file.mode, `${path}.mode`)];
 }
@@ -254,17 +246,6 @@ function validateField(text: string, path: string): readonly FieldError[] {
   const problem =
     parent === undefined ? "field label not supported" : "field label does not support subscript";
   return [invalid(at, text, `error converting fieldPath: ${problem}: ${text}`)];
-}
-
-function validateResource(
-  { containerName, resource }: NonNullable<DownwardFile["resourceFieldRef"]>,
-  path: string,
-): readonly FieldError[] {
-  if (!containerName) return [required(`${path}.containerName`)];
-  if (resource === "") return [required(`${path}.resource`)];
-  const known: readonly string[] = FILE_RESOURCES;
-  if (known.includes(resource) || /^(limits|requests)\.hugepages-/.test(resource)) return [];
-  return [notSupported(`${path}.resource`, resource, known)];
 }
 
 function validateMode(mode: number | undefined, path: string): readonly FieldError[] {
