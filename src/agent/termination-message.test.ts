@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { appendFile, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
@@ -38,6 +39,14 @@ describe("terminationMessage()", () => {
     assert.match(await terminationMessage(FALLBACK, files, 3), /^120\n121\n[^]*199\n$/);
     await appendFile(files.log, "y".repeat(3000));
     assert.equal(await terminationMessage(FALLBACK, files, 3), "y".repeat(2048));
+  });
+
+  it("is empty where the program has put a pipe or a link in the file's place", async () => {
+    execFileSync("mkfifo", [files.message]);
+    assert.equal(await terminationMessage(FILE, files, 1), "");
+    await rm(files.message);
+    await symlink(files.log, files.message);
+    assert.equal(await terminationMessage(FILE, files, 1), "");
   });
 
   it("is empty where there is no file", async () => {

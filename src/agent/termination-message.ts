@@ -1,3 +1,4 @@
+import { constants } from "node:fs";
 import { open, writeFile } from "node:fs/promises";
 import type { Container } from "../api/v1/container.ts";
 import { tailOffset } from "./container-log.ts";
@@ -10,6 +11,9 @@ const VARIABLE = "PORTOLAN_TERMINATION_LOG";
 const MAX_BYTES = 4096;
 const MAX_LOG_BYTES = 2048;
 const MAX_LOG_LINES = 80;
+
+/** A program may have put something else in the file's place: nobody waits for the other end of a pipe. */
+const READ_ONLY = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** Makes the file. @returns the variable that names it to the program. */
 export async function prepareMessage(file: string): Promise<Readonly<Record<string, string>>> {
@@ -43,6 +47,8 @@ async function lastLines(file: string): Promise<string> {
   return (await readAt(file, begin, MAX_LOG_BYTES)).toString("utf8");
 }
 
+const ABSENT: ReadonlySet<string> = new Set(["ENOENT", "EACCES", "ELOOP", "ENXIO"]);
+
 async function readAt(
   file: string,
   begin: (size: number) => Promise<number>,
@@ -50,14 +56,16 @@ async function readAt(
 ): Promise<Buffer> {
   let handle;
   try {
-    handle = await open(file, "r");
+    handle = await open(file, READ_ONLY);
   } catch (error) {
     // An earlier version of the agent made none, or the program took it away.
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "EACCES") return Buffer.alloc(0);
+    if (ABSENT.has(codeOf(error) ?? "")) return Buffer.alloc(0);
     throw error;
   }
   try {
-    const { size } = await handle.stat();
+    const about = await handle.stat();
+    if (!about.isFile()) return Buffer.alloc(0);
+    const { size } = about;
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(most), 0, most, await begin(size));
     return buffer.subarray(0, bytesRead);
   } finally {
