@@ -109,6 +109,7 @@ function openThreads(deps: UdpThreadsDeps, libc: Libc, listen: ListenAddress): T
     if (tally === undefined) return [];
     const workerData: UdpWorkerData = {
       fd: socket.fd,
+      others: sockets.flatMap((other) => (other === socket ? [] : [other.fd])),
       reader,
       memory,
       tallies: tally,

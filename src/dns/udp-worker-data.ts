@@ -4,6 +4,8 @@ import type { RateLimitMemory } from "./rate-limit.ts";
 /** What a thread that answers over UDP is started with. */
 export interface UdpWorkerData {
   readonly fd: number;
+  /** The sockets of the other threads. */
+  readonly others: readonly number[];
   /** Which of the memory's readers it is. */
   readonly reader: number;
   readonly memory: AnswerMemory;

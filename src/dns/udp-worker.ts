@@ -12,10 +12,10 @@ import type { PassedOn, UdpWorkerData } from "./udp-worker-data.ts";
 const MAX_PASSED_ON = 4096;
 
 // Whoever starts this gives it exactly this.
-const { fd, reader: number, memory, tallies, rateLimit } = workerData as UdpWorkerData;
+const { fd, others, reader: number, memory, tallies, rateLimit } = workerData as UdpWorkerData;
 const loaded = await loadLibc();
 if (loaded.kind === "missing") throw new Error(loaded.reason);
-const batch = new UdpBatch(loaded.libc, fd);
+const batch = new UdpBatch(loaded.libc, fd, others);
 const reader = new AnswerReader(memory, batch.packets);
 const packets = new Uint8Array(batch.packets);
 const control = new Int32Array(memory.control);

@@ -111,6 +111,32 @@ describe("UdpBatch", () => {
     await once(client, "close");
   });
 
+  it("takes of other sockets of its port what their threads leave, and answers it from that port", async () => {
+    const native = await libc();
+    using one = openUdpSocket(native, options(loopback4, 0, true));
+    using two = openUdpSocket(native, options(loopback4, one.port, true));
+    const batch = new UdpBatch(native, one.fd, [two.fd]);
+    const clients = Array.from({ length: 40 }, () => createSocket("udp4"));
+    const answeredFrom: number[] = [];
+    for (const client of clients) {
+      client.on("message", (_message, from) => answeredFrom.push(from.port));
+      client.send("question", one.port, "127.0.0.1");
+    }
+    // Which of the two gets a message is by its client's port: each gets some of so many.
+    let taken = 0;
+    for (let idle = 0; idle < 20 && answeredFrom.length < clients.length; idle++) {
+      const count = batch.receive();
+      for (let slot = 0; slot < count; slot++) batch.queue(slot, batch.length(slot));
+      batch.send();
+      taken += count;
+      if (count > 0) idle = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const client of clients) client.close();
+    assert.equal(taken, clients.length);
+    assert.deepEqual(answeredFrom, Array(clients.length).fill(one.port));
+  });
+
   it("is woken when its socket is", async () => {
     const native = await libc();
     using socket = openUdpSocket(native, { ...options(), receiveTimeoutMs: 3_600_000 });

@@ -28,6 +28,7 @@ export class UdpBatch {
   /** All slots: one begins {@link SLOT_STRIDE} bytes behind the one before. */
   readonly packets: ArrayBuffer;
   readonly #fd: number;
+  readonly #others: readonly number[];
   readonly #errno: () => number;
   readonly #recvmmsg: Call;
   readonly #sendmmsg: Call;
@@ -36,12 +37,19 @@ export class UdpBatch {
   readonly #headers: MessageHeaders;
   readonly #headersAt: bigint;
   #count = 0;
+  /** Whether `fd` had no more messages when it was looked at last, and nothing was done since. */
+  #isDrained = true;
   /** What is queued: the slots from the one to before the other. */
   #first = 0;
   #end = 0;
 
-  constructor(libc: Libc, fd: number) {
+  /**
+   * @param others sockets of the same address and port, of which messages are taken when `fd` has no more: the kernel
+   * gives a client's to one of them, however much it has to do.
+   */
+  constructor(libc: Libc, fd: number, others: readonly number[] = []) {
     this.#fd = fd;
+    this.#others = others;
     this.#errno = () => libc.errno();
     this.#recvmmsg = call(
       libc,
@@ -80,17 +88,34 @@ export class UdpBatch {
       this.#headers.setNameBytes(slot, SOCKET_ADDRESS_BYTES);
       this.#headers.setBytes(slot, SLOT_BYTES);
     }
-    this.#count = 0;
     this.#first = 0;
     this.#end = 0;
-    const count = this.#recvmmsg(this.#fd, this.#headersAt, BATCH_SLOTS, MSG_WAITFORONE, 0);
-    if (count >= 0) {
-      this.#count = count;
-      return count;
+    if (!this.#isDrained) {
+      const more = this.#takeOwn(MSG_DONTWAIT);
+      if (more > 0) return more;
     }
+    for (const other of this.#others) {
+      const theirs = this.#take(other, MSG_DONTWAIT);
+      this.#isDrained = theirs <= 0;
+      if (theirs > 0) return theirs;
+    }
+    const count = this.#takeOwn(MSG_WAITFORONE);
+    if (count >= 0) return count;
     const errno = this.#errno();
     if (errno === EAGAIN || errno === EINTR) return 0;
     throw new SystemCallError("recvmmsg", errno);
+  }
+
+  #takeOwn(flags: number): number {
+    const count = this.#take(this.#fd, flags);
+    this.#isDrained = count < BATCH_SLOTS;
+    return count;
+  }
+
+  #take(fd: number, flags: number): number {
+    const count = this.#recvmmsg(fd, this.#headersAt, BATCH_SLOTS, flags, 0);
+    this.#count = Math.max(0, count);
+    return count;
   }
 
   /** How many bytes of the message in a slot came. */
