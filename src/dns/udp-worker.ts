@@ -29,6 +29,7 @@ let turn = 1 + number;
 while (Atomics.load(control, CONTROL.stop) === 0) {
   const count = batch.receive();
   if (count > 0) {
+    // Also what the reader needs to see every change that was before these questions.
     Atomics.add(control, counter, 1);
     answerBatch(count);
     Atomics.add(control, counter, 1);
