@@ -130,6 +130,50 @@ describe("answerInBlock() with templates", () => {
   });
 });
 
+describe("answerInBlock() with rewrite cname", () => {
+  const outside = service("outside", { type: "ExternalName", externalName: "www.example.com" });
+  const askFor = async (type: "A" | "CNAME", rule: string): Promise<Step> => {
+    await using forwarder = startForwarder({
+      upstreams: () => Promise.resolve([]),
+      log: silent,
+      nowMs: () => 0,
+    });
+    const [config] = parseCorefile(`. {\n rewrite cname ${rule}\n}\n`, { env: {} });
+    const block = {
+      zones: [[]],
+      rewrites: config?.rewrites,
+      cluster: { index: () => indexOf([web, outside], []), zone: zoneOptions },
+      forwards: [{ from: ["com"], except: [], forwarder }],
+    };
+    const shape = { rotation: 0, maxBytes: TCP_BYTES, remote: "::1" };
+    const name = "outside.default.svc.cluster.local";
+    return await answerInBlock(block, query(name, type), shape);
+  };
+  const owner = "outside.default.svc.cluster.local.";
+
+  it("looks up another target in place of what is behind the alias", async () => {
+    assert.deepEqual(
+      texts(await askFor("A", "exact www.example.com. web.default.svc.cluster.local.")),
+      [
+        "0",
+        `${owner} 5 IN CNAME web.default.svc.cluster.local.`,
+        "web.default.svc.cluster.local. 5 IN A 10.96.0.10",
+      ],
+    );
+    assert.deepEqual(texts(await askFor("CNAME", "suffix .example.com. .example.org.")), [
+      "0",
+      `${owner} 5 IN CNAME www.example.org.`,
+    ]);
+  });
+
+  it("leaves an alias with another target alone", async () => {
+    assert.deepEqual(texts(await askFor("A", "exact other.example.com. x.")), [
+      "2",
+      `${owner} 5 IN CNAME www.example.com.`,
+    ]);
+  });
+});
+
 describe("answerInBlock() with autopath", () => {
   const name = "www.example.com.default.svc.cluster.local";
   const cname = `${name}. 5 IN CNAME www.example.com.`;

@@ -15,8 +15,8 @@ import type { Question, ResourceRecord } from "../core/dns/message.ts";
 import type { HostsTable } from "../core/dns/hosts-table.ts";
 import type { ZoneOptions } from "../core/dns/records.ts";
 import type { Reply } from "../core/dns/reply.ts";
-import { restoreReply, rewriteQuestion } from "../core/dns/rewrite.ts";
-import type { RewriteRule } from "../core/dns/rewrite.ts";
+import { redirectAlias, restoreReply, rewriteQuestion } from "../core/dns/rewrite.ts";
+import type { RewriteRule, Rewritten } from "../core/dns/rewrite.ts";
 import { answerFromTemplates } from "../core/dns/template.ts";
 import type { Template } from "../core/dns/template.ts";
 import type { Forwarded, Forwarder } from "./forwarder.ts";
@@ -118,10 +118,36 @@ export function answerInBlock(
   const rewritten = rewriteQuestion(query.question, block.rewrites ?? []);
   const finished = (step: Step): Step =>
     withShape(block, rewritten === undefined ? step : restoreReply(step, rewritten), query);
-  const question = rewritten?.question ?? query.question;
-  const step = answerNamed(block, rewritten === undefined ? query : { ...query, question }, turned);
+  const found =
+    rewritten === undefined
+      ? answerNamed(block, query, turned)
+      : answerNamed(block, { ...query, question: rewritten.question }, turned);
+  const step =
+    rewritten?.rules.some(({ field }) => field === "cname") === true
+      ? redirected(block, query, turned, rewritten, found)
+      : found;
   if (rewritten === undefined && block.order === undefined && block.isMinimal !== true) return step;
   return step instanceof Promise ? step.then(finished) : finished(step);
+}
+
+/** The answer behind another alias where a rule says so (CoreDNS `rewrite cname`). */
+async function redirected(
+  block: ServerBlock,
+  query: Query,
+  shape: AnswerShape,
+  { question, rules }: Rewritten,
+  found: Step | Promise<Step>,
+): Promise<Step> {
+  const step = await found;
+  const redirect = redirectAlias(step.answers ?? [], rules);
+  if (redirect === undefined) return step;
+  const { kept, target } = redirect;
+  if (question.type === TYPE.CNAME) return { ...step, answers: kept };
+  const behind = { ...query, question: { ...question, name: target } };
+  return behindAlias(
+    { ...step, answers: kept, authority: [], additional: [] },
+    answerNamed(block, behind, shape),
+  );
 }
 
 /** The step's records as the block wants them: which come first, and which are not there. */
@@ -269,15 +295,18 @@ function stepOf(forwarded: Forwarded, asked: DomainName): Step {
 /** How many CNAMEs of templates are followed, as many as of Services. */
 const MAX_ALIASES = 10;
 
-/** What a template has, with what is at the target of its CNAME. */
+/** The step's answers, which end in an alias, and what is at its target. */
 async function behindAlias(step: Step, target: Step | Promise<Step>): Promise<Step> {
   const rest = await target;
   if (rest.rcode === RCODE.SERVFAIL && rest.by === "template") return rest;
   // Nobody here knows: whoever asks can do so elsewhere.
   if (rest.rcode === RCODE.REFUSED && rest.by === "") return step;
   return {
-    ...(await behindAliases(step.answers ?? [], rest)),
+    ...rest,
     by: step.by,
+    authoritative: step.authoritative ?? false,
+    authenticData: false,
+    answers: [...(step.answers ?? []), ...(rest.answers ?? [])],
     authority: [...(step.authority ?? []), ...(rest.authority ?? [])],
     additional: [...(step.additional ?? []), ...(rest.additional ?? [])],
   };

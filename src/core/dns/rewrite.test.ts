@@ -4,8 +4,11 @@ import fc from "fast-check";
 import { foldName, parseDomainName, sameName } from "./domain-name.ts";
 import type { ResourceRecord } from "./message.ts";
 import { RCODE } from "./message.ts";
+import { parseCorefile } from "./corefile/corefile.ts";
+import { parseRecord } from "./record-text.ts";
 import { restoreReply, rewriteQuestion } from "./rewrite.ts";
 import type { RewriteRule, Rewritten } from "./rewrite.ts";
+import { formatRecord } from "./zone-text.ts";
 
 const name = (text: string): readonly string[] => parseDomainName(text) ?? [];
 
@@ -14,9 +17,10 @@ function rule(
   from: string,
   to: string,
   isLast = true,
+  isAuto = false,
 ): Extract<RewriteRule, { field: "name" }> {
   const change = { test: { match, from: name(from) }, to };
-  return { field: "name", change, isLast, answerNames: [], answerValues: [] };
+  return { field: "name", change, isLast, isAuto, answerNames: [], answerValues: [] };
 }
 
 interface Renamed extends Rewritten {
@@ -100,6 +104,56 @@ describe("rewriteName()", () => {
     );
   });
 
+  it("gives all names of an answer their old end back where the rule says auto", () => {
+    const [block] = parseCorefile(
+      `. {
+rewrite continue name suffix .corp.example. .svc.local. answer auto
+rewrite name regex (.*)\\.svc\\.local\\.$ {1}.svc.cluster.local. answer auto
+}`,
+      { env: {} },
+    );
+    const rewritten = rewriteQuestion(
+      { name: name("DB.corp.example"), type: 33, class: 1 },
+      block?.rewrites ?? [],
+    );
+    assert.ok(rewritten);
+    assert.deepEqual(rewritten.question.name, name("db.svc.cluster.local"));
+    const record = (text: string): ResourceRecord => parseRecord(text) ?? assert.fail(text);
+    const restored = restoreReply(
+      {
+        rcode: RCODE.NOERROR,
+        answers: [
+          record("db.svc.cluster.local. 5 IN SRV 0 1 80 db-0.db.svc.cluster.local."),
+          record("db.svc.cluster.local. 5 IN MX 1 mail.db.svc.cluster.local."),
+        ],
+        authority: [record("cluster.local. 5 IN NS ns.dns.cluster.local.")],
+        additional: [record("db-0.DB.svc.cluster.local. 5 IN A 192.0.2.1")],
+      },
+      rewritten,
+    );
+    assert.deepEqual(
+      [...restored.answers, ...restored.authority, ...restored.additional].map(formatRecord),
+      [
+        "DB.corp.example. 5 IN SRV 0 1 80 db-0.DB.corp.example.",
+        "DB.corp.example. 5 IN MX 0001 mail.DB.corp.example.",
+        "cluster.local. 5 IN NS ns.dns.cluster.local.",
+        "db-0.DB.corp.example. 5 IN A 192.0.2.1",
+      ],
+    );
+  });
+
+  it("asks in another class, and answers in that of the question", () => {
+    const [block] = parseCorefile(". {\n rewrite class CH IN\n}\n", { env: {} });
+    const rules = block?.rewrites ?? [];
+    const asked = { name: name("a.example"), type: 16, class: 3 };
+    const rewritten = rewriteQuestion(asked, rules);
+    assert.ok(rewritten);
+    assert.equal(rewritten.question.class, 1);
+    const answers = [parseRecord("a.example. TXT x") ?? assert.fail()];
+    assert.equal(restoreReply({ rcode: 0, answers }, rewritten).answers?.[0]?.class, 3);
+    assert.equal(rewriteQuestion({ ...asked, class: 1 }, rules), undefined);
+  });
+
   const label = fc.constantFrom("a", "B", "corp", "svc");
   const anyName = fc.array(label, { minLength: 1, maxLength: 4 });
   const anyRule = fc
@@ -108,8 +162,11 @@ describe("rewriteName()", () => {
       anyName.map(foldName),
       anyName.map(foldName),
       fc.boolean(),
+      fc.boolean(),
     )
-    .map(([match, from, to, isLast]) => rule(match, from.join("."), to.join("."), isLast));
+    .map(([match, from, to, isLast, isAuto]) =>
+      rule(match, from.join("."), to.join("."), isLast, isAuto),
+    );
 
   it("an answer through any rules leads from the name asked for to the same end", () => {
     fc.assert(

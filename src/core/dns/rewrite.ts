@@ -7,6 +7,7 @@ import {
   sameName,
 } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
+import { TYPE } from "./message.ts";
 import type { Question, RecordData, ResourceRecord } from "./message.ts";
 import type { NamePattern } from "./name-pattern.ts";
 import type { Reply } from "./reply.ts";
@@ -32,11 +33,15 @@ export type RewriteRule = {
   | {
       readonly field: "name";
       readonly change: NameChange;
+      /** Whether all names of the answer that end in what the rule put in get back what it took out. */
+      readonly isAuto: boolean;
       /** For names of the answer's records, and names that these point to. */
       readonly answerNames: readonly NameChange[];
       readonly answerValues: readonly NameChange[];
     }
-  | { readonly field: "type"; readonly from: number; readonly to: number }
+  | { readonly field: "type" | "class"; readonly from: number; readonly to: number }
+  /** For what aliases in the answer point to. */
+  | { readonly field: "cname"; readonly change: NameChange }
   | {
       readonly field: "ttl";
       readonly test: NameTest;
@@ -57,6 +62,8 @@ export interface Rewritten {
   readonly asked: Question;
   /** The rules that matched. */
   readonly rules: readonly RewriteRule[];
+  /** What the rules took out of the end of names, and put in: the first was done last. */
+  readonly ends: readonly { readonly out: DomainName; readonly in: DomainName }[];
 }
 
 /** @returns undefined when no rule matches. A rule that would make no name, or one too long, does not. */
@@ -66,14 +73,20 @@ export function rewriteQuestion(
 ): Rewritten | undefined {
   let question = asked;
   const matched: RewriteRule[] = [];
+  const ends: Rewritten["ends"][number][] = [];
   for (const rule of rules) {
     const next = afterRule(question, rule);
     if (next === undefined) continue;
+    if (rule.field === "name" && rule.isAuto) {
+      const { test } = rule.change;
+      const stays = test.match === "suffix" ? question.name.length - test.from.length : 0;
+      ends.unshift({ out: question.name.slice(stays), in: next.name.slice(stays) });
+    }
     question = next;
     matched.push(rule);
     if (rule.isLast) break;
   }
-  return matched.length === 0 ? undefined : { question, asked, rules: matched };
+  return matched.length === 0 ? undefined : { question, asked, rules: matched, ends };
 }
 
 function afterRule(question: Question, rule: RewriteRule): Question | undefined {
@@ -84,10 +97,38 @@ function afterRule(question: Question, rule: RewriteRule): Question | undefined 
     }
     case "type":
       return question.type === rule.from ? { ...question, type: rule.to } : undefined;
+    case "class":
+      return question.class === rule.from ? { ...question, class: rule.to } : undefined;
+    case "cname":
+      return hasAliases(question.type) ? question : undefined;
     case "ttl":
     case "rcode":
       return passes(question.name, rule.test) ? question : undefined;
   }
+}
+
+/** The types whose answers CoreDNS looks for aliases in. */
+function hasAliases(type: number): boolean {
+  return type === TYPE.A || type === TYPE.AAAA || type === TYPE.CNAME;
+}
+
+/**
+ * The first of the aliases that a rule has another target for, which is looked up in place of what is behind it.
+ * @returns undefined when there is none; else the records up to it.
+ */
+export function redirectAlias(
+  answers: readonly ResourceRecord[],
+  rules: readonly RewriteRule[],
+): { readonly kept: readonly ResourceRecord[]; readonly target: DomainName } | undefined {
+  const changes = rules.flatMap((rule) => (rule.field === "cname" ? [rule.change] : []));
+  for (const [i, record] of answers.entries()) {
+    const { data } = record;
+    const target = data.kind === "CNAME" ? firstChange(data.target, changes) : undefined;
+    if (target === undefined) continue;
+    const changed: ResourceRecord = { ...record, data: { kind: "CNAME", target } };
+    return { kept: [...answers.slice(0, i), changed], target };
+  }
+  return undefined;
 }
 
 /**
@@ -95,18 +136,29 @@ function afterRule(question: Question, rule: RewriteRule): Question | undefined 
  * for a resolver takes no records of a name that it did not ask for. Other names stay, for aliases in the answer
  * lead to them, but where a rule says otherwise.
  */
-export function restoreReply<T extends Reply>(reply: T, { question, asked, rules }: Rewritten): T {
+export function restoreReply<T extends Reply>(reply: T, rewritten: Rewritten): T {
+  const { question, asked, rules } = rewritten;
   let { rcode } = reply;
-  let { answers = [], authority = [], additional = [] } = reply;
   const names = rules.flatMap((rule) => (rule.field === "name" ? rule.answerNames : []));
   const values = rules.flatMap((rule) => (rule.field === "name" ? rule.answerValues : []));
-  answers = answers.map((record) => ({
+  const ofClass = question.class === asked.class ? {} : { class: asked.class };
+  const renamed = (record: ResourceRecord): ResourceRecord => ({
     ...record,
-    name:
-      firstChange(record.name, names) ??
-      (sameName(record.name, question.name) ? asked.name : record.name),
-    data: withTarget(record.data, (target) => firstChange(target, values) ?? target),
-  }));
+    ...ofClass,
+    name: firstChange(record.name, names) ?? withOldEnd(record.name, rewritten),
+    data: withNames(
+      record.data,
+      (name) => firstChange(name, values) ?? withOldEnd(name, rewritten),
+    ),
+  });
+  let answers = (reply.answers ?? []).map((record) => {
+    const restored = renamed(record);
+    const isOwn =
+      firstChange(record.name, names) === undefined && sameName(record.name, question.name);
+    return isOwn ? { ...restored, name: asked.name } : restored;
+  });
+  let authority = (reply.authority ?? []).map(renamed);
+  let additional = (reply.additional ?? []).map(renamed);
   for (const rule of rules) {
     if (rule.field === "rcode" && rule.from === rcode) rcode = rule.to;
     if (rule.field !== "ttl") continue;
@@ -130,8 +182,23 @@ function firstChange(name: DomainName, changes: readonly NameChange[]): DomainNa
   return undefined;
 }
 
-function withTarget(data: RecordData, change: (target: DomainName) => DomainName): RecordData {
-  return "target" in data ? { ...data, target: change(data.target) } : data;
+function withOldEnd(name: DomainName, { ends }: Rewritten): DomainName {
+  let restored = name;
+  for (const end of ends) {
+    const stays = restored.length - end.in.length;
+    if (!isWithin(foldName(restored), foldName(end.in))) continue;
+    const longer = [...restored.slice(0, stays), ...end.out];
+    if (isShortEnough(longer)) restored = longer;
+  }
+  return restored;
+}
+
+/** The record's content with other names in it, of the types that clients look up. */
+function withNames(data: RecordData, change: (name: DomainName) => DomainName): RecordData {
+  if ("target" in data) return { ...data, target: change(data.target) };
+  if (data.kind !== "other") return data;
+  const parts = data.parts.map((part) => (part instanceof Uint8Array ? part : change(part)));
+  return { ...data, parts };
 }
 
 function passes(name: DomainName, test: NameTest): boolean {

@@ -231,11 +231,13 @@ bind 127.0.0.1 ::1 eth0`);
     assert.deepEqual(read.rewrites, [
       {
         ...isName,
+        isAuto: true,
         change: { test: { match: "exact", from: ["old", "example"] }, to: "new.example." },
         isLast: true,
       },
       {
         ...isName,
+        isAuto: false,
         change: { test: { match: "suffix", from: ["corp", "example"] }, to: "svc.cluster.local." },
         isLast: false,
       },
@@ -311,8 +313,8 @@ bind 127.0.0.1 ::1 eth0`);
     ["tls without certificate", "tls://. {\n}\n", /needs tls CERTIFICATE KEY/],
     [
       "another rewrite",
-      ". {\n rewrite class CH IN\n}\n",
-      /^line 2, column \d+: rewrite: class is not supported; there are name, type, ttl, rcode/,
+      ". {\n rewrite edns0 nsid set\n}\n",
+      /^line 2, column \d+: rewrite: edns0 is not supported; there are name, type, class, ttl,/,
     ],
   ] as const) {
     it(`says what is wrong with ${what}, and where`, () => {

@@ -2,7 +2,7 @@ import { foldName, formatDomainName } from "../domain-name.ts";
 import { RCODE } from "../message.ts";
 import { parseNamePattern } from "../name-pattern.ts";
 import type { NamePattern } from "../name-pattern.ts";
-import { parseType } from "../record-type.ts";
+import { parseClass, parseType } from "../record-type.ts";
 import type { NameChange, NameTest, RewriteRule } from "../rewrite.ts";
 import type { Directive } from "./directive.ts";
 
@@ -11,7 +11,7 @@ type Match = (typeof MATCHES)[number];
 
 /**
  * `rewrite [stop|continue] FIELD ...`, or the field and its `answer` lines between braces. Fields: `name`, `type`,
- * `ttl` and `rcode`.
+ * `class`, `ttl`, `rcode` and `cname`.
  */
 export function readRewrite(directive: Directive): RewriteRule {
   const lines = directive.lines().flatMap(({ words }) => words);
@@ -22,10 +22,19 @@ export function readRewrite(directive: Directive): RewriteRule {
   switch (field) {
     case "name":
       return { isLast, field, ...readName(directive, words) };
-    case "type": {
+    case "type":
+    case "class": {
       const [from = "", to = "", ...more] = words;
       refuseMore(directive, more);
-      return { isLast, field, from: typeNumber(directive, from), to: typeNumber(directive, to) };
+      const number = field === "type" ? typeNumber : classNumber;
+      return { isLast, field, from: number(directive, from), to: number(directive, to) };
+    }
+    case "cname": {
+      const { test, rest } = readTest(directive, words);
+      const [to, ...more] = rest;
+      if (to === undefined) return directive.fail("from and to are missing");
+      refuseMore(directive, more);
+      return { isLast, field, change: { test, to: target(directive, test, to) } };
     }
     case "ttl": {
       const { test, rest } = readTest(directive, words);
@@ -46,7 +55,9 @@ export function readRewrite(directive: Directive): RewriteRule {
       };
     }
     default:
-      return directive.fail(`${field} is not supported; there are name, type, ttl, rcode`);
+      return directive.fail(
+        `${field} is not supported; there are name, type, class, ttl, rcode, cname`,
+      );
   }
 }
 
@@ -55,6 +66,7 @@ function readName(
   words: readonly string[],
 ): {
   readonly change: NameChange;
+  readonly isAuto: boolean;
   readonly answerNames: readonly NameChange[];
   readonly answerValues: readonly NameChange[];
 } {
@@ -63,10 +75,13 @@ function readName(
   if (to === undefined) return directive.fail("from and to are missing");
   const answerNames: NameChange[] = [];
   const answerValues: NameChange[] = [];
+  let isAuto = false;
   for (let next = options.shift(); next !== undefined; next = options.shift()) {
     const what = options.shift();
-    // What `answer auto` asks for is always done: a resolver takes no answer for another name.
-    if (next === "answer" && what === "auto") continue;
+    if (next === "answer" && what === "auto") {
+      isAuto = true;
+      continue;
+    }
     const [from, into] = options.splice(0, 2);
     if (next !== "answer" || (what !== "name" && what !== "value") || into === undefined) {
       const text = [next, what, from, into].filter((word) => word !== undefined).join(" ");
@@ -78,7 +93,8 @@ function readName(
     const change: NameChange = { test: { match: "regex", pattern }, to: into };
     (what === "name" ? answerNames : answerValues).push(change);
   }
-  return { change: { test, to: target(directive, test, to) }, answerNames, answerValues };
+  const change = { test, to: target(directive, test, to) };
+  return { change, isAuto, answerNames, answerValues };
 }
 
 /** A way to match, `exact` when none is named and no more words than needed are there, and the name. */
@@ -145,6 +161,12 @@ const MAX_TTL_SECONDS = 0x7fff_ffff;
 export function typeNumber(directive: Directive, text: string): number {
   return (
     parseType(text) ?? directive.fail(`${JSON.stringify(text)} is no type such as A or TYPE1234`)
+  );
+}
+
+function classNumber(directive: Directive, text: string): number {
+  return (
+    parseClass(text) ?? directive.fail(`${JSON.stringify(text)} is no class; there are IN, CH, HS`)
   );
 }
 
