@@ -1,8 +1,13 @@
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { every } from "../async/every.ts";
+import type { TlsConfig } from "../core/dns/corefile/tls-directive.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { isSameCertificate } from "./serving-certificate.ts";
 import type { CertificateSource, ServingCertificate } from "./serving-certificate.ts";
+
+/** Paths, and what clients have to show. */
+type CertificatePaths = Pick<TlsConfig, "cert" | "key"> & Partial<TlsConfig>;
 
 export interface CertificateFiles extends AsyncDisposable {
   readonly source: CertificateSource;
@@ -18,16 +23,16 @@ const LOOK_MS = 10_000;
  */
 export async function followCertificateFiles(
   log: Logger,
-  files: { readonly cert: string; readonly key: string },
+  files: CertificatePaths,
   lookMs = LOOK_MS,
 ): Promise<CertificateFiles> {
-  let current = await readBoth(files);
+  let current = await readAll(files);
   check(current, files);
   let complained: string | undefined;
   const look = async (): Promise<void> => {
     try {
-      const found = await readBoth(files);
-      if (found.cert === current.cert && found.key === current.key) return;
+      const found = await readAll(files);
+      if (isSameCertificate(found, current)) return;
       check(found, files);
       current = found;
       complained = undefined;
@@ -42,15 +47,28 @@ export async function followCertificateFiles(
   return { source: () => current, ...every(lookMs, look) };
 }
 
-async function readBoth(files: {
-  readonly cert: string;
-  readonly key: string;
-}): Promise<ServingCertificate> {
-  const [cert, key] = await Promise.all([readPem(files.cert), readPem(files.key)]);
-  return { cert, key };
+async function readAll({ cert, key, clients }: CertificatePaths): Promise<ServingCertificate> {
+  const ca = clients?.ca;
+  const [certPem, keyPem, caPem] = await Promise.all([
+    readPem(cert),
+    readPem(key),
+    ca === undefined ? undefined : readPem(ca),
+  ]);
+  const pair = { cert: certPem, key: keyPem };
+  if (clients === undefined) return pair;
+  if (caPem !== undefined) checkAuthorities(caPem, ca ?? "");
+  return { ...pair, clients: { policy: clients.policy, ca: caPem } };
 }
 
-function check({ cert, key }: ServingCertificate, files: { cert: string; key: string }): void {
+function checkAuthorities(pem: string, path: string): void {
+  try {
+    new X509Certificate(pem);
+  } catch (cause) {
+    throw new Error(`${path} has no certificate in PEM`, { cause });
+  }
+}
+
+function check({ cert, key }: ServingCertificate, files: CertificatePaths): void {
   let isPair: boolean;
   try {
     isPair = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));

@@ -2,13 +2,12 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
 import { parsePort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { ConnectionTable } from "./connection-table.ts";
 import type { ConnectionBounds } from "./connection-table.ts";
 import type { ListenAddress, Listener, Respond } from "./listener.ts";
-import { followContext } from "./serving-certificate.ts";
+import { startHandshakes } from "./handshake.ts";
 import type { CertificateSource } from "./serving-certificate.ts";
 import { answerStream } from "./stream-questions.ts";
 
@@ -46,34 +45,32 @@ export async function listenTcp(
     });
   }
   const connections = new ConnectionTable<Socket>({ ...limits, maxConnections });
-  const context = certificate && followContext(certificate, deps.log);
-  const secured = (socket: Socket): Socket => {
-    if (context === undefined) return socket;
-    const secureContext = context();
-    return new TLSSocket(socket, { isServer: true, secureContext, ALPNProtocols: ["dot"] });
-  };
+  const handshake = certificate && startHandshakes(certificate, deps.log, limits.idleMs);
+  const protocol = handshake === undefined ? "tcp" : "tls";
   // A client may close its side when it has asked; it still gets its answers.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (accepted) => {
     // Counted, and timed, from now on: a client that never ends its handshake is one as well.
-    const socket = secured(accepted);
-    connections.admit(socket);
-    socket.once("close", () => {
-      connections.remove(socket);
+    connections.admit(accepted);
+    accepted.once("close", () => {
+      connections.remove(accepted);
     });
-    answerStream(
-      socket,
-      {
-        respond: (message, peer) =>
-          deps.respond(message, context === undefined ? "tcp" : "tls", peer),
-        onActive: () => {
-          connections.touch(socket);
+    const serve = (socket: Socket): void => {
+      answerStream(
+        socket,
+        {
+          respond: (message, peer) => deps.respond(message, protocol, peer),
+          onActive: () => {
+            connections.touch(accepted);
+          },
+          onUnsent: (bytes) => {
+            connections.noteUnsent(accepted, bytes);
+          },
         },
-        onUnsent: (bytes) => {
-          connections.noteUnsent(socket, bytes);
-        },
-      },
-      limits.idleMs,
-    );
+        limits.idleMs,
+      );
+    };
+    if (handshake === undefined) serve(accepted);
+    else handshake(accepted, serve);
   });
   server.listen({
     port: listen.port,

@@ -34,6 +34,8 @@ interface Secure extends AsyncDisposable {
 interface Signed {
   readonly ca: string;
   readonly pair: ServingCertificate;
+  /** What a client of the same authority shows. */
+  readonly clientPair: ServingCertificate;
   /** Another one by the same authority. */
   renew(): ServingCertificate;
 }
@@ -50,7 +52,10 @@ function makeSigned(): Signed {
     const { certificate, key } = makeCertificate(authority, request, Date.now());
     return { cert: certificate, key };
   };
-  return { ca: authority.pem.certificate, pair: renew(), renew };
+  const client = { ...request, commonName: "client", usage: "client" } as const;
+  const { certificate, key } = makeCertificate(authority, client, Date.now());
+  const clientPair = { cert: certificate, key };
+  return { ca: authority.pem.certificate, pair: renew(), clientPair, renew };
 }
 
 async function openSecurely(on: number, ca: string): Promise<TLSSocket> {
@@ -201,6 +206,90 @@ describe("DNS over TLS", () => {
     }
     assert.equal(following.source().key, renewed.key);
     await rm(folder, { recursive: true });
+  });
+
+  it("lets in only clients with a certificate by an authority that it is told, where it has to", {
+    skip: hasDig ? false : "needs dig",
+  }, async () => {
+    const made = makeSigned();
+    const other = makeSigned();
+    const folder = await mkdtemp(join(tmpdir(), "portolan-dns-tls-"));
+    const files = { cert: join(folder, "tls.crt"), key: join(folder, "tls.key") };
+    const ca = join(folder, "ca.crt");
+    const [mine, stranger] = ["mine", "stranger"].map((name) => join(folder, name));
+    assert.ok(mine !== undefined && stranger !== undefined);
+    await writeFile(files.cert, made.pair.cert);
+    await writeFile(files.key, made.pair.key);
+    await writeFile(ca, made.ca);
+    for (const [path, signed] of [
+      [mine, made],
+      [stranger, other],
+    ] as const) {
+      const { cert, key } = signed.clientPair;
+      await writeFile(`${path}.crt`, cert);
+      await writeFile(`${path}.key`, key);
+    }
+    const web = service("web", { clusterIP: "10.96.0.10", clusterIPs: ["10.96.0.10"] });
+    const index = indexOf([web], []);
+    const respond = createResponder({ metrics: NO_METRICS, nowMs: () => 0 }, [
+      { zones: [[]], cluster: { index: () => index, zone: zoneOptions }, forwards: [] },
+    ]);
+    for (const [policy, welcome] of [
+      ["require_and_verify", [false, true, false]],
+      ["verify_if_given", [true, true, false]],
+      ["require", [false, true, true]],
+    ] as const) {
+      const clients = { policy, ca };
+      await using following = await followCertificateFiles(silent, { ...files, clients });
+      await using listener = await listenTls(
+        { respond, log: silent },
+        { address: ip("127.0.0.1"), port: port(0) },
+        following.source,
+      );
+      const answers = [undefined, mine, stranger].map(async (path) => {
+        const shown =
+          path === undefined
+            ? []
+            : [`+tls-ca=${ca}`, `+tls-certfile=${path}.crt`, `+tls-keyfile=${path}.key`];
+        const where = ["@127.0.0.1", "-p", String(listener.port), "+tls", ...shown];
+        const asked = ["+short", "+tries=1", "+time=5", "web.default.svc.cluster.local"];
+        const { stdout } = await run("dig", [...where, ...asked]).catch(() => ({ stdout: "" }));
+        return stdout.trim() === "10.96.0.10";
+      });
+      assert.deepEqual(await Promise.all(answers), welcome, policy);
+    }
+    await writeFile(ca, "garbage");
+    const wrong = { ...files, clients: { policy: "require_and_verify", ca } } as const;
+    await assert.rejects(
+      followCertificateFiles(silent, wrong),
+      /ca\.crt has no certificate in PEM/,
+    );
+    await rm(folder, { recursive: true });
+  });
+
+  it("asks for clients' certificates from the next handshake on when it is told to", async () => {
+    const made = makeSigned();
+    let shown: ServingCertificate = made.pair;
+    await using listener = await listenTls(
+      { respond: (message) => message.slice(), log: silent, tcpLimits: { idleMs: 200 } },
+      { address: ip("127.0.0.1"), port: port(0) },
+      () => shown,
+    );
+    const before = await openSecurely(listener.port, made.ca);
+    assert.equal(await echoed(before, "a"), "a");
+    shown = { ...made.pair, clients: { policy: "require_and_verify", ca: made.ca } };
+    const refused = connectTls({ host: "127.0.0.1", port: listener.port, ca: made.ca });
+    const [error] = (await once(refused, "error")) as [Error & { code?: string }];
+    assert.equal(error.code, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
+    const { cert, key } = made.clientPair;
+    const host = { host: "127.0.0.1", port: listener.port, ca: made.ca };
+    const known = connectTls({ ...host, cert, key });
+    await once(known, "secureConnect");
+    assert.equal(await echoed(known, "b"), "b");
+    // Whoever says nothing is let go of, before its handshake and after it.
+    const silentOne = connect(host);
+    await Promise.all([once(silentOne.resume(), "close"), once(known.resume(), "close")]);
+    before.destroy();
   });
 
   it("is what a forwarder speaks to tls:// servers, and it trusts only who it was told to", async () => {

@@ -27,6 +27,8 @@ import { readHosts, readLog, readTransfer } from "./small-directives.ts";
 import type { HostsConfig, LogConfig, TransferConfig } from "./small-directives.ts";
 import { parseStatements } from "./statements.ts";
 import { readTemplate } from "./template-directive.ts";
+import { readTls } from "./tls-directive.ts";
+import type { TlsConfig } from "./tls-directive.ts";
 import type { CorefileContext, Statement } from "./statements.ts";
 
 /** A server block: the zones before the braces, and what stands between them. */
@@ -38,7 +40,7 @@ export interface BlockConfig {
   readonly keys: readonly ServerKey[];
   /** Addresses to listen on instead of the command line's. */
   readonly bind: readonly BindTarget[];
-  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly tls: TlsConfig | undefined;
   readonly kubernetes: KubernetesConfig | undefined;
   readonly forwards: readonly ForwardConfig[];
   readonly cache: CacheConfig | undefined;
@@ -308,9 +310,7 @@ const READERS: Readonly<
     draft.templates = [...draft.templates, readTemplate(directive, zonesFor(directive), zones)];
   },
   tls: (draft, directive) => {
-    const cert = directive.required("the file of a certificate");
-    draft.tls = { cert, key: directive.required("the file of its key") };
-    directive.end();
+    draft.tls = readTls(directive);
   },
   transfer: (draft, directive, zones) => {
     draft.transfers = [...draft.transfers, readTransfer(directive, zonesFor(directive), zones)];
