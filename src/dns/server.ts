@@ -17,7 +17,7 @@ import { listenHttp } from "./http-endpoints.ts";
 import { feedIndex } from "./index-feed.ts";
 import type { IndexFeed } from "./index-feed.ts";
 import { listenBoth, listenTls } from "./listen-both.ts";
-import type { ListenAddress, Respond } from "./listener.ts";
+import type { ListenAddress, Listener, Respond } from "./listener.ts";
 import { LoopGuard } from "./loop-guard.ts";
 import { NO_METRICS, createDnsMetrics, createProgrammingMetric } from "./metrics.ts";
 import { createResponder, guarded } from "./responder.ts";
@@ -40,7 +40,7 @@ export interface DnsOptions {
   readonly listen: ListenAddress;
   /**
    * Where to listen as well, for whoever comes through the cluster's Service: the node's address. Another port is
-   * taken when this one is not free. CoreDNS's metrics are served on a free port there.
+   * taken when this one is not free. CoreDNS's metrics are served on a free port there, and TLS as well if at all.
    */
   readonly nodeListen?: ListenAddress | undefined;
   /** Where to answer over TLS as well (RFC 7858), and with which certificate. */
@@ -71,6 +71,8 @@ export interface DnsServer extends AsyncDisposable {
   readonly metricsPort: number;
   /** Undefined when it does not speak TLS. */
   readonly tlsPort: number | undefined;
+  /** The same on the node's address; undefined when there is none. */
+  readonly nodeTlsPort: number | undefined;
 }
 
 /** An index for {@link startDns} that follows the informers; at 100,000 endpoints it takes some 60 MB. */
@@ -107,14 +109,25 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
   opened.push(listeners);
   let node: NodePorts = { nodePort: listeners.port, metricsPort: 0 };
   let tlsPort: number | undefined;
+  let nodeTlsPort: number | undefined;
   try {
-    if (options.nodeListen !== undefined) {
-      node = await listenOnNode(listening, options.nodeListen, deps.metrics, opened);
+    const { nodeListen, tls } = options;
+    if (nodeListen !== undefined) {
+      node = await listenOnNode(listening, nodeListen, deps.metrics, opened);
     }
-    if (options.tls !== undefined) {
-      const secure = await listenTls(listening, options.tls.listen, options.tls.certificate);
+    if (tls !== undefined) {
+      const secure = await listenTls(listening, tls.listen, tls.certificate);
       opened.push(secure);
       tlsPort = secure.port;
+    }
+    if (tls !== undefined && nodeListen !== undefined) {
+      const { address } = nodeListen;
+      const port = parsePort(tlsPort ?? 0) ?? tls.listen.port;
+      const secure = await whereFree({ address, port }, (listen) =>
+        listenTls(listening, listen, tls.certificate),
+      );
+      opened.push(secure);
+      nodeTlsPort = secure.port;
     }
   } catch (error) {
     await close();
@@ -160,6 +173,7 @@ export async function startDns(deps: DnsDeps, options: DnsOptions): Promise<DnsS
     ...bound,
     ...node,
     tlsPort,
+    nodeTlsPort,
     [Symbol.asyncDispose]: async () => {
       await close();
       compiled?.[Symbol.dispose]();
@@ -180,19 +194,28 @@ async function listenOnNode(
   metrics: Metrics | undefined,
   opened: AsyncDisposable[],
 ): Promise<NodePorts> {
-  const free = parsePort(0);
-  const listeners = await listenBoth(deps, listen).catch((error: unknown) => {
-    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
-    if (!isTaken || free === undefined) throw error;
-    return listenBoth(deps, { ...listen, port: free });
-  });
+  const listeners = await whereFree(listen, (on) => listenBoth(deps, on));
   opened.push(listeners);
   const paths = new Map([
     ["/metrics", () => ({ status: 200, text: ownMetrics(metrics?.render() ?? "") })],
   ]);
-  const http = await listenHttp(deps, { ...listen, port: free ?? listen.port }, () => paths);
+  const http = await listenHttp(deps, { ...listen, port: FREE_PORT ?? listen.port }, () => paths);
   opened.push(http);
   return { nodePort: listeners.port, metricsPort: http.port };
+}
+
+const FREE_PORT = parsePort(0);
+
+/** On the port, or on a free one when somebody has that. */
+async function whereFree(
+  listen: ListenAddress,
+  open: (listen: ListenAddress) => Promise<Listener>,
+): Promise<Listener> {
+  return open(listen).catch((error: unknown) => {
+    const isTaken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
+    if (!isTaken || FREE_PORT === undefined) throw error;
+    return open({ ...listen, port: FREE_PORT });
+  });
 }
 
 /** What a DNS server tells anybody, of all that this process counts. */

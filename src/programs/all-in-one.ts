@@ -17,6 +17,7 @@ import { renderKubeconfig } from "../client/kubeconfig.render.ts";
 import { startDns } from "../dns/server.ts";
 import type { DnsOptions } from "../dns/server.ts";
 import { isLoopback } from "../net/address.ts";
+import type { IpAddress } from "../net/address.ts";
 import { cidrAddress, cidrFamily, singleAddress } from "../net/cidr.ts";
 import { formatHostPort } from "../net/host-port.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -179,6 +180,7 @@ async function startParts(
     }),
   );
   const proxy = opened.add(startLoopbackProxy(parts, NODE_NAME, ranges));
+  const clusterDns = cidrAddress(ranges.serviceCidr, 10n);
   const dns = opened.add(
     await startDns(parts, {
       listen: config.dnsListen,
@@ -186,7 +188,7 @@ async function startParts(
       reverseCidrs: [ranges.serviceCidr, ranges.podCidr],
       // Through its Service as well, whose endpoint is the node; the port is free there for sure.
       nodeListen: { address: cidrAddress(ranges.podCidr, 1n), port: config.dnsListen.port },
-      tls: await dnsTlsOf(config, dataDir),
+      tls: await dnsTlsOf(config, clusterDns, dataDir),
     }),
   );
   const published = publishKubeDns(parts, {
@@ -194,7 +196,8 @@ async function startParts(
     address: cidrAddress(ranges.podCidr, 1n),
     port: dns.nodePort,
     metricsPort: dns.metricsPort,
-    clusterIp: cidrAddress(ranges.serviceCidr, 10n),
+    tlsPort: dns.nodeTlsPort,
+    clusterIp: clusterDns,
   });
   // Awaited below; until then a failure of what comes between is the one to tell.
   published.catch(() => undefined);
@@ -227,12 +230,13 @@ async function startParts(
 /** DNS over TLS by the cluster's authority, which its clients know already. */
 async function dnsTlsOf(
   { dnsTlsListen, clusterDomain }: ClusterConfig,
+  clusterDns: IpAddress,
   dataDir: string,
 ): Promise<DnsOptions["tls"]> {
   if (dnsTlsListen === undefined) return undefined;
   const certificate = await renewingCertificate(join(dataDir, CERTIFICATES_FOLDER), {
     commonName: "portolan-dns",
-    names: dnsNames(clusterDomain, [dnsTlsListen.address, "127.0.0.1", "::1"]),
+    names: dnsNames(clusterDomain, [dnsTlsListen.address, clusterDns, "127.0.0.1", "::1"]),
     now: Date.now,
   });
   return {

@@ -32,6 +32,8 @@ export interface KubeDnsEndpoint {
   readonly address: IpAddress;
   readonly port: number;
   readonly metricsPort: number;
+  /** Of DNS over TLS; undefined when that is not served. */
+  readonly tlsPort: number | undefined;
   /** The cluster IP that the Service should have. */
   readonly clusterIp: IpAddress;
 }
@@ -39,7 +41,8 @@ export interface KubeDnsEndpoint {
 /**
  * Makes the cluster's DNS server a Service of the cluster, `kube-system/kube-dns`, and keeps it one: it has no
  * selector, for no Pod stands behind it, and an EndpointSlice that names this node. A Service of that name
- * that is there already is left as it is. Resolves when both are there.
+ * that is there already is left as it is, but for the port of DNS over TLS where an earlier run made it with or without.
+ * Resolves when both are there.
  */
 export async function publishKubeDns(
   deps: KubeDnsDeps,
@@ -50,9 +53,9 @@ export async function publishKubeDns(
   const slice = wantedSlice(endpoint);
   const sliceKey = objectKey(slice.metadata);
   const write = async (signal?: AbortSignal): Promise<void> => {
-    if (services.get(KEY) === undefined) {
-      await createService(deps.client, kubeDnsService([endpoint.clusterIp]), signal);
-    }
+    const known = services.get(KEY);
+    if (known === undefined) await createService(deps.client, endpoint, signal);
+    else await putPorts(deps.client, known, endpoint.tlsPort !== undefined, signal);
     await putSlice(deps.client, slice, slices.get(sliceKey), signal);
   };
   await write();
@@ -81,8 +84,14 @@ export async function publishKubeDns(
   };
 }
 
-/** The Service of the cluster's DNS server (DNS-061); without cluster IPs it gets any. */
-export function kubeDnsService(clusterIps: readonly IpAddress[]) {
+/** Port of DNS over TLS (RFC 7858 section 3.1), by the name that CoreDNS's chart has for it. */
+const TLS = { name: "dns-tls", port: 853 };
+
+/**
+ * The Service of the cluster's DNS server (DNS-061); without cluster IPs it gets any.
+ * @param isSecured whether it is served over TLS as well.
+ */
+export function kubeDnsService(clusterIps: readonly IpAddress[], isSecured: boolean) {
   const port = (name: string, protocol: "UDP" | "TCP", number: number) => ({
     name,
     protocol,
@@ -95,7 +104,12 @@ export function kubeDnsService(clusterIps: readonly IpAddress[]) {
       type: "ClusterIP",
       ...(clusterIP === undefined ? {} : { clusterIP, clusterIPs: [...clusterIps] }),
       ...(clusterIps.length > 1 ? { ipFamilyPolicy: "PreferDualStack" } : {}),
-      ports: [port("dns", "UDP", 53), port("dns-tcp", "TCP", 53), port("metrics", "TCP", 9153)],
+      ports: [
+        port("dns", "UDP", 53),
+        port("dns-tcp", "TCP", 53),
+        port("metrics", "TCP", 9153),
+        ...(isSecured ? [port(TLS.name, "TCP", TLS.port)] : []),
+      ],
     },
   } satisfies Draft<Service>;
 }
@@ -115,7 +129,7 @@ type WantedSlice = Pick<EndpointSlice, "addressType" | "endpoints" | "ports"> & 
 };
 
 function wantedSlice(endpoint: KubeDnsEndpoint): WantedSlice {
-  const { address, port, metricsPort, nodeName } = endpoint;
+  const { address, port, metricsPort, tlsPort, nodeName } = endpoint;
   return {
     metadata: {
       namespace: REF.namespace,
@@ -138,6 +152,9 @@ function wantedSlice(endpoint: KubeDnsEndpoint): WantedSlice {
       { name: "dns", protocol: "UDP", port },
       { name: "dns-tcp", protocol: "TCP", port },
       { name: "metrics", protocol: "TCP", port: metricsPort },
+      ...(tlsPort === undefined
+        ? []
+        : [{ name: TLS.name, protocol: "TCP" as const, port: tlsPort }]),
     ],
   };
 }
@@ -145,16 +162,32 @@ function wantedSlice(endpoint: KubeDnsEndpoint): WantedSlice {
 /** With the usual cluster IP, or with any when that is somebody else's or outside the range. */
 async function createService(
   client: ApiClient,
-  service: Draft<Service>,
+  { clusterIp, tlsPort }: KubeDnsEndpoint,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  const isSecured = tlsPort !== undefined;
   try {
-    await client.create(serviceKind, service, { signal });
+    await client.create(serviceKind, kubeDnsService([clusterIp], isSecured), { signal });
   } catch (error) {
     if (hasReason(error, "AlreadyExists")) return;
     if (!hasReason(error, "Invalid")) throw error;
-    await client.create(serviceKind, kubeDnsService([]), { signal });
+    await client.create(serviceKind, kubeDnsService([], isSecured), { signal });
   }
+}
+
+/** An earlier run may have served it over TLS, or not; other ports are somebody's wish. */
+async function putPorts(
+  client: ApiClient,
+  known: Service,
+  isSecured: boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const namesOf = (ports: readonly { readonly name?: string | undefined }[] = []): string =>
+    ports.map(({ name }) => name).join();
+  const { ports: otherwise } = kubeDnsService([], !isSecured).spec;
+  if (namesOf(known.spec.ports) !== namesOf(otherwise)) return;
+  const { ports } = kubeDnsService([], isSecured).spec;
+  await client.update(serviceKind, { ...known, spec: { ...known.spec, ports } }, { signal });
 }
 
 async function putSlice(

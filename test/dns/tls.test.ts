@@ -246,7 +246,7 @@ describe("DNS over TLS", () => {
         { address: ip("127.0.0.1"), port: port(0) },
         following.source,
       );
-      const answers = [undefined, mine, stranger].map(async (path) => {
+      const answers = [undefined, mine, stranger].map(async (path): Promise<boolean> => {
         const shown =
           path === undefined
             ? []

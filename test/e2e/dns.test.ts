@@ -40,6 +40,49 @@ describe("portolan up", () => {
   const mayBind53 = process.getuid?.() === 0;
   const skip = mayBind53 ? false : "this user may not bind port 53";
 
+  it("DNS over TLS is a port of the Service kube-dns where it is served, and gone where not", {
+    skip,
+  }, async () => {
+    await using home = await makeHome();
+    const get = "get service -n kube-system kube-dns -o";
+    const name = "kubernetes.default.svc.cluster.local";
+    const data = { dataDir: join(home.path, "data") };
+    {
+      await using up = await startUp(home, { args: "--dns-tls-listen 127.0.0.1:0", ...data });
+      assert.equal(
+        await up.kubectl(`${get} jsonpath={.spec.ports[*].name}`),
+        "dns dns-tcp metrics dns-tls",
+      );
+      const port = await up.kubectl(`${get} jsonpath={.spec.ports[?(@.name=="dns-tls")].port}`);
+      assert.equal(port, "853");
+      const ca = join(home.path, "ca.crt");
+      const pem = await up.kubectl("get configmap kube-root-ca.crt -o jsonpath={.data.ca\\.crt}");
+      await writeFile(ca, `${pem}\n`);
+      const slice = "get endpointslices -n kube-system -l kubernetes.io/service-name=kube-dns -o";
+      const address = await up.kubectl(`${slice} jsonpath={.items[0].endpoints[0].addresses[0]}`);
+      const nodePort = await up.kubectl(
+        `${slice} jsonpath={.items[0].ports[?(@.name=="dns-tls")].port}`,
+      );
+      const ask = async (at: string, on: string, host: string): Promise<string> => {
+        const tls = ["+tls", `+tls-ca=${ca}`, `+tls-hostname=${host}`];
+        const flags = ["+short", "+time=2", "+tries=1"];
+        const asked = run("dig", [`@${at}`, `-p${on}`, ...tls, ...flags, name]);
+        return (await asked.catch((error: unknown) => ({ stdout: String(error) }))).stdout.trim();
+      };
+      const ip = await up.kubectl("get service kubernetes -o jsonpath={.spec.clusterIP}");
+      assert.equal(await ask(address, nodePort, "kube-dns.kube-system.svc"), ip);
+      // Through the cluster IP, whose certificate holds for the address as well.
+      const clusterIp = await up.kubectl(`${get} jsonpath={.spec.clusterIP}`);
+      await eventually("the proxy serves it", async () => {
+        return (await ask(clusterIp, "853", clusterIp)) === ip;
+      });
+    }
+    await using up = await startUp(home, data);
+    await eventually("the port is gone", async () => {
+      return (await up.kubectl(`${get} jsonpath={.spec.ports[*].name}`)) === "dns dns-tcp metrics";
+    });
+  });
+
   it("DNS-061: its DNS server is the Service kube-dns, which answers at its cluster IP", {
     skip,
   }, async () => {

@@ -148,6 +148,8 @@ node-2 zone-b 10.200.0.12 fd00:200::c node-2 ["10.244.2.0/24","fd00:10:244:2::/6
       "get service -n kube-system kube-dns -o jsonpath={.spec.clusterIPs}",
     );
     assert.equal(service, '["10.96.0.10","fd00:10:96::a"]');
+    const ports = "get service -n kube-system kube-dns -o jsonpath={.spec.ports[*].port}";
+    assert.equal(await lab.kubectl(ports), "53 53 853");
   });
 
   it("HC-008, HC-012: tells each proxy's health on the node's address and its metrics on loopback", async () => {

@@ -165,7 +165,7 @@ async function grant(
  * proxy may take them.
  */
 async function reserveClusterDns(client: ApiClient, config: ControlConfig): Promise<void> {
-  const { metadata, spec } = kubeDnsService(config.clusterDns);
+  const { metadata, spec } = kubeDnsService(config.clusterDns, true);
   const labels = { ...metadata.labels, "service.kubernetes.io/service-proxy-name": "portolan-dns" };
   // Metrics of DNS are each node's own, with those of the proxy.
   const ports = spec.ports.filter(({ name }) => name !== "metrics");
