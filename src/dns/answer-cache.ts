@@ -196,9 +196,11 @@ export class AnswerCache {
 
 /** Questions with the same key have the same answer. */
 export function cacheKeyOf(question: UpstreamQuestion): string {
-  const { name, type, dnssecOk, authenticData, checkingDisabled } = question;
+  const { name, type, dnssecOk, authenticData, checkingDisabled, options } = question;
   const flags = [type, question.class, dnssecOk, authenticData, checkingDisabled].map(Number);
-  return `${formatDomainName(foldName(name))} ${flags.join(" ")}`;
+  // The answer may be another one for whoever says something else of itself.
+  const told = options === undefined ? "" : ` ${options.join(".")}`;
+  return `${formatDomainName(foldName(name))} ${flags.join(" ")}${told}`;
 }
 
 /** Whether there is something of the type asked for; an alias alone leads to nothing (RFC 2308 section 2). */

@@ -21,10 +21,18 @@ const COREFILE = `. {
     allow net *
   }
   rewrite continue ttl regex ^.*$ 1-20
+  rewrite continue class CH IN
+  rewrite continue edns0 local set 0xffee {qname}
+  rewrite continue edns0 subnet append 24 56
+  rewrite continue cname suffix example.com. svc.cluster.local.
+  rewrite continue name suffix www.example.com web.default.svc.cluster.local answer auto
   rewrite continue name regex ^n([0-9]+)[.](.*)$ {2}
   rewrite continue type SRV A
   rewrite rcode suffix nowhere.svc.cluster.local NXDOMAIN NOERROR
   rewrite name substring .pod. .svc. answer name (.*)[.]svc[.] {1}.pod.
+  template IN ANY mail.example.com {
+    answer "{{ .Name }} 60 IN CNAME big.default.svc.cluster.local."
+  }
   template ANY ANY example.com {
     match ^(?P<host>[a-z]+)[.](.*)$
     answer "{{ .Name }} 60 IN A 192.0.2.1"

@@ -14,6 +14,8 @@ import type { Forwarder } from "./forwarder.ts";
 import { answerInBlock } from "./server-block.ts";
 import type { ServerBlock, Step } from "./server-block.ts";
 
+const nobody = { address: undefined, port: 0, protocol: "udp" } as const;
+
 const clusterIp = { clusterIP: "10.96.0.10", clusterIPs: ["10.96.0.10"] };
 const INDEX = indexOf(
   [
@@ -69,7 +71,7 @@ async function ask(block: ServerBlock, name: DomainName, type: number): Promise<
     checkingDisabled: false,
     edns: undefined,
   };
-  return answerInBlock(block, query, { rotation: 0, maxBytes: TCP_BYTES, remote: "::1" });
+  return answerInBlock(block, query, { rotation: 0, maxBytes: TCP_BYTES, asker: nobody });
 }
 
 interface Found {

@@ -6,6 +6,7 @@ import { foldName, isWithin } from "../core/dns/domain-name.ts";
 import { RCODE, TYPE } from "../core/dns/message.ts";
 import { encodeReply, maxReplyBytes } from "../core/dns/reply.ts";
 import { zoneTransfer } from "../core/dns/transfer.ts";
+import type { Asker } from "../core/dns/upstream-options.ts";
 import { parseIpAddress } from "../net/address.ts";
 import { cidrContains } from "../net/cidr.ts";
 import type { Logger } from "../telemetry/log.ts";
@@ -118,8 +119,12 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
     // Begins anew, after millions of answers, before numbers stop being exact.
     rotation = rotation < MAX_ROTATION ? rotation + TURN : 0;
     const maxBytes = maxReplyBytes(parsed.edns, protocol);
-    const remote = parseIpAddress(peer.address) ?? peer.address;
-    const step = answerInBlock(block, parsed, { rotation, maxBytes, remote });
+    const asker: Asker = {
+      address: parseIpAddress(peer.address),
+      port: peer.port,
+      protocol: protocol === "udp" ? "udp" : "tcp",
+    };
+    const step = answerInBlock(block, parsed, { rotation, maxBytes, asker });
     return step instanceof Promise ? step.then(finish) : finish(step);
   };
 }

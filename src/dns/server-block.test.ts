@@ -1,19 +1,24 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { describe, it } from "node:test";
-import { a, silent, startUpstream } from "../../test/dns/fake-upstream.ts";
+import { a, ip, port, silent, startUpstream } from "../../test/dns/fake-upstream.ts";
 import { indexOf, service, zoneOptions } from "../../test/dns/zone.ts";
+import { HOST_CACHE } from "../core/dns/corefile/cache-directive.ts";
 import { parseCorefile } from "../core/dns/corefile/corefile.ts";
 import type { Query } from "../core/dns/decode.ts";
 import { parseDomainName } from "../core/dns/domain-name.ts";
 import { CLASS_IN, RCODE, TCP_BYTES, TYPE } from "../core/dns/message.ts";
 import type { Message } from "../core/dns/message.ts";
 import { formatRecord } from "../core/dns/zone-text.ts";
+import { AnswerCache } from "./answer-cache.ts";
 import { startForwarder } from "./forwarder.ts";
 import { answerInBlock } from "./server-block.ts";
 import type { Step } from "./server-block.ts";
 
 const web = service("web", { clusterIP: "10.96.0.10", clusterIPs: ["10.96.0.10"] });
 const index = indexOf([web], []);
+const nobody = { address: undefined, port: 0, protocol: "udp" } as const;
 
 function query(name: string, type: keyof typeof TYPE): Query {
   return {
@@ -53,7 +58,7 @@ async function asked(
       await answerInBlock(block, query(name, type), {
         rotation: 0,
         maxBytes: TCP_BYTES,
-        remote: "::1",
+        asker: nobody,
       }),
     );
   }
@@ -85,7 +90,7 @@ describe("answerInBlock() with templates", () => {
       cluster: { index: () => index, zone: zoneOptions },
       forwards: [{ from: ["com"], except: [], forwarder }],
     };
-    const shape = { rotation: 0, maxBytes: TCP_BYTES, remote: "::1" };
+    const shape = { rotation: 0, maxBytes: TCP_BYTES, asker: nobody };
     return await answerInBlock(block, query(name, type), shape);
   };
   const aliasTo = (target: string): string =>
@@ -130,6 +135,45 @@ describe("answerInBlock() with templates", () => {
   });
 });
 
+describe("answerInBlock() with rewrite edns0", () => {
+  it("tells upstream servers what the rule says, and keeps answers to one from others", async () => {
+    const seen: string[] = [];
+    const socket = createSocket("udp4");
+    socket.on("message", (message, peer) => {
+      seen.push(message.subarray(-8).toString("hex"));
+      const answer = Buffer.from(message);
+      answer[2] = 0x81;
+      socket.send(answer, peer.port, peer.address);
+    });
+    socket.bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    const upstream = { address: ip("127.0.0.1"), port: port(socket.address().port) };
+    await using forwarder = startForwarder({
+      upstreams: () => Promise.resolve([upstream]),
+      log: silent,
+      nowMs: () => 0,
+      cache: new AnswerCache({ ...HOST_CACHE, servfailSeconds: 60 }),
+    });
+    const [config] = parseCorefile(". {\n rewrite edns0 local set 0xffee {client_ip}\n}\n", {
+      env: {},
+    });
+    const block = {
+      zones: [[]],
+      rewrites: config?.rewrites,
+      cluster: undefined,
+      forwards: [{ from: [], except: [], forwarder }],
+    };
+    for (const address of ["127.0.0.1", "127.0.0.2"].map(ip)) {
+      const asker = { ...nobody, address };
+      const shape = { rotation: 0, maxBytes: TCP_BYTES, asker };
+      const step = await answerInBlock(block, query("www.example.com", "A"), shape);
+      assert.equal(step.rcode, RCODE.NOERROR);
+    }
+    socket.close();
+    assert.deepEqual(seen, ["ffee00047f000001", "ffee00047f000002"]);
+  });
+});
+
 describe("answerInBlock() with rewrite cname", () => {
   const outside = service("outside", { type: "ExternalName", externalName: "www.example.com" });
   const askFor = async (type: "A" | "CNAME", rule: string): Promise<Step> => {
@@ -145,7 +189,7 @@ describe("answerInBlock() with rewrite cname", () => {
       cluster: { index: () => indexOf([web, outside], []), zone: zoneOptions },
       forwards: [{ from: ["com"], except: [], forwarder }],
     };
-    const shape = { rotation: 0, maxBytes: TCP_BYTES, remote: "::1" };
+    const shape = { rotation: 0, maxBytes: TCP_BYTES, asker: nobody };
     const name = "outside.default.svc.cluster.local";
     return await answerInBlock(block, query(name, type), shape);
   };

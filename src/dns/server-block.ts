@@ -19,6 +19,8 @@ import { redirectAlias, restoreReply, rewriteQuestion } from "../core/dns/rewrit
 import type { RewriteRule, Rewritten } from "../core/dns/rewrite.ts";
 import { answerFromTemplates } from "../core/dns/template.ts";
 import type { Template } from "../core/dns/template.ts";
+import { upstreamOptions } from "../core/dns/upstream-options.ts";
+import type { Asker } from "../core/dns/upstream-options.ts";
 import type { Forwarded, Forwarder } from "./forwarder.ts";
 import type { LoggedAnswer } from "./query-log.ts";
 
@@ -99,8 +101,9 @@ export interface AnswerShape {
   readonly rotation: number;
   /** What its message may have. */
   readonly maxBytes: number;
-  /** The address that asks. */
-  readonly remote: string;
+  readonly asker: Asker;
+  /** What upstream servers are told beside the question: see {@link upstreamOptions}. */
+  readonly options?: Uint8Array | undefined;
 }
 
 /**
@@ -112,12 +115,18 @@ export function answerInBlock(
   query: Query,
   shape: AnswerShape,
 ): Step | Promise<Step> {
-  const turned = block.rotates === false ? { ...shape, rotation: 0 } : shape;
+  let turned = block.rotates === false ? { ...shape, rotation: 0 } : shape;
   const about = block.chaos && answerChaos(query.question, block.chaos);
   if (about !== undefined) return { ...about, by: "chaos" };
   const rewritten = rewriteQuestion(query.question, block.rewrites ?? []);
   const finished = (step: Step): Step =>
     withShape(block, rewritten === undefined ? step : restoreReply(step, rewritten), query);
+  const options = (rewritten?.rules ?? []).flatMap((rule) =>
+    rule.field === "edns0" ? [rule.option] : [],
+  );
+  if (options.length > 0) {
+    turned = { ...turned, options: upstreamOptions(options, query.question, shape.asker) };
+  }
   const found =
     rewritten === undefined
       ? answerNamed(block, query, turned)
@@ -170,7 +179,7 @@ function answerNamed(
   aliases = 0,
 ): Step | Promise<Step> {
   const { question } = query;
-  const asker = { id: query.id, remote: shape.remote };
+  const asker = { id: query.id, remote: shape.asker.address ?? "" };
   const templated = answerFromTemplates(question, asker, block.templates ?? []);
   if (templated !== undefined) {
     const step: Step = { ...templated, by: "template" };
@@ -250,6 +259,7 @@ async function resolveElsewhere(
       dnssecOk: query.edns?.dnssecOk ?? false,
       authenticData: query.authenticData,
       checkingDisabled: query.checkingDisabled,
+      options: shape.options,
     });
     step = stepOf(forwarded, name);
     if (!next.includes(step.rcode)) break;

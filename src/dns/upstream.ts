@@ -35,6 +35,8 @@ export interface UpstreamQuestion extends Question {
   readonly dnssecOk: boolean;
   readonly authenticData: boolean;
   readonly checkingDisabled: boolean;
+  /** EDNS options as they are on the wire, for servers that know EDNS; default none. */
+  readonly options?: Uint8Array | undefined;
 }
 
 export interface UpstreamAnswer {
@@ -109,6 +111,7 @@ async function exchange(
 }
 
 function queryOf(question: UpstreamQuestion, hasEdns: boolean, options: AskOptions): Message {
+  const { options: ednsOptions, dnssecOk } = question;
   const name = options.randomCase === true ? withRandomCase(question.name) : question.name;
   return {
     id: randomInt(0x1_0000),
@@ -126,7 +129,12 @@ function queryOf(question: UpstreamQuestion, hasEdns: boolean, options: AskOptio
     authority: [],
     additional: [],
     edns: hasEdns
-      ? { udpBytes: EDNS_UDP_BYTES, dnssecOk: question.dnssecOk, version: 0 }
+      ? {
+          udpBytes: EDNS_UDP_BYTES,
+          dnssecOk,
+          version: 0,
+          ...(ednsOptions === undefined ? {} : { options: ednsOptions }),
+        }
       : undefined,
   };
 }

@@ -139,7 +139,7 @@ describe("rewrite", () => {
   for (const [lines, message] of [
     ["rewrite name regex ( x", /"\(" cannot be used: /],
     ["rewrite name a b answer c", /answer c is not supported; there are answer auto/],
-    ["rewrite edns0 local set 0xffee 0x61", /edns0 is not supported; there are name, type/],
+    ["rewrite flag clear aa", /flag is not supported; there are name, type/],
     ["rewrite ttl a.example soon", /"soon" is no number of seconds/],
     ["rewrite ttl a.example 60-30", /"60-30" is no number of seconds/],
     ["rewrite type A NOPE", /"NOPE" is no type/],

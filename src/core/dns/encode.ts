@@ -113,9 +113,10 @@ function writeOpt(writer: MessageWriter, message: Message, maxBytes: number): vo
   writer.uint16(message.edns?.udpBytes ?? 0);
   writer.raw(Uint8Array.of((message.rcode >> 4) & 0xff, message.edns?.version ?? 0));
   writer.uint16(message.edns?.dnssecOk === true ? 0x8000 : 0);
-  const block = message.edns?.padToBytes;
+  const { padToBytes: block, options = NO_OPTIONS } = message.edns ?? {};
   if (block === undefined || writer.length + 6 > maxBytes) {
-    writer.uint16(0);
+    writer.uint16(options.length);
+    writer.raw(options);
     return;
   }
   // Two bytes of the options' length, and four of the option's head.
@@ -294,5 +295,6 @@ function tailOf(first: Tail | undefined, label: string | undefined): Tail | unde
 /** Names with the same end that are looked through, latest first: a zone has thousands, and none must be compressed. */
 const MAX_COMPARED = 32;
 const ROOT = Uint8Array.of(0);
+const NO_OPTIONS = new Uint8Array();
 const DOT = 0x2e;
 const DIGIT_ZERO = 0x30;

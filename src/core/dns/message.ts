@@ -95,6 +95,8 @@ export interface Edns {
   readonly isPadded?: boolean;
   /** When writing: the message's length is made a multiple of this. */
   readonly padToBytes?: number;
+  /** When writing: options as they are on the wire. Those that were read are not kept. */
+  readonly options?: Uint8Array;
 }
 
 export interface Message {

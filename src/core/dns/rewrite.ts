@@ -11,6 +11,7 @@ import { TYPE } from "./message.ts";
 import type { Question, RecordData, ResourceRecord } from "./message.ts";
 import type { NamePattern } from "./name-pattern.ts";
 import type { Reply } from "./reply.ts";
+import type { OptionRule } from "./upstream-options.ts";
 
 /** Which names a rule is for. Texts are of the whole name in small letters, with the last dot. */
 export type NameTest =
@@ -40,6 +41,8 @@ export type RewriteRule = {
       readonly answerValues: readonly NameChange[];
     }
   | { readonly field: "type" | "class"; readonly from: number; readonly to: number }
+  /** For what upstream servers are told beside the question. */
+  | { readonly field: "edns0"; readonly option: OptionRule }
   /** For what aliases in the answer point to. */
   | { readonly field: "cname"; readonly change: NameChange }
   | {
@@ -99,6 +102,8 @@ function afterRule(question: Question, rule: RewriteRule): Question | undefined 
       return question.type === rule.from ? { ...question, type: rule.to } : undefined;
     case "class":
       return question.class === rule.from ? { ...question, class: rule.to } : undefined;
+    case "edns0":
+      return question;
     case "cname":
       return hasAliases(question.type) ? question : undefined;
     case "ttl":

@@ -41,9 +41,9 @@ describe("parseCorefile()", () => {
     const [only] = parseCorefile(KUBEADM, { env: {} });
     assert.ok(only);
     assert.deepEqual(only.keys, [{ scheme: "dns", zones: [[]], port: 53 }]);
-    assert.deepEqual(only.health, { address: "0.0.0.0", port: 8080, lameduckMs: 5000 });
-    assert.deepEqual(only.ready, { address: "0.0.0.0", port: 8181 });
-    assert.deepEqual(only.prometheus, { address: "0.0.0.0", port: 9153 });
+    assert.deepEqual(only.health, { address: "::", port: 8080, lameduckMs: 5000 });
+    assert.deepEqual(only.ready, { address: "::", port: 8181 });
+    assert.deepEqual(only.prometheus, { address: "::", port: 9153 });
     assert.deepEqual(only.kubernetes?.zones, [
       ["cluster", "local"],
       ["in-addr", "arpa"],
@@ -87,6 +87,11 @@ describe("parseCorefile()", () => {
       ],
     );
     assert.deepEqual(blocks[0]?.keys[1]?.zones.at(0), ["96", "10", "in-addr", "arpa"]);
+  });
+
+  it("takes one zone twice where each block has an address of its own", () => {
+    const text = ".:53 {\n bind 127.0.0.1\n}\n.:53 {\n bind 127.0.0.2\n}\n";
+    assert.equal(parseCorefile(text, { env: {} }).length, 2);
   });
 
   it("puts in snippets and the environment's variables, and leaves out comments", () => {
@@ -310,11 +315,66 @@ bind 127.0.0.1 ::1 eth0`);
       /^line 1, column \d+: https:\/\/\.: there are dns:\/\/ and tls:\/\//,
     ],
     ["another upstream", ". {\n forward . https://1.1.1.1\n}\n", /not by https:\/\//],
+    [
+      "a zone with a port that is none",
+      "example.org:dns {\n}\n",
+      /^line 1, column \d+: "example\.org:dns" is no zone such as example\.org:53/,
+    ],
+    [
+      "a zone twice at one address",
+      ".:53 {\n bind 127.0.0.1 lo\n}\n.:53 {\n bind 127.0.0.2 127.0.0.1\n}\n",
+      /^line 4, column \d+: dns:\/\/\.:53 has a server block on line 1/,
+    ],
+    [
+      "a format without quotes",
+      ". {\n log . {remote} {name}\n}\n",
+      /^line 2, column \d+: log: the format has to be in quotes/,
+    ],
+    [
+      "a selector",
+      ". {\n kubernetes cluster.local {\n  labels app in x\n }\n}\n",
+      /^line 3, column \d+: kubernetes: labels: "app in x" is no label selector/,
+    ],
+    [
+      "an address in place of a URL",
+      ". {\n kubernetes cluster.local {\n  endpoint 192.0.2.1:6443\n }\n}\n",
+      /^line 3, column \d+: kubernetes: endpoint: "192\.0\.2\.1:6443" is no URL such as https/,
+    ],
+    [
+      "a time to live that is none",
+      ". {\n hosts {\n  192.0.2.1 a\n  ttl soon\n }\n}\n",
+      /^line 4, column 3: hosts: ttl: "soon" is no number of seconds from 0/,
+    ],
+    [
+      "a host without a name",
+      ". {\n hosts {\n  192.0.2.1\n }\n}\n",
+      /^line 3, column 3: hosts: 192\.0\.2\.1: is not supported; there are ADDRESS NAME\.\.\., ttl,/,
+    ],
+    [
+      "imports without end",
+      `${Array.from({ length: 15 }, (_, i) => `(s${String(i)}) {\n import s${String(i + 1)}\n import s${String(i + 1)}\n}\n`).join("")}(s15) {\n}\n. {\n import s0\n}\n`,
+      /import s\d+: there are more than 10000 imports/,
+    ],
     ["tls without certificate", "tls://. {\n}\n", /needs tls CERTIFICATE KEY/],
     [
       "another rewrite",
-      ". {\n rewrite edns0 nsid set\n}\n",
-      /^line 2, column \d+: rewrite: edns0 is not supported; there are name, type, class, ttl,/,
+      ". {\n rewrite flag clear aa\n}\n",
+      /^line 2, column \d+: rewrite: flag is not supported; there are name, type, class, ttl,/,
+    ],
+    [
+      "an option that is replaced",
+      ". {\n rewrite edns0 local replace 0xffee x\n}\n",
+      /^line 2, column \d+: rewrite: edns0 local replace is not supported, for no option of a client/,
+    ],
+    [
+      "a fact that nobody knows",
+      ". {\n rewrite edns0 local set 0xffee {server_ip}\n}\n",
+      /^line 2, column \d+: rewrite: edns0: \{server_ip\} is not supported; there are \{qname\},/,
+    ],
+    [
+      "a subnet longer than an address",
+      ". {\n rewrite edns0 subnet set 33 56\n}\n",
+      /^line 2, column \d+: rewrite: edns0: "33" is no number from 0 to 32/,
     ],
   ] as const) {
     it(`says what is wrong with ${what}, and where`, () => {

@@ -5,13 +5,14 @@ import type { NamePattern } from "../name-pattern.ts";
 import { parseClass, parseType } from "../record-type.ts";
 import type { NameChange, NameTest, RewriteRule } from "../rewrite.ts";
 import type { Directive } from "./directive.ts";
+import { readOptionRule } from "./edns0-rule.ts";
 
 const MATCHES = ["exact", "prefix", "suffix", "substring", "regex"] as const;
 type Match = (typeof MATCHES)[number];
 
 /**
  * `rewrite [stop|continue] FIELD ...`, or the field and its `answer` lines between braces. Fields: `name`, `type`,
- * `class`, `ttl`, `rcode` and `cname`.
+ * `class`, `ttl`, `rcode`, `cname` and `edns0`.
  */
 export function readRewrite(directive: Directive): RewriteRule {
   const lines = directive.lines().flatMap(({ words }) => words);
@@ -29,6 +30,8 @@ export function readRewrite(directive: Directive): RewriteRule {
       const number = field === "type" ? typeNumber : classNumber;
       return { isLast, field, from: number(directive, from), to: number(directive, to) };
     }
+    case "edns0":
+      return { isLast, field, option: readOptionRule(directive, words) };
     case "cname": {
       const { test, rest } = readTest(directive, words);
       const [to, ...more] = rest;
@@ -56,7 +59,7 @@ export function readRewrite(directive: Directive): RewriteRule {
     }
     default:
       return directive.fail(
-        `${field} is not supported; there are name, type, class, ttl, rcode, cname`,
+        `${field} is not supported; there are name, type, class, ttl, rcode, cname, edns0`,
       );
   }
 }
