@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { DeadlineError } from "../async/deadline.ts";
 import { reasonOf } from "../async/sleep.ts";
 import { formatHostPort } from "../net/host-port.ts";
 import { MessageFraming } from "./framing.ts";
@@ -117,6 +118,10 @@ class Connection {
   readonly #idleTimer: NodeJS.Timeout;
   readonly openedMs = performance.now();
   isClosed = false;
+  /** How many times something came: whether the other side is still there. */
+  #heard = 0;
+  /** Something was waited for in vain, and nothing else came meanwhile. */
+  #isDead = false;
 
   constructor(upstream: Upstream, expireMs: number, onClose: () => void) {
     const { address, port, tls } = upstream;
@@ -152,6 +157,7 @@ class Connection {
       this.#waiting.clear();
     });
     this.#socket.on("data", (chunk) => {
+      this.#heard += 1;
       this.#framing.push(chunk);
       for (let next = this.#framing.next(); next !== undefined; next = this.#framing.next()) {
         this.#take(next);
@@ -164,7 +170,7 @@ class Connection {
   }
 
   get hasRoom(): boolean {
-    return this.#waiting.size < MAX_PIPELINED;
+    return !this.#isDead && this.#waiting.size < MAX_PIPELINED;
   }
 
   exchange(
@@ -178,10 +184,15 @@ class Connection {
         this.#waiting.delete(waiting);
         settle();
       };
+      const heard = this.#heard;
       const onAbort = (): void => {
         end(() => {
           reject(reasonOf(signal));
         });
+        // A path that forgot the connection swallows all that is sent on it, and the kernel tries on for minutes.
+        const isLate = signal.reason instanceof DeadlineError;
+        if (isLate && this.#heard === heard) this.#isDead = true;
+        if (this.#isDead && this.#waiting.size === 0) this.close();
       };
       const waiting: Waiting = {
         accept,
