@@ -2,7 +2,8 @@ import { hostname, networkInterfaces } from "node:os";
 import { Disposables } from "../async/disposables.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
-import { formatDomainName } from "../core/dns/domain-name.ts";
+import { formatDomainName, sameName } from "../core/dns/domain-name.ts";
+import type { DomainName } from "../core/dns/domain-name.ts";
 import { isUnspecified, parseIpAddress } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
 import { formatHostPort, parsePort } from "../net/host-port.ts";
@@ -86,6 +87,15 @@ export async function buildEngine(
         const id = `${scheme}://${formatHostPort(on.address, on.port)}`;
         const block: ServerBlock = { ...built, zones };
         const known = sockets.get(id);
+        const both = known?.blocks
+          .flatMap((other) => other.zones)
+          .find((zone) => isAmong(zones, zone));
+        if (both !== undefined) {
+          const zone = formatDomainName(both);
+          throw new Error(
+            `two server blocks for ${zone} listen on ${id}; give one another port or bind`,
+          );
+        }
         sockets.set(id, {
           id,
           scheme,
@@ -111,6 +121,10 @@ export async function buildEngine(
     await opened[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+function isAmong(zones: readonly DomainName[], zone: DomainName): boolean {
+  return zones.some((each) => sameName(each, zone));
 }
 
 interface BlockListen {

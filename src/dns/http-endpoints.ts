@@ -13,7 +13,8 @@ export interface HttpAnswer {
 export type HttpPaths = ReadonlyMap<string, () => HttpAnswer>;
 
 /**
- * Serves a few plain texts, such as health and metrics.
+ * Serves a few plain texts, such as health and metrics. Every address of IPv6 is every one of IPv4 as well, and that alone
+ * where the machine knows no IPv6.
  * @throws Error that names the address when it cannot be bound.
  */
 export async function listenHttp(
@@ -33,9 +34,16 @@ export async function listenHttp(
     },
   );
   server.maxConnections = 100;
-  server.listen(listen.port, listen.address);
-  try {
+  const bind = async (address: string): Promise<void> => {
+    server.listen(listen.port, address);
     await once(server, "listening");
+  };
+  try {
+    await bind(listen.address).catch((error: unknown) => {
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (listen.address !== "::" || code !== "EAFNOSUPPORT") throw error;
+      return bind("0.0.0.0");
+    });
   } catch (error) {
     const where = formatHostPort(listen.address, listen.port);
     throw new Error(`cannot serve HTTP on ${where}`, { cause: error });

@@ -47,10 +47,9 @@ export function startSelfCheck(
   });
 }
 
-/** Who listens on every address is found at the loopback's. */
+/** Who listens on every address, of both families, is found at the loopback's. */
 function reachable(address: IpAddress): string {
-  if (!isUnspecified(address)) return address;
-  return address.includes(":") ? "::1" : "127.0.0.1";
+  return isUnspecified(address) ? "127.0.0.1" : address;
 }
 
 function ask(host: string, port: number, signal: AbortSignal): Promise<void> {

@@ -11,7 +11,7 @@ const COMPLAINTS: ReadonlySet<number> = new Set([RCODE.FORMERR, RCODE.NOTIMP, RC
 /**
  * Looks at an answer to a hostile packet: a whole message to a question, which it repeats byte by byte; over UDP
  * no longer than who asked takes (what was sent in somebody else's name must not become a flood for them); records
- * of one type to ANY (RFC 8482); nothing that was forged; and the truth about the Service `web`.
+ * of one type to ANY (RFC 8482); no option over UDP; nothing that was forged; and the truth about the Service `web`.
  * @throws AssertionError.
  */
 export function checkAnswer(
@@ -34,6 +34,9 @@ export function checkAnswer(
     const takes = query.edns === undefined ? 512 : Math.max(512, query.edns.udpBytes);
     const limit = query.kind === "refuse" ? packet.length : Math.min(1232, takes);
     assert.ok(answer.length <= limit, `${String(answer.length)} bytes, not ${String(limit)}`);
+    // The last record is OPT, without options: none is repeated, a cookie no more than any other (RFC 6891 6.1.2).
+    const opt = [...answer.subarray(-11)].filter((_, i) => i < 3 || i > 8).join();
+    assert.equal(message.edns === undefined || opt === "0,0,41,0,0", true, "an option came back");
   }
   if (message.question?.type === TYPE.ANY) {
     const types = new Set(message.answers.map(({ data }) => typeOf(data)));

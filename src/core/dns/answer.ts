@@ -266,8 +266,11 @@ function answerReverse(
     return isOurs || !fallsThrough(asked, folded) ? NOT_SYNCED : { kind: "forward" };
   }
   if (zone.length === name.length) {
-    const apex = answerContent(asked, name, zone, { kind: "apex" });
-    if (apex !== undefined) return apex;
+    // The zone is ours, and so is its top, whatever falls through below it.
+    return (
+      answerContent(asked, name, zone, { kind: "apex" }) ??
+      negative(asked, RCODE.NOERROR, zone, "the top of the zone has SOA and NS only")
+    );
   }
   const targets = address === undefined ? [] : reverseTargets(address, index, options);
   if (targets.length === 0) {

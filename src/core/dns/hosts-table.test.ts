@@ -34,6 +34,14 @@ describe("HostsTable", () => {
     assert.deepEqual(ask(name, TYPE.TXT), [0]);
   });
 
+  it("RFC 2181: has each record once, however often a file says it", () => {
+    const twice = ["192.0.2.1 a a", "192.0.2.1 A"].flatMap((text) => parseHostLine(text) ?? []);
+    const table = new HostsTable(twice, { ...options, zones: [[]] });
+    const found = (name: string, type: number) =>
+      table.answer({ name: parseDomainName(name) ?? [], type, class: CLASS_IN })?.answers?.length;
+    assert.deepEqual([found("a", TYPE.A), found("1.2.0.192.in-addr.arpa", TYPE.PTR)], [1, 1]);
+  });
+
   it("has the names of addresses, unless told not to", () => {
     const name = "9.2.0.192.in-addr.arpa";
     assert.deepEqual(ask(name, TYPE.PTR), [

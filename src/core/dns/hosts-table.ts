@@ -44,7 +44,10 @@ export class HostsTable {
     this.#options = options;
     for (const { address, names } of lines) {
       for (const name of names) {
-        listAt(this.#addresses, formatDomainName(name)).push(address);
+        const addresses = listAt(this.#addresses, formatDomainName(name));
+        // Two records must not be the same (RFC 2181 section 5).
+        if (addresses.includes(address)) continue;
+        addresses.push(address);
         listAt(this.#names, address).push(name);
       }
     }

@@ -37,6 +37,14 @@ describe("/etc/resolv.conf of a Pod", () => {
     assert.equal(resolvConf({ dnsPolicy: "ClusterFirst" }), CLUSTER_FIRST);
   });
 
+  it("DNS-058: of several search lines of the host the last one counts", () => {
+    const hostResolvConf =
+      "search old.example\nnameserver 192.0.2.53\nsearch a.example\tb.example \n";
+    const resolver = { ...RESOLVER, hostResolvConf };
+    const files = podSurroundings(pod({ dnsPolicy: "Default" }), [], resolver);
+    assert.equal(files.resolvConf, "nameserver 192.0.2.53\nsearch a.example b.example\n");
+  });
+
   it("DNS-053: None has what dnsConfig says and nothing else", () => {
     const dnsConfig = {
       nameservers: ["192.0.2.1"],

@@ -100,19 +100,21 @@ function baseOf(pod: Pod, { clusterDns, clusterDomain, hostResolvConf }: PodReso
 }
 
 function hostResolver(text: string): Resolver {
-  const words = (keyword: string): readonly string[] =>
+  const lines = (keyword: string): readonly (readonly string[])[] =>
     text
       .split("\n")
       .filter((line) => line.startsWith(`${keyword} `) || line.startsWith(`${keyword}\t`))
-      .flatMap((line) => line.split(/\s+/).slice(1))
-      .filter((word) => word !== "");
-  const options = words("options").map((word): [string, string | undefined] => {
-    const [name = "", ...value] = word.split(":");
-    return [name, value.length === 0 ? undefined : value.join(":")];
-  });
+      .map((line) => line.trim().split(/\s+/).slice(1));
+  const options = lines("options")
+    .flat()
+    .map((word): [string, string | undefined] => {
+      const [name = "", ...value] = word.split(":");
+      return [name, value.length === 0 ? undefined : value.join(":")];
+    });
   return {
     nameservers: parseNameServers(text),
-    searches: words("search"),
+    // The last line counts, as for the C library and the kubelet.
+    searches: lines("search").at(-1) ?? [],
     options: new Map(options),
   };
 }

@@ -52,6 +52,32 @@ describe("zoneTransfer()", () => {
     assert.deepEqual(options, [{ udpBytes: 1232, dnssecOk: true, version: 0 }]);
   });
 
+  it("RFC 5936: loses nothing where all names are as long as they may be", () => {
+    const target = Array.from({ length: 4 }, () => "t".repeat(61)).join(".");
+    const many = Array.from({ length: 400 }, (_, i) =>
+      service(
+        `${String(i).padStart(3, "0")}${"s".repeat(60)}`,
+        { type: "ExternalName", externalName: target },
+        "n".repeat(63),
+      ),
+    );
+    const query: Query = {
+      id: 7,
+      question: { name: ["cluster", "local"], type: TYPE.AXFR, class: CLASS_IN },
+      recursionDesired: false,
+      authenticData: false,
+      checkingDisabled: false,
+      edns: undefined,
+    };
+    const messages = zoneTransfer(query, indexOf(many, []), zoneOptions, undefined) ?? [];
+    const decoded = messages.map((bytes) => decodeMessage(bytes));
+    assert.ok(decoded.every((message) => message?.truncated === false));
+    const aliases = decoded.flatMap((message) =>
+      (message?.answers ?? []).filter(({ data }) => data.kind === "CNAME"),
+    );
+    assert.equal(aliases.length, many.length);
+  });
+
   const soa = `~ SOA ns.dns.~ hostmaster.~ ${String(1000 + index.changes)} 7200 1800 86400 5`;
 
   it("RFC 5936: has the whole zone between two SOA records", () => {

@@ -11,8 +11,8 @@ import type { Message, ResourceRecord } from "./message.ts";
 import type { ZoneOptions } from "./records.ts";
 import type { ServiceView } from "./views.ts";
 
-/** Records a message: far below what fits, for names of any length. */
-const RECORDS_A_MESSAGE = 200;
+/** Records a message: as many fit whose names, owner and target, have all bytes that names may have. */
+const RECORDS_A_MESSAGE = 120;
 
 /**
  * The zone whole, for whoever may have it (RFC 5936): SOA, NS and its addresses, the Services by name with their

@@ -89,20 +89,30 @@ export function parseCorefile(text: string, context: CorefileContext): readonly 
   const blocks = parseStatements(text, context).map(readBlock);
   if (blocks.length === 0)
     throw new CorefileError({ line: 1, column: 1 }, "there is no server block such as .:53 { }");
-  const seen = new Map<string, number>();
-  for (const { at, keys } of blocks) {
-    for (const { scheme, zones, port } of keys) {
+  const seen = new Map<string, BlockConfig[]>();
+  for (const block of blocks) {
+    for (const { scheme, zones, port } of block.keys) {
       for (const zone of zones) {
         const id = `${scheme}://${zone.join(".")}.:${String(port ?? "")}`;
-        const first = seen.get(id);
+        const others = seen.get(id) ?? [];
+        const first = others.find((other) => isBoundTogether(other, block));
         if (first !== undefined) {
-          throw new CorefileError(at, `${id} has a server block on line ${String(first)} already`);
+          const line = String(first.at.line);
+          throw new CorefileError(block.at, `${id} has a server block on line ${line} already`);
         }
-        seen.set(id, at.line);
+        seen.set(id, [...others, block]);
       }
     }
   }
   return blocks;
+}
+
+/** Whether two blocks listen at one place; interfaces are only known where they are. */
+function isBoundTogether({ bind: some }: BlockConfig, { bind: others }: BlockConfig): boolean {
+  const textOf = (target: BindTarget): string =>
+    target.kind === "address" ? target.address : `interface ${target.name}`;
+  const places = new Set(some.map(textOf));
+  return some.length === 0 ? others.length === 0 : others.some((each) => places.has(textOf(each)));
 }
 
 function readBlock(statement: Statement): BlockConfig {
@@ -187,6 +197,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
   pprof: "leave it out: it shows the inside of a Go program",
   trace: "leave it out; log and prometheus say what was answered",
   dnstap: "leave it out; log says what was answered",
+  local: "leave it out: localhost is always answered here",
+  multisocket: "leave it out, and start with --workers N",
+  header: "leave it out: flags of answers are as they have to be",
+  whoami: "leave it out; log says who asks",
+  timeouts: "leave it out: connections that are idle for 10s are closed",
   view: "give each sort of client a server block of its own, by bind",
 };
 

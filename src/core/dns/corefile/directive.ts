@@ -115,7 +115,7 @@ export class Directive {
     return parseIpAddress(text) ?? this.fail(`${JSON.stringify(text)} is no IP address`);
   }
 
-  /** `ADDRESS:PORT` or `:PORT`, which stands for every address; the default without an argument. */
+  /** `ADDRESS:PORT` or `:PORT`, which stands for every address of both families; the default without an argument. */
   listen(fallback: string): ListenOn {
     const text = this.optional() ?? fallback;
     const port = /^(?:localhost)?:(\d+)$/.exec(text)?.[1];
@@ -123,7 +123,7 @@ export class Directive {
     const parsed =
       onPort === undefined
         ? parseHostPort(text)
-        : { address: this.address(text.startsWith(":") ? "0.0.0.0" : "127.0.0.1"), port: onPort };
+        : { address: this.address(text.startsWith(":") ? "::" : "127.0.0.1"), port: onPort };
     return parsed ?? this.fail(`${JSON.stringify(text)} is no ADDRESS:PORT`);
   }
 }

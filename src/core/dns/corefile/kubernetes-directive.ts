@@ -1,3 +1,4 @@
+import { parseLabelSelector } from "../../../api/machinery/label-selector-text.ts";
 import { formatDomainName, sameName } from "../domain-name.ts";
 import type { DomainName } from "../domain-name.ts";
 import type { Directive } from "./directive.ts";
@@ -68,10 +69,10 @@ export function readKubernetes(
       config.namespaces = names.length === 0 ? undefined : names;
     },
     labels: (option) => {
-      config.labels = option.rest().join(" ") || option.fail("a selector is missing");
+      config.labels = readSelector(option);
     },
     namespace_labels: (option) => {
-      config.namespaceLabels = option.rest().join(" ") || option.fail("a selector is missing");
+      config.namespaceLabels = readSelector(option);
     },
     pods: (option) => {
       config.pods = option.oneOf("a mode", ["disabled", "insecure", "verified"]);
@@ -110,7 +111,11 @@ export function readKubernetes(
       config.kubeconfig = { path: option.required("a file"), context: option.optional() };
     },
     endpoint: (option) => {
-      config.endpoint = option.required("a URL");
+      const url = option.required("a URL");
+      if (!/^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?(?:\/\S*)?$/i.test(url)) {
+        option.fail(`${JSON.stringify(url)} is no URL such as https://192.0.2.1:6443`);
+      }
+      config.endpoint = url;
     },
     startup_timeout: (option) => {
       config.startupMs = option.duration("a duration");
@@ -141,4 +146,13 @@ export function readKubernetes(
   if (!zones.some(isForward))
     directive.fail("a zone for Services is missing, such as cluster.local");
   return config;
+}
+
+/** The text of a selector, which the API will read: what is wrong with it is said here, with its line. */
+function readSelector(option: Directive): string {
+  const text = option.rest().join(" ");
+  if (text === "") option.fail("a selector is missing");
+  const parsed = parseLabelSelector(text);
+  if (parsed.kind === "parsed") return text;
+  return option.fail(`${JSON.stringify(text)} is no label selector: ${parsed.message}`);
 }

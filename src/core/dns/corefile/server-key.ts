@@ -35,6 +35,7 @@ export function parseServerKey(text: string, at: Position): ServerKey {
 export function zonesOf(text: string): readonly DomainName[] {
   const cidr = parseCidr(text);
   if (cidr !== undefined) return reverseZonesOf(cidr);
-  const name = text.includes("/") ? undefined : parseDomainName(text);
+  // A colon or slash is of a port or range that is written wrongly.
+  const name = /[:/]/.test(text) ? undefined : parseDomainName(text);
   return name === undefined ? [] : [foldName(name)];
 }

@@ -4,9 +4,7 @@ import { parseCidr, singleAddress } from "../../../net/cidr.ts";
 import type { HostLine } from "../hosts-table.ts";
 import { parseHostLine } from "../hosts-table.ts";
 import type { DomainName } from "../domain-name.ts";
-import { CorefileError } from "./corefile-error.ts";
-import { parseDuration } from "./directive.ts";
-import type { Directive } from "./directive.ts";
+import { Directive } from "./directive.ts";
 
 /** Which questions are written to the log, and how. */
 export interface LogConfig {
@@ -23,6 +21,7 @@ export function readLog(directive: Directive): LogConfig {
   const words = directive.rest();
   const format = words.find((word) => word.includes("{")) ?? "{common}";
   const names = words.filter((word) => word !== format);
+  if (names.some((name) => name.includes("{"))) directive.fail("the format has to be in quotes");
   const classes: LogClass[] = [];
   directive.options({
     class: (option) => {
@@ -66,29 +65,36 @@ export function readHosts(
   let reloadMs = 5000;
   let fallthrough: readonly DomainName[] | undefined;
   const lines: HostLine[] = [];
-  for (const statement of directive.lines()) {
-    const { words } = statement;
-    const [first = "", ...rest] = words;
-    if (first === "ttl") {
-      ttlSeconds = /^\d{1,9}$/.test(rest[0] ?? "")
-        ? Number(rest[0])
-        : directive.fail(`ttl ${rest.join(" ")} is no number of seconds`);
-    } else if (first === "no_reverse") hasReverse = false;
-    else if (first === "reload") {
-      reloadMs = parseDuration(rest[0] ?? "") ?? directive.fail("reload needs a duration");
-    } else if (first === "fallthrough") {
-      const into = rest.flatMap(zonesOf);
+  const readers: Readonly<Record<string, (option: Directive) => void>> = {
+    ttl: (option) => {
+      ttlSeconds = option.integer("number of seconds", 0, 999_999_999);
+    },
+    no_reverse: () => {
+      hasReverse = false;
+    },
+    reload: (option) => {
+      reloadMs = option.duration("a duration");
+    },
+    fallthrough: (option) => {
+      const into = option.rest().flatMap(zonesOf);
       fallthrough = into.length === 0 ? [[]] : into;
-    } else {
-      const parsed = parseHostLine(words.join(" "));
-      if (parsed === undefined) {
-        throw new CorefileError(
-          statement,
-          `hosts: ${first} is not supported; there are ADDRESS NAME..., ttl, no_reverse, reload, fallthrough`,
-        );
-      }
-      lines.push(parsed);
+    },
+  };
+  for (const statement of directive.lines()) {
+    const [first = ""] = statement.words;
+    const option = new Directive(statement, directive.name);
+    const read = Object.hasOwn(readers, first) ? readers[first] : undefined;
+    if (read !== undefined) {
+      read(option);
+      option.end();
+      continue;
     }
+    const line = parseHostLine(statement.words.join(" "));
+    if (line === undefined) {
+      option.fail(
+        `is not supported; there are ADDRESS NAME..., ${Object.keys(readers).join(", ")}`,
+      );
+    } else lines.push(line);
   }
   return {
     path: path ?? (lines.length > 0 ? undefined : "/etc/hosts"),

@@ -142,12 +142,15 @@ function isBrace(word: Word, brace: "{" | "}"): boolean {
 }
 
 /** How deep snippets and files may import one another. */
-const MAX_IMPORTS = 16;
+const MAX_DEPTH = 16;
+/** Each may import others more than once, which would double with each level. */
+const MAX_IMPORTS = 10_000;
 
 /** Puts snippets and files where they are imported. */
 class Imports {
   readonly #context: CorefileContext;
   readonly #snippets = new Map<string, readonly Statement[]>();
+  #count = 0;
 
   constructor(context: CorefileContext) {
     this.#context = context;
@@ -181,7 +184,9 @@ class Imports {
     };
     if (name === "") fail("a snippet's name or a file is missing");
     if (parameters.length > 0) fail("one snippet or file can be imported, without arguments");
-    if (depth >= MAX_IMPORTS) fail("it imports itself");
+    if (depth >= MAX_DEPTH) fail("it imports itself");
+    this.#count += 1;
+    if (this.#count > MAX_IMPORTS) fail(`there are more than ${String(MAX_IMPORTS)} imports`);
     const snippet = this.#snippets.get(name);
     if (snippet !== undefined) return this.expanded(snippet, depth + 1);
     const files = this.#files(statement, name);
