@@ -246,16 +246,18 @@ describe("DNS over TLS", () => {
         { address: ip("127.0.0.1"), port: port(0) },
         following.source,
       );
-      const answers = [undefined, mine, stranger].map(async (path): Promise<boolean> => {
-        const shown =
-          path === undefined
-            ? []
-            : [`+tls-ca=${ca}`, `+tls-certfile=${path}.crt`, `+tls-keyfile=${path}.key`];
-        const where = ["@127.0.0.1", "-p", String(listener.port), "+tls", ...shown];
-        const asked = ["+short", "+tries=1", "+time=5", "web.default.svc.cluster.local"];
-        const { stdout } = await run("dig", [...where, ...asked]).catch(() => ({ stdout: "" }));
-        return stdout.trim() === "10.96.0.10";
-      });
+      const answers: readonly Promise<boolean>[] = [undefined, mine, stranger].map(
+        async (path): Promise<boolean> => {
+          const shown =
+            path === undefined
+              ? []
+              : [`+tls-ca=${ca}`, `+tls-certfile=${path}.crt`, `+tls-keyfile=${path}.key`];
+          const where = ["@127.0.0.1", "-p", String(listener.port), "+tls", ...shown];
+          const asked = ["+short", "+tries=1", "+time=5", "web.default.svc.cluster.local"];
+          const { stdout } = await run("dig", [...where, ...asked]).catch(() => ({ stdout: "" }));
+          return stdout.trim() === "10.96.0.10";
+        },
+      );
       assert.deepEqual(await Promise.all(answers), welcome, policy);
     }
     await writeFile(ca, "garbage");
