@@ -18,7 +18,7 @@ const SCRIPTS = {
   "lab-node-loader": { source: "src/programs/lab/node.ts", exports: ["startLabNode"] },
 };
 /** What is in the script of the command line: `portolan lab up` and what it starts of itself are there at once. */
-const COMMAND_LINE = /\/src\/(cli\/(?!demo-table)|programs\/lab\/(lab|machine|part)\.ts$)/;
+const COMMAND_LINE = /\/src\/(cli\/(?!demo-table)|programs\/lab\/(lab|supervisor|part)\.ts$)/;
 const BANNER = "// Portolan, Apache-2.0";
 
 const common = {

@@ -1,20 +1,13 @@
 import { spawn } from "node:child_process";
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
-import { parseHostPort, parsePort } from "../net/host-port.ts";
-import { isRunning, labNamed } from "../programs/lab/state.ts";
-import type { Command, CommandContext, FlagSpec, FlagValues } from "./command.ts";
+import { constants } from "node:os";
+import { parseHostPort } from "../net/host-port.ts";
+import { endLab, labNamed } from "../programs/lab/state.ts";
+import type { Command, FlagValues } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { ended } from "./ended.ts";
 import { JSON_OUTPUT, textFlag, wantsJson } from "./flags.ts";
-
-const NAME = {
-  name: {
-    type: "string",
-    value: "NAME",
-    description: "Which lab, if there are several. Default lab.",
-  },
-} as const satisfies Readonly<Record<string, FlagSpec>>;
+import { LAB_NAME, labNameOf, statesDir } from "./lab-flags.ts";
+import { labForward } from "./lab-forward.ts";
 
 const labUp: Command = {
   name: "lab up",
@@ -24,7 +17,7 @@ const labUp: Command = {
 nftables and names by a DNS server of their own. Nothing of the host's network changes, and no root is needed
 where users may make user namespaces. It stays up until Ctrl-C, and leaves nothing behind.`,
   flags: {
-    ...NAME,
+    ...LAB_NAME,
     nodes: { type: "string", value: "N", description: "How many nodes. Default 3." },
     zones: {
       type: "string",
@@ -60,7 +53,7 @@ where users may make user namespaces. It stays up until Ctrl-C, and leaves nothi
     const { startLab } = await import("../programs/lab/lab.ts");
     const lab = await startLab(
       {
-        name: nameOf(flags),
+        name: labNameOf(flags),
         statesDir: statesDir(context),
         nodes: count(flags, "nodes", 3, 1),
         zones: count(flags, "zones", 0, 0),
@@ -99,7 +92,7 @@ const labExec: Command = {
 server), node-1, node-2, ..., pod/NAME or pod/NAMESPACE/NAME. Files are the host's; a Pod has its own
 /etc/resolv.conf and /etc/hosts.`,
   operands: "PLACE -- COMMAND [ARGUMENT...]",
-  flags: NAME,
+  flags: LAB_NAME,
   examples: [
     ["portolan lab exec world -- curl http://10.201.0.1", "a client outside the cluster"],
     ["portolan lab exec node-1 -- nft list table inet portolan", "a node's rules"],
@@ -108,7 +101,7 @@ server), node-1, node-2, ..., pod/NAME or pod/NAMESPACE/NAME. Files are the host
   run: async (context, flags, [place, ...command]) => {
     if (place === undefined || command.length === 0)
       throw new UsageError("lab exec needs a place and a command; see portolan lab exec --help");
-    const lab = await labNamed(statesDir(context), nameOf(flags));
+    const lab = await labNamed(statesDir(context), labNameOf(flags));
     const { enterLab } = await import("../programs/lab/enter.ts");
     const [program = "", ...args] = [...(await enterLab(lab, place, process.cwd())), ...command];
     const child = spawn(program, args, { stdio: "inherit" });
@@ -116,37 +109,10 @@ server), node-1, node-2, ..., pod/NAME or pod/NAMESPACE/NAME. Files are the host
     return new Promise((resolve, reject) => {
       child.once("error", reject);
       child.once("exit", (code, signal) => {
-        resolve(signal === null ? (code ?? 1) : 1);
+        // As shells tell of a signal.
+        resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
       });
     });
-  },
-};
-
-const labForward: Command = {
-  name: "lab forward",
-  summary: "Make a Service of a lab reachable on the host.",
-  description: `Listens on a loopback port of the host and carries each TCP connection to a Service of a running lab, as a client
-on its first node reaches it: through the node's rules, to one of the Service's endpoints.`,
-  operands: "SERVICE[.NAMESPACE] PORT[:LOCAL]",
-  flags: NAME,
-  examples: [["portolan lab forward web 80:8080", "http://127.0.0.1:8080 is the Service web"]],
-  run: async (context, flags, [service, ports, ...rest]) => {
-    const [, remoteText = "", localText] = /^(\d+)(?::(\d+))?$/.exec(ports ?? "") ?? [];
-    const remote = parsePort(remoteText);
-    const local = parsePort(localText ?? "0");
-    if (!service || remote === undefined || local === undefined || rest.length > 0)
-      throw new UsageError(
-        "lab forward needs SERVICE and PORT[:LOCAL]; see portolan lab forward --help",
-      );
-    const [name = "", namespace = "default"] = service.split(".");
-    const lab = await labNamed(statesDir(context), nameOf(flags));
-    const { startServiceForward } = await import("../programs/lab/service-forward.ts");
-    await using forwarder = await startServiceForward(lab, { namespace, name }, remote, local);
-    context.note(
-      `127.0.0.1:${String(forwarder.port)} -> ${name}.${namespace} port ${String(remote)}\n`,
-    );
-    await ended(context.signal);
-    return 0;
   },
 };
 
@@ -154,13 +120,11 @@ const labDown: Command = {
   name: "lab down",
   summary: "End a lab that runs in another terminal.",
   description: "Ends a running lab as Ctrl-C does, and waits until nothing of it is left.",
-  flags: NAME,
+  flags: LAB_NAME,
   examples: [["portolan lab down", "end the lab"]],
   run: async (context, flags) => {
-    const lab = await labNamed(statesDir(context), nameOf(flags));
-    process.kill(lab.pid, "SIGTERM");
-    while (isRunning(lab.pid) && !context.signal.aborted)
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    const lab = await labNamed(statesDir(context), labNameOf(flags));
+    await endLab(lab, context.signal);
     return 0;
   },
 };
@@ -178,10 +142,6 @@ function readyText(startMs: number, kubeconfig: string): string {
   ].join("\n");
 }
 
-function nameOf(flags: FlagValues): string {
-  return textFlag(flags, "name") ?? "lab";
-}
-
 function count(flags: FlagValues, flag: string, otherwise: number, min: number): number {
   const given = textFlag(flags, flag);
   if (given === undefined) return otherwise;
@@ -190,13 +150,6 @@ function count(flags: FlagValues, flag: string, otherwise: number, min: number):
   throw new UsageError(
     `--${flag}: ${JSON.stringify(given)} is not a number from ${String(min)} on`,
   );
-}
-
-/** Where this user's labs are noted. */
-function statesDir({ env }: CommandContext): string {
-  const given = env["XDG_STATE_HOME"] ?? "";
-  const home = isAbsolute(given) ? given : join(homedir(), ".local", "state");
-  return join(home, "portolan", "labs");
 }
 
 function thisProgram(): readonly string[] {

@@ -282,12 +282,16 @@ describe("a user without privileges", {
   });
 });
 
-describe("a lab's Service on the host", { timeout: 60_000 }, () => {
+describe("a lab's command line", { timeout: 60_000 }, () => {
   it("is told apart from what is no Service, no port or no lab", async () => {
     await using home = await makeHome();
     for (const [args, message] of [
-      ["lab forward web", /needs SERVICE and PORT/],
-      ["lab forward web x", /needs SERVICE and PORT/],
+      ["lab forward web", /needs NAME and ports/],
+      ["lab forward web 80:x:y", /"80:x:y" is not \[LOCAL:\]REMOTE/],
+      ["lab forward web 99999:80", /"99999:80" is not \[LOCAL:\]REMOTE/],
+      ["lab forward web 0", /"0" is not \[LOCAL:\]REMOTE/],
+      ["lab forward web 53/sctp", /"53\/sctp" is not \[LOCAL:\]REMOTE/],
+      ["lab forward deployment/web 80", /"deployment\/web" is no Service or Pod/],
       ["lab forward web 80", /no lab "lab" is running/],
       ["lab up --nodes 0", /--nodes: "0" is not a number from 1 on/],
       ["lab up --nodes 999", /1 to 200 nodes/],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { makeHome, startPortolan } from "../e2e/portolan.ts";
+import { makeHome } from "../e2e/portolan.ts";
 import type { Home } from "../e2e/portolan.ts";
 import { eventually, missing } from "../e2e/tools.ts";
 import type { Output } from "../e2e/tools.ts";
@@ -310,15 +310,5 @@ describe("Services of a lab, by the kernel", { timeout: 110_000, skip: missing("
   it("say that all data planes have confirmed when a Pod was asked to end", async () => {
     const events = await lab.kubectl("get events --field-selector reason=DrainTimedOut -o name");
     assert.equal(events, "");
-  });
-
-  it("come to the host by lab forward", async () => {
-    await using forward = startPortolan(home, "lab forward web 80");
-    const port = await eventually(
-      "it listens",
-      () => /^127\.0\.0\.1:(\d+) -> web/m.exec(forward.stderr())?.[1],
-    );
-    const answer = await (await fetch(`http://127.0.0.1:${port}/`)).text();
-    assert.match(answer, /^web-[12] /);
   });
 });

@@ -1,53 +1,42 @@
-import { once } from "node:events";
 import { rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { parseHostPort } from "../../net/host-port.ts";
-import { joinSockets } from "./forwarder.ts";
+import { joinUdp } from "./dial-udp.ts";
+import { dialTo, joinSockets, startDoor } from "./forwarder.ts";
 
-/** `[IPv6]:PORT` and a line feed are shorter. */
+/** `udp [IPv6]:PORT` and a line feed are shorter. */
 const MAX_LINE = 64;
 const LINE_MS = 5_000;
 
 /**
  * Opens TCP connections from this process's network namespace for whoever may use the path: a client writes a line
- * `IP:PORT`, and what follows goes there and back.
+ * `tcp IP:PORT`, and what follows goes there and back; or `udp IP:PORT` for datagrams, each in a frame.
  */
 export async function startDialer(path: string): Promise<AsyncDisposable> {
-  const open = new Set<Socket>();
-  const server = createServer({ allowHalfOpen: true }, (near) => {
-    open.add(near);
-    near.on("error", () => undefined);
-    near.once("close", () => open.delete(near));
-    void serve(near, open);
-  });
   // An earlier program of this node may have been killed.
   await rm(path, { force: true });
-  server.listen(path);
-  await once(server, "listening");
-  return {
-    async [Symbol.asyncDispose]() {
-      const closed = once(server, "close");
-      server.close();
-      for (const socket of open) socket.destroy();
-      await closed;
-    },
-  };
+  return startDoor({ path }, (near, open) => {
+    near.on("error", () => undefined);
+    // Never rejects.
+    void serve(near, open);
+  });
 }
 
-/** What a client of {@link startDialer} writes first. */
-export function dialLine(hostPort: string): string {
-  return `${hostPort}\n`;
+/** A stream to an address as the place of a dialer's path sees it; of datagrams, in frames, for UDP. */
+export function dialBy(path: string, protocol: "TCP" | "UDP", hostPort: string): Socket {
+  const socket = dialTo({ path });
+  socket.write(`${protocol.toLowerCase()} ${hostPort}\n`);
+  return socket;
 }
 
 async function serve(near: Socket, open: Set<Socket>): Promise<void> {
   const line = await firstLine(near);
-  const to = line === undefined ? undefined : parseHostPort(line);
-  if (to === undefined) {
-    near.destroy();
-    return;
-  }
-  joinSockets(near, connect({ host: to.address, port: to.port, allowHalfOpen: true }), open);
+  const [, protocol, hostPort = ""] = /^(tcp|udp) (.*)$/.exec(line ?? "") ?? [];
+  const to = parseHostPort(hostPort);
+  if (to === undefined) near.destroy();
+  else if (protocol === "udp") joinUdp(near, to);
+  else joinSockets(near, connect({ host: to.address, port: to.port, allowHalfOpen: true }), open);
 }
 
 /** Undefined when none came in time, or a longer one than there is. What follows stays in the socket. */

@@ -64,8 +64,10 @@ function machineHolder(lab: LabState, name: string): number {
 }
 
 async function podHolder(lab: LabState, path: string): Promise<number> {
-  const [first = "", second] = path.split("/");
+  const [first = "", second, ...more] = path.split("/");
   const ref = { namespace: second === undefined ? "default" : first, name: second ?? first };
+  if (ref.namespace === "" || ref.name === "" || more.length > 0)
+    throw new LabError(`pod/${path} is not pod/NAME or pod/NAMESPACE/NAME`);
   using client = await labClient(lab);
   const pod = await client.get(podKind, ref).catch((error: unknown) => {
     if (hasReason(error, "NotFound"))

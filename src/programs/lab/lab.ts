@@ -10,7 +10,7 @@ import { formatHostPort } from "../../net/host-port.ts";
 import type { ListenAddress } from "../config.ts";
 import { Disposables } from "../../async/disposables.ts";
 import { dialTo, startForwarder } from "./forwarder.ts";
-import type { LabMachineConfig, MachineLine } from "./machine.ts";
+import type { SupervisorConfig, SupervisorLine } from "./supervisor.ts";
 import { planLab } from "./plan.ts";
 import { LAB_PREFIX, removeDeadLabs, showAlive } from "./remains.ts";
 import {
@@ -19,6 +19,7 @@ import {
   labStateFile,
   removeLabState,
   runningLab,
+  thisProcess,
   writeLabState,
 } from "./state.ts";
 
@@ -62,7 +63,7 @@ export async function startLab(
   const running = await runningLab(config.statesDir, name);
   if (running !== undefined)
     throw new LabError(
-      `lab ${name} runs already (pid ${String(running.pid)}); ` +
+      `lab ${name} runs already (pid ${String(running.up.pid)}); ` +
         "end it with portolan lab down, or give this one another --name",
     );
   const opened = new Disposables();
@@ -95,7 +96,7 @@ async function start(
   );
   const api = `https://${formatHostPort(config.apiListen.address, forwarder.port)}`;
   const kubeconfig = config.kubeconfig ?? join(dir, "kubeconfig");
-  const machine: LabMachineConfig = {
+  const supervisor: SupervisorConfig = {
     plan,
     dir,
     socket,
@@ -105,15 +106,15 @@ async function start(
     program: config.program,
     stateFile: labStateFile(config.statesDir, config.name),
   };
-  const file = join(dir, "machine.json");
-  await writeFile(file, JSON.stringify(machine), { mode: 0o600 });
+  const file = join(dir, "supervisor.json");
+  await writeFile(file, JSON.stringify(supervisor), { mode: 0o600 });
 
   const hasUserNamespace = await asked;
-  const child = spawnMachine(
-    [...config.program, "lab-machine", "--machine", file],
+  const child = spawnSupervisor(
+    [...config.program, "lab-supervisor", "--config", file],
     hasUserNamespace,
   );
-  opened.add(asDisposable(() => stopMachine(child, log)));
+  opened.add(asDisposable(() => stopSupervisor(child, log)));
   const ended = once(child, "exit").then(() => undefined);
   // The host's end of the pipe is what the lab lives by.
   child.stdin?.on("error", () => undefined);
@@ -124,19 +125,19 @@ async function start(
   await removeDeadLabs(tmpdir(), Date.now()).catch((error: unknown) => {
     log.warn("the folder of a lab that was killed is not removed", { error });
   });
-  let ready: Extract<MachineLine, { kind: "ready" }> | undefined;
+  let ready: Extract<SupervisorLine, { kind: "ready" }> | undefined;
   for await (const line of linesOf(child)) {
     // Printed by our own program, which types it.
-    const said = JSON.parse(line) as MachineLine;
+    const said = JSON.parse(line) as SupervisorLine;
     if (said.kind === "ready") {
       ready = said;
       break;
     }
     const { statesDir, name } = config;
-    const { pid } = process;
-    const unsharePid = child.pid ?? 0;
     const { holders } = said;
-    const state = { name, pid, unsharePid, hasUserNamespace, dir, kubeconfig, holders };
+    const unsharePid = child.pid ?? 0;
+    const up = thisProcess();
+    const state = { name, up, unsharePid, hasUserNamespace, dir, kubeconfig, holders };
     await writeLabState(statesDir, state);
     opened.add(asDisposable(() => removeLabState(statesDir, name)));
   }
@@ -156,10 +157,10 @@ async function start(
   };
 }
 
-/** Process 1 of the lab: collects orphans, and with its end ends everything. Its stdin is the machine's. */
+/** Process 1 of the lab: collects orphans, and with its end ends everything. Its stdin is the supervisor's. */
 const PROCESS_1 = 'exec 3<&0; "$@" <&3 3<&- & wait $!';
 
-function spawnMachine(program: readonly string[], hasUserNamespace: boolean): ChildProcess {
+function spawnSupervisor(program: readonly string[], hasUserNamespace: boolean): ChildProcess {
   const namespaces = [
     "--net",
     "--mount",
@@ -182,12 +183,14 @@ async function canMakeUserNamespaces(): Promise<boolean> {
   });
   let said = "";
   tried.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-  const code = await Promise.race([
-    once(tried, "close").then(([exit]: unknown[]) => exit),
-    once(tried, "error").then(() => {
-      throw new LabError("the program unshare is not installed: it is in the package util-linux");
-    }),
-  ]);
+  const code = await once(tried, "close").then(
+    ([exit]: unknown[]) => exit,
+    (cause: unknown) => {
+      throw new LabError("the program unshare cannot be run; it is in the package util-linux", {
+        cause,
+      });
+    },
+  );
   if (code === 0) return true;
   // Root needs no user namespace to make the others.
   if (process.getuid?.() === 0) return false;
@@ -198,7 +201,7 @@ async function canMakeUserNamespaces(): Promise<boolean> {
   );
 }
 
-async function stopMachine(child: ChildProcess, log: Logger): Promise<void> {
+async function stopSupervisor(child: ChildProcess, log: Logger): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
   child.stdin?.end();

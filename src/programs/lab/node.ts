@@ -27,12 +27,12 @@ import { AGENT_KUBECONFIG, DNS_CERTIFICATE, NETWORK_KUBECONFIG } from "./parts.t
 import type { NodeConfig } from "./parts.ts";
 
 const CREDENTIALS_EVERY_MS = 10;
-const DNS_PORT = 53;
-const DNS_TLS_PORT = 853;
+const DNS_PORT = known(parsePort(53));
+const DNS_TLS_PORT = known(parsePort(853));
 /** Where others' proxies tell their health and their metrics. */
-const HEALTH_PORT = parsePort(10_256);
-const METRICS_PORT = parsePort(10_249);
-const LOOPBACK = parseIpAddress("127.0.0.1");
+const HEALTH_PORT = known(parsePort(10_256));
+const METRICS_PORT = known(parsePort(10_249));
+const LOOPBACK = known(parseIpAddress("127.0.0.1"));
 /** Nodes of a lab have no way out: what is not the cluster's is nobody's. */
 const NO_RESOLVERS = "";
 
@@ -66,13 +66,8 @@ async function start(
   signal: AbortSignal,
   opened: Disposables,
 ): Promise<void> {
-  const { credentialsDir, clusterDomain } = config;
+  const { credentialsDir } = config;
   await made(join(credentialsDir, AGENT_KUBECONFIG), signal);
-  const [cert, key, ca] = await Promise.all(
-    ["agent.crt", "agent.key", "ca.crt"].map((file) =>
-      readFile(join(credentialsDir, file), "utf8"),
-    ),
-  );
   const metrics = new Metrics();
   const connect = async (
     file: string,
@@ -93,78 +88,101 @@ async function start(
     connect(AGENT_KUBECONFIG),
     connect(NETWORK_KUBECONFIG, networkFieldsOf(config.name)),
   ]);
-  const [port, tlsPort] = [parsePort(DNS_PORT), parsePort(DNS_TLS_PORT)];
-  if (
-    port === undefined ||
-    tlsPort === undefined ||
-    cert === undefined ||
-    key === undefined ||
-    ca === undefined
-  )
-    throw new Error("a certificate is missing");
-  const certificate = opened.add(
-    await followCertificateFiles(log, {
-      cert: join(credentialsDir, DNS_CERTIFICATE.cert),
-      key: join(credentialsDir, DNS_CERTIFICATE.key),
-    }),
+  const applied = opened.add(
+    new AppliedLease({ client: network.client, log, now: Date.now }, config.name),
   );
-  const feed = opened.add(dnsFeed(network));
-  for (const address of config.clusterDns) {
-    opened.add(
-      await startDns(
+  const proxy = startProxy(network, config, applied, signal);
+  // Closed in the reverse order: Pods end first, and wait for what the proxy says.
+  await addAll(opened, [
+    startDnsServers(network, config),
+    proxy,
+    startNodeAgent({ ...agent, network: network.informers }, config),
+  ]);
+  await (await proxy).ready(signal);
+}
+
+/** Adds what starts at the same time, in this order. @throws the first failure, when all have started or failed. */
+async function addAll(
+  opened: Disposables,
+  starting: readonly Promise<AsyncDisposable>[],
+): Promise<void> {
+  const settled = await Promise.allSettled(starting);
+  for (const each of settled) if (each.status === "fulfilled") opened.add(each.value);
+  const failed = settled.find((each) => each.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** Answers the cluster's names at each of the cluster's DNS addresses. */
+async function startDnsServers(network: NodeParts, config: NodeConfig): Promise<AsyncDisposable> {
+  const { credentialsDir, clusterDomain } = config;
+  const opened = new Disposables();
+  try {
+    const certificate = opened.add(
+      await followCertificateFiles(network.log, {
+        cert: join(credentialsDir, DNS_CERTIFICATE.cert),
+        key: join(credentialsDir, DNS_CERTIFICATE.key),
+      }),
+    );
+    const feed = opened.add(dnsFeed(network));
+    for (const address of config.clusterDns) {
+      const server = await startDns(
         { ...network, feed },
         {
-          listen: { address, port },
-          tls: { listen: { address, port: tlsPort }, certificate: certificate.source },
+          listen: { address, port: DNS_PORT },
+          tls: { listen: { address, port: DNS_TLS_PORT }, certificate: certificate.source },
           clusterDomain,
           reverseCidrs: [config.podCidr, config.secondPodCidr],
           upstreams: [],
         },
-      ),
-    );
+      );
+      opened.add(server);
+    }
+    return opened;
+  } catch (error) {
+    await opened[Symbol.asyncDispose]();
+    throw error;
   }
-  const proxy = opened.add(await startProxy(network, config, opened, signal));
-  opened.add(
-    await startAgent(
-      { ...agent, network: network.informers },
-      {
-        nodeName: config.name,
-        followsOwnPodsOnly: true,
-        podCidr: config.podCidr,
-        secondPodCidr: config.secondPodCidr,
-        nodeAddresses: config.addresses,
-        podResolver: {
-          clusterDns: config.clusterDns[0],
-          clusterDomain,
-          hostResolvConf: NO_RESOLVERS,
-        },
-        dataDir: config.dir,
-        tls: { cert, key, ca },
-        images: bundledImages(),
-        stopPodsOnExit: true,
-        version: `v1.34.0+portolan.${programVersion()}`,
-        labels: {
-          "kubernetes.io/hostname": config.name,
-          ...(config.zone === undefined ? {} : { "topology.kubernetes.io/zone": config.zone }),
-        },
-      },
-    ),
-  );
-  await proxy.ready(signal);
+}
+
+async function startNodeAgent(
+  deps: Parameters<typeof startAgent>[0],
+  config: NodeConfig,
+): Promise<AsyncDisposable> {
+  const read = (file: string): Promise<string> =>
+    readFile(join(config.credentialsDir, file), "utf8");
+  const [cert, key, ca] = await Promise.all([read("agent.crt"), read("agent.key"), read("ca.crt")]);
+  return startAgent(deps, {
+    nodeName: config.name,
+    followsOwnPodsOnly: true,
+    podCidr: config.podCidr,
+    secondPodCidr: config.secondPodCidr,
+    nodeAddresses: config.addresses,
+    podResolver: {
+      clusterDns: config.clusterDns[0],
+      clusterDomain: config.clusterDomain,
+      hostResolvConf: NO_RESOLVERS,
+    },
+    dataDir: config.dir,
+    tls: { cert, key, ca },
+    images: bundledImages(),
+    stopPodsOnExit: true,
+    version: `v1.34.0+portolan.${programVersion()}`,
+    labels: {
+      "kubernetes.io/hostname": config.name,
+      ...(config.zone === undefined ? {} : { "topology.kubernetes.io/zone": config.zone }),
+    },
+  });
 }
 
 /** Serves Services by the kernel of this network namespace. @throws Error when the kernel cannot be programmed. */
 async function startProxy(
   { client, informers, metrics, ...parts }: NodeParts,
   config: NodeConfig,
-  opened: Disposables,
+  applied: AppliedLease,
   signal: AbortSignal,
 ): Promise<NodeProxy> {
   const log = parts.log.with({ component: "proxy" });
   const [address] = config.addresses;
-  if (HEALTH_PORT === undefined || METRICS_PORT === undefined || LOOPBACK === undefined)
-    throw new Error("an address of the proxy's own is none");
-  const applied = opened.add(new AppliedLease({ client, log, now: Date.now }, config.name));
   return startNodeProxy(
     { client, informers, applied, log, metrics },
     {
@@ -180,6 +198,12 @@ async function startProxy(
     },
     signal,
   );
+}
+
+/** A port or an address that stands in this file. */
+function known<T>(parsed: T | undefined): T {
+  if (parsed === undefined) throw new Error("a port or an address of a lab's nodes is none");
+  return parsed;
 }
 
 /** The control plane makes it when it serves. */

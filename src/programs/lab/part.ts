@@ -7,14 +7,14 @@ import { DIALER_SOCKET } from "./parts.ts";
 import type { PartConfig, PartReady } from "./parts.ts";
 
 /**
- * Starts the part of a lab that a file of its machine describes, and loads only what that part needs.
+ * Starts the part of a lab that a file of its supervisor describes, and loads only what that part needs.
  * @throws what keeps it from starting.
  */
 export async function startPart(
   file: string,
   deps: { readonly log: Logger; readonly signal: AbortSignal },
 ): Promise<AsyncDisposable & { readonly ready: PartReady }> {
-  // Written by the lab's machine, which types it.
+  // Written by the lab's supervisor, which types it.
   const config = JSON.parse(await readFile(file, "utf8")) as PartConfig;
   if (config.kind === "control") {
     const { startLabControl } = await import("./control-plane.ts");

@@ -1,7 +1,7 @@
 import type { IpAddress } from "../../net/address.ts";
 import type { Cidr } from "../../net/cidr.ts";
 
-/** What the machine of the lab tells each program that it starts in a namespace, as a file of JSON. */
+/** What the supervisor of the lab tells each program that it starts in a namespace, as a file of JSON. */
 export type PartConfig = ControlConfig | NodeConfig;
 
 interface CommonConfig {

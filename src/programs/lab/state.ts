@@ -1,11 +1,14 @@
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { codeOf, isAlive, readStat } from "../../agent/proc.ts";
+import type { ProcessId } from "../../agent/proc.ts";
+import { sleep } from "../../async/sleep.ts";
 
 /** What other commands need to know of a lab that runs; kept in a file named after it. */
 export interface LabState {
   readonly name: string;
   /** The process of `portolan lab up`. */
-  readonly pid: number;
+  readonly up: ProcessId;
   /** The process that holds the lab's namespaces: its child is process 1 in them. */
   readonly unsharePid: number;
   /** Whether the lab has a user namespace of its own. */
@@ -16,6 +19,8 @@ export interface LabState {
   /** Process ids as the lab's PID namespace has them, by name of machine. */
   readonly holders: Readonly<Record<string, number>>;
 }
+
+const LOOK_MS = 20;
 
 /** There is no such lab, or there is one already; the message says what to do. */
 export class LabError extends Error {
@@ -44,12 +49,12 @@ export async function runningLab(dir: string, name: string): Promise<LabState | 
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw new LabError(`the state of lab ${name} cannot be read: ${file}`, { cause: error });
   }
   // Written whole by this program, for this user.
   const state = JSON.parse(text) as LabState;
-  if (isRunning(state.pid)) return state;
+  if (isAlive(state.up)) return state;
   await rm(file, { force: true });
   await rm(state.dir, { recursive: true, force: true });
   return undefined;
@@ -63,25 +68,41 @@ export async function labNamed(dir: string, name: string): Promise<LabState> {
   return state;
 }
 
+/** Notes a lab, whole and at once. @throws LabError when another of the name has been noted meanwhile. */
 export async function writeLabState(dir: string, state: LabState): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const file = labStateFile(dir, state.name);
   const draft = draftOf(file, state.dir);
   await writeFile(draft, JSON.stringify(state), { mode: 0o600 });
-  await rename(draft, file);
+  try {
+    await link(draft, file);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    throw new LabError(`another lab ${state.name} was started at the same time`);
+  } finally {
+    await rm(draft, { force: true });
+  }
 }
 
 export async function removeLabState(dir: string, name: string): Promise<void> {
   await rm(labStateFile(dir, name), { force: true });
 }
 
-export function isRunning(pid: number): boolean {
+/** This process, as a lab's state names it. */
+export function thisProcess(): ProcessId {
+  const { pid } = process;
+  return { pid, startTicks: readStat(pid)?.startTicks ?? 0 };
+}
+
+/** Asks a lab to end, as Ctrl-C does, and resolves when it has; rejects with the signal's reason. */
+export async function endLab({ up }: LabState, signal: AbortSignal): Promise<void> {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+    process.kill(up.pid, "SIGTERM");
+  } catch (error) {
+    // It has ended by itself.
+    if (codeOf(error) !== "ESRCH") throw error;
   }
+  while (isAlive(up)) await sleep(LOOK_MS, signal);
 }
 
 /** Where the note of the lab of a folder is written before it stands whole in its file. */

@@ -1,9 +1,10 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { abortable } from "../../async/deadline.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import { buildNetwork } from "./network.ts";
@@ -11,7 +12,7 @@ import type { LabNode, LabPlan, Machine } from "./plan.ts";
 import { removeRemains } from "./remains.ts";
 import type { ControlConfig, NodeConfig, PartConfig, PartReady } from "./parts.ts";
 
-export interface LabMachineConfig {
+export interface SupervisorConfig {
   readonly plan: LabPlan;
   /** The lab's folder. */
   readonly dir: string;
@@ -25,9 +26,9 @@ export interface LabMachineConfig {
   readonly stateFile: string;
 }
 
-/** What the machine prints on stdout, a line of JSON each. */
-export type MachineLine =
-  /** Process ids as the machine's PID namespace has them, by name of namespace. */
+/** What the supervisor prints on stdout, a line of JSON each. */
+export type SupervisorLine =
+  /** Process ids as the lab's PID namespace has them, by name of machine. */
   | { readonly kind: "holders"; readonly holders: Readonly<Record<string, number>> }
   | {
       readonly kind: "ready";
@@ -36,14 +37,15 @@ export type MachineLine =
     };
 
 const STOP_MS = 10_000;
+const MOUNT_MS = 10_000;
 /** A node's program that ends is started again, as by a service manager; so often within such a time, it ends the lab. */
 const MAX_RESTARTS = 5;
 const RESTARTS_MS = 60_000;
 
-export interface MachineDeps {
+export interface SupervisorDeps {
   readonly log: Logger;
   readonly signal: AbortSignal;
-  readonly print: (line: MachineLine) => void;
+  readonly print: (line: SupervisorLine) => void;
 }
 
 /**
@@ -52,35 +54,40 @@ export interface MachineDeps {
  * dies is started again and takes over its Pods. With this process all of it goes.
  * @throws Error naming the part that could not be started.
  */
-export async function runLabMachine(config: LabMachineConfig, deps: MachineDeps): Promise<void> {
-  const held: ChildProcess[] = [];
+export async function runLabSupervisor(
+  config: SupervisorConfig,
+  deps: SupervisorDeps,
+): Promise<void> {
+  const holders: ChildProcess[] = [];
+  const parts = new Map<string, Part>();
   try {
-    await run(config, deps, held);
+    await run(config, deps, holders, parts);
   } finally {
-    for (const holder of held) holder.kill("SIGKILL");
+    for (const { child } of parts.values()) child.kill("SIGKILL");
+    for (const holder of holders) holder.kill("SIGKILL");
     await removeRemains(config.dir, config.stateFile);
   }
 }
 
 async function run(
-  config: LabMachineConfig,
-  deps: MachineDeps,
-  held: ChildProcess[],
+  config: SupervisorConfig,
+  deps: SupervisorDeps,
+  holding: ChildProcess[],
+  started: Map<string, Part>,
 ): Promise<void> {
   const { plan } = config;
   const { control, world, nodes } = plan;
-  const network = buildNetwork(plan, held);
-  const started = new Map<string, Part>();
+  const network = buildNetwork(plan, holding);
+  const sharing = shareMounts();
   const begin = async (machine: Machine, part: PartConfig): Promise<PartReady> => {
-    const child = await startPart(config, machine.name, await network.holder(machine), part);
-    held.push(child.child);
-    started.set(machine.name, child);
-    return child.ready;
+    const begun = await startPart(config, machine.name, await network.holder(machine), part);
+    started.set(machine.name, begun);
+    return begun.ready;
   };
   const beginControl = async (): Promise<PartReady> =>
     begin(control, controlConfig(config, await network.holder(world)));
   const beginNodes = async (): Promise<void> => {
-    await network.joined;
+    await Promise.all([network.joined, sharing]);
     const holders = [control, world, ...nodes].map(
       async (machine): Promise<[string, number]> => [machine.name, await network.holder(machine)],
     );
@@ -121,6 +128,11 @@ async function run(
   await Promise.all(parts.filter(isControl).map(stop));
 }
 
+/** As a machine's init does: containers that ask for it see what is mounted on their node later. */
+async function shareMounts(): Promise<void> {
+  await promisify(execFile)("mount", ["-n", "--make-rshared", "/"], { timeout: MOUNT_MS });
+}
+
 interface Part {
   readonly name: string;
   readonly child: ChildProcess;
@@ -128,7 +140,7 @@ interface Part {
   readonly exited: Promise<string>;
 }
 
-function controlConfig(config: LabMachineConfig, worldPid: number): ControlConfig {
+function controlConfig(config: SupervisorConfig, worldPid: number): ControlConfig {
   const { plan, dir } = config;
   const { clusterDomain, serviceCidrs, loadBalancerCidrs, clusterDns } = plan;
   return {
@@ -149,7 +161,7 @@ function controlConfig(config: LabMachineConfig, worldPid: number): ControlConfi
   };
 }
 
-function nodeConfig({ plan, dir }: LabMachineConfig, node: LabNode): NodeConfig {
+function nodeConfig({ plan, dir }: SupervisorConfig, node: LabNode): NodeConfig {
   const { name, zone, addresses, podCidr, secondPodCidr } = node;
   return {
     kind: "node",
@@ -169,7 +181,7 @@ function nodeConfig({ plan, dir }: LabMachineConfig, node: LabNode): NodeConfig 
 }
 
 async function startPart(
-  config: LabMachineConfig,
+  config: SupervisorConfig,
   name: string,
   holder: number,
   part: PartConfig,
