@@ -5,6 +5,8 @@ import { checkSubPath, subPathOf } from "./host-path.ts";
 import type { OpenedVolume } from "./pod-volumes.ts";
 import { VolumeError } from "./pod-volumes.ts";
 
+type VolumeMount = NonNullable<Container["volumeMounts"]>[number];
+
 /** A file or folder of the node that a container sees at another path. */
 export interface Mount {
   readonly source: string;
@@ -13,6 +15,11 @@ export interface Mount {
   readonly isReadOnly: boolean;
   /** Whether what is mounted below is read-only too: it must be, may be where that can be had, or need not. */
   readonly recursion: "must" | "may" | "none";
+  /**
+   * What is mounted later in the source: "slave" shows it at the target, "shared" also what is mounted at the target in
+   * the source.
+   */
+  readonly propagation: "private" | "slave" | "shared";
   /** For a source in memory; @see OpenedVolume.memoryBytes */
   readonly memory?: { readonly dir: string; readonly bytes: number };
   /** What of the source is mounted, where that is only known in the Pod. */
@@ -23,6 +30,16 @@ const RECURSIONS: Readonly<Record<string, Mount["recursion"]>> = {
   Enabled: "must",
   IfPossible: "may",
 };
+
+const PROPAGATIONS: Readonly<Record<string, Mount["propagation"]>> = {
+  HostToContainer: "slave",
+  Bidirectional: "shared",
+};
+
+/** The kernel's word for a mount's propagation. */
+export function propagationOf({ mountPropagation = "None" }: VolumeMount): Mount["propagation"] {
+  return PROPAGATIONS[mountPropagation] ?? "private";
+}
 
 /**
  * What a container mounts, outer folders before those inside them. Volumes that are not opened are left out.
@@ -44,7 +61,8 @@ export async function containerMounts(
     const target = normalize(isAbsolute(mountPath) ? mountPath : join("/", mountPath));
     const isReadOnly = volume.isReadOnly || readOnly === true;
     const recursion = RECURSIONS[volumeMount.recursiveReadOnly ?? ""] ?? "none";
-    const mount = { source: dir, target: withoutSlash(target), isReadOnly, recursion };
+    const propagation = propagationOf(volumeMount);
+    const mount = { source: dir, target: withoutSlash(target), isReadOnly, recursion, propagation };
     try {
       if (bytes !== undefined) {
         checkSubPath(part);

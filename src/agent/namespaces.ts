@@ -1,18 +1,19 @@
 import { execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Pod } from "../api/v1/pod.ts";
 import type { PodSurroundings } from "../core/dns/pod-surroundings.ts";
 import type { IpAddress } from "../net/address.ts";
 import { ipFamilyOf, parseIpAddress } from "../net/address.ts";
-import { inNetworkOf, runIp } from "../kernel/network-commands.ts";
+import { runIp } from "../kernel/network-commands.ts";
 import type { Logger } from "../telemetry/log.ts";
+import { propagationOf } from "./container-mounts.ts";
 import type { Mount } from "./container-mounts.ts";
 import { mountMemory } from "./memory-mount.ts";
 import { memoryCommand, mountCommand } from "./mount-script.ts";
-import { isAlive, readStat, signalGroup } from "./proc.ts";
+import { codeOf, isAlive, readStat, signalGroup } from "./proc.ts";
 import type { ProcessId } from "./proc.ts";
 import { findProgram } from "./program.ts";
 import { MountError } from "./sandbox.ts";
@@ -34,14 +35,40 @@ const COMMAND_MS = 10_000;
 const HOLDER = "holder.json";
 const CONTAINERS = "containers";
 
-/** Runs in the new namespaces: sets up what is the Pod's own, says so, and holds the namespaces open. */
+/**
+ * Runs in the new namespaces: sets up what is the Pod's own, says so, and holds the namespaces open. Arguments: its
+ * hostname, or nothing when it has the node's network, its folder, and a folder for the node's mounts or nothing; `ip`
+ * commands come by stdin.
+ *
+ * A Pod whose mounts are to follow the node's comes with the node's mounts as they are, so that all that is mounted in
+ * it would be mounted on the node too. It gets a root of copies that nobody follows, and in it the node's tree once
+ * more as it is. What is mounted there follows the node and is followed by it, but is not mounted on the node, because
+ * the file system in memory around it is nobody else's. What is no longer followed may be unmounted: else that would
+ * be done on the node too.
+ */
 const HOLD = `
 set -e
-hostname "$1" 2>/dev/null || true
+if [ -n "$3" ]; then
+  mkdir -p "$3/node" "$3/new" "$3/old"
+  mount -n --rbind / "$3/new"
+  mount -n --make-rprivate "$3/new"
+  mount -n --rbind / "$3/new$3/node"
+  cd "$3/new"
+  pivot_root . ".$3/old"
+  cd /
+  mount -n --make-rprivate "$3/old"
+  umount -l "$3/old"
+fi
+if [ -n "$1" ]; then
+  hostname "$1" 2>/dev/null || true
+  ip -batch -
+fi
 for file in resolv.conf hosts; do mount --bind "$2/$file" "/etc/$file"; done
 echo ready
 exec sleep infinity
 `;
+/** Has a new mount namespace follow the old one, and the other way round, as far as the old one's mounts do. */
+const UNCHANGED = ["--mount", "--propagation", "unchanged"];
 
 /**
  * A network, mount and UTS namespace for each Pod, joined to the agent's own network namespace by a pair of
@@ -70,6 +97,11 @@ export class Namespaces implements Sandboxes {
     return this.#memory;
   };
 
+  prepare(pod: Pod, podIps: readonly string[]): void {
+    // Whoever opens the sandbox gets the failure.
+    this.#holder(pod, podIps).catch(() => undefined);
+  }
+
   async open(
     pod: Pod,
     podIps: readonly string[],
@@ -81,11 +113,20 @@ export class Namespaces implements Sandboxes {
     await endHolder(folder);
     if (mounts.length === 0) return this.#sandboxOf(holder.id, holder.isHostNetwork);
     const enter = ["nsenter", `--target=${String(holder.id.pid)}`, "--mount"];
-    await this.#mountInPod(pod.metadata.uid ?? "", enter, mounts);
+    await this.#mountInPod(pod, enter, mounts);
     await mkdir(folder, { recursive: true, mode: 0o755 });
     const network = holder.isHostNetwork ? [] : ["--net", "--uts"];
-    const words = [...enter, ...network, "unshare", "--mount", ...mountCommand(folder, mounts)];
-    const id = await startHolder(words).catch((error: unknown) => {
+    const isPrivate = mounts.every(({ propagation }) => propagation === "private");
+    const tree = isPrivate ? "" : join(this.#tree(pod.metadata.uid ?? ""), "node");
+    const space = isPrivate ? ["--mount"] : UNCHANGED;
+    const words = [
+      ...enter,
+      ...network,
+      "unshare",
+      ...space,
+      ...mountCommand(folder, tree, mounts),
+    ];
+    const id = await startHolder(words, "").catch((error: unknown) => {
       throw new MountError(error instanceof Error ? error.message : String(error));
     });
     await writeFile(join(folder, HOLDER), JSON.stringify(id));
@@ -106,17 +147,14 @@ export class Namespaces implements Sandboxes {
   }
 
   /** Volumes in memory are mounted in the Pod's namespace, for all its containers. */
-  async #mountInPod(
-    uid: string,
-    enter: readonly string[],
-    mounts: readonly Mount[],
-  ): Promise<void> {
+  async #mountInPod(pod: Pod, enter: readonly string[], mounts: readonly Mount[]): Promise<void> {
+    const uid = pod.metadata.uid ?? "";
     // One container after another: each first looks whether a volume is there, and two of one would not be shared.
     const before = this.#mounting.get(uid);
     const mounting = (async () => {
       await before;
       for (const mount of mounts) {
-        const command = memoryCommand(mount);
+        const command = memoryCommand(mount, followsMounts(pod));
         if (command !== undefined) await run([...enter, ...command]);
       }
     })();
@@ -152,6 +190,9 @@ export class Namespaces implements Sandboxes {
     // With the last process in it the namespace goes, and with it both ends of its link.
     if (id !== undefined && isAlive(id)) signalGroup(id.pid, "SIGKILL");
     await rm(this.#folder(podUid), { recursive: true, force: true });
+    await removeTree(this.#tree(podUid)).catch((error: unknown) => {
+      this.#deps.log.warn("what a Pod followed the node's mounts by is not removed", { error });
+    });
   }
 
   async #make(pod: Pod, podIps: readonly string[]): Promise<Holder> {
@@ -166,12 +207,17 @@ export class Namespaces implements Sandboxes {
     await mkdir(folder, { recursive: true, mode: 0o755 });
     await writeFile(join(folder, "resolv.conf"), resolvConf);
     await writeFile(join(folder, "hosts"), hosts);
-    const namespaces = isHostNetwork ? ["--mount"] : ["--net", "--mount", "--uts"];
-    const words = ["sh", "-c", HOLD, "sh", isHostNetwork ? "" : hostname, folder];
-    const id = await startHolder(["unshare", ...namespaces, ...words]);
+    const isFollowing = followsMounts(pod);
+    const network = isHostNetwork ? [] : ["--net", "--uts"];
+    const space = isFollowing ? UNCHANGED : ["--mount"];
+    const link = isHostNetwork ? undefined : this.#linkOf(uid, podIps);
+    const tree = isFollowing ? this.#tree(uid) : "";
+    const words = ["sh", "-c", HOLD, "sh", isHostNetwork ? "" : hostname, folder, tree];
+    const commands = `${(link?.inPod ?? []).join("\n")}\n`;
+    const id = await startHolder(["unshare", ...network, ...space, ...words], commands);
     try {
       await writeFile(join(folder, HOLDER), JSON.stringify(id));
-      if (!isHostNetwork) await this.#link(uid, id.pid, podIps);
+      if (link !== undefined) await runIp([], link.onNode);
     } catch (error) {
       signalGroup(id.pid, "SIGKILL");
       throw error;
@@ -180,7 +226,11 @@ export class Namespaces implements Sandboxes {
     return { id, isHostNetwork };
   }
 
-  async #link(uid: string, pid: number, podIps: readonly string[]): Promise<void> {
+  /** `ip` commands for the Pod's network namespace, and then for the node's. */
+  #linkOf(
+    uid: string,
+    podIps: readonly string[],
+  ): { readonly inPod: readonly string[]; readonly onNode: readonly string[] } {
     const device = deviceOf(uid);
     const pairs = podIps.flatMap((text) => {
       const ip = parseIpAddress(text);
@@ -189,32 +239,33 @@ export class Namespaces implements Sandboxes {
       );
       return ip === undefined || gateway === undefined ? [] : [{ ip, gateway }];
     });
-    // Each link has the node's address for itself, so that there is a route to a Pod only where the Pod is.
-    await runIp(
-      [],
-      [
-        `link add ${device} type veth peer name eth0 netns ${String(pid)}`,
+    return {
+      inPod: [
+        `link add eth0 type veth peer name ${device} netns ${String(process.pid)}`,
+        "link set lo up",
+        ...pairs.map((pair) => `addr add ${whole(pair.ip)} dev eth0${nodad(pair.ip)}`),
+        "link set eth0 up",
+        ...pairs.flatMap(({ gateway }) => [
+          `route add ${whole(gateway)} dev eth0`,
+          `route add default via ${gateway} dev eth0`,
+        ]),
+      ],
+      // Each link has the node's address for itself, so that there is a route to a Pod only where the Pod is.
+      onNode: [
         ...pairs.map(({ gateway }) => `addr add ${whole(gateway)} dev ${device}${nodad(gateway)}`),
         `link set ${device} up`,
+        ...pairs.map((pair) => `route add ${whole(pair.ip)} dev ${device}`),
       ],
-    );
-    await runIp(inNetworkOf(pid), [
-      "link set lo up",
-      ...pairs.map((pair) => `addr add ${whole(pair.ip)} dev eth0${nodad(pair.ip)}`),
-      "link set eth0 up",
-      ...pairs.flatMap(({ gateway }) => [
-        `route add ${whole(gateway)} dev eth0`,
-        `route add default via ${gateway} dev eth0`,
-      ]),
-    ]);
-    await runIp(
-      [],
-      pairs.map((pair) => `route add ${whole(pair.ip)} dev ${device}`),
-    );
+    };
   }
 
   #folder(uid: string): string {
     return join(this.#deps.dir, uid);
+  }
+
+  /** Where a Pod that follows the node's mounts has what it needs for that. */
+  #tree(uid: string): string {
+    return join(this.#deps.memoryRoot, "trees", uid);
   }
 
   #containerFolder(uid: string, container: string): string {
@@ -278,10 +329,36 @@ interface Holder {
   readonly isHostNetwork: boolean;
 }
 
-/** Resolves when the holder has set up its namespaces. @throws Error with what it printed. */
-function startHolder([program = "", ...args]: readonly string[]): Promise<ProcessId> {
+/** Folders of a tree in {@link HOLD}. All the node's files hang there in the Pod's view, so nothing is removed but the folders. */
+async function removeTree(tree: string): Promise<void> {
+  for (const folder of [join(tree, "node"), join(tree, "new"), join(tree, "old"), tree]) {
+    await rmdir(folder).catch((error: unknown) => {
+      if (codeOf(error) !== "ENOENT") throw error;
+    });
+  }
+}
+
+/** Whether containers of the Pod see what is mounted on the node later, or the node what they mount. */
+function followsMounts({ spec }: Pod): boolean {
+  return [...(spec.initContainers ?? []), ...spec.containers].some(({ volumeMounts = [] }) =>
+    volumeMounts.some((mount) => propagationOf(mount) !== "private"),
+  );
+}
+
+/**
+ * Resolves when the holder has set up its namespaces.
+ * @param input what it reads from stdin.
+ * @throws Error with what it printed.
+ */
+function startHolder(
+  [program = "", ...args]: readonly string[],
+  input: string,
+): Promise<ProcessId> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { detached: true, stdio: ["pipe", "pipe", "pipe"] });
+    // One that ends early; what it printed tells why.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(input);
     let errors = "";
     const timer = setTimeout(() => {
       child.kill("SIGKILL");

@@ -15,7 +15,7 @@ import type { PodWorkerDeps } from "./pod-worker.ts";
 import type { RunningContainer } from "./running-container.ts";
 import { restorePods } from "./restore.ts";
 import { adoptContainer, containerStarter } from "./start-container.ts";
-import { ignoredPropagation, unmountedVolumes } from "./pod-volumes.ts";
+import { unmountedVolumes } from "./pod-volumes.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { StarterDeps } from "./start-container.ts";
 
@@ -262,14 +262,9 @@ export class PodSet {
 
   /** The Pod runs all the same: many programs only look into a volume that is optional. */
   #warnOfVolumes(pod: Pod): void {
-    const { canMount } = this.#deps.sandboxes;
-    for (const [reason, message] of [
-      ["VolumesNotMounted", unmountedVolumes(pod, canMount)],
-      ["MountPropagationIgnored", ignoredPropagation(pod, canMount)],
-    ] as const) {
-      if (message !== undefined)
-        this.#deps.record(referenceTo(pod, undefined), "Warning", reason, message);
-    }
+    const message = unmountedVolumes(pod, this.#deps.sandboxes.canMount);
+    if (message === undefined) return;
+    this.#deps.record(referenceTo(pod, undefined), "Warning", "VolumesNotMounted", message);
   }
 }
 

@@ -86,19 +86,6 @@ export function unmountedVolumes(pod: Pod, canMount: boolean): string | undefine
         `${VOLUMES_DIR_VARIABLE} names the folder with the volumes that can be had`;
 }
 
-/** What a Pod's mounts ask for in vain, for its Event; undefined when nothing. */
-export function ignoredPropagation(pod: Pod, canMount: boolean): string | undefined {
-  const ignored = [...(pod.spec.initContainers ?? []), ...pod.spec.containers]
-    .flatMap(({ volumeMounts }) => volumeMounts ?? [])
-    .filter(({ mountPropagation = "None" }) => canMount && mountPropagation !== "None")
-    .map(({ mountPath, mountPropagation = "" }) => `${mountPropagation} at ${mountPath}`);
-  if (ignored.length === 0) return undefined;
-  return (
-    `mountPropagation ${ignored.join(", ")} has no effect on this node: what is mounted there after the container ` +
-    "has started is seen only where it was mounted"
-  );
-}
-
 /**
  * The volumes of the node's Pods, below each Pod's own directory, which only this user reads. What is made of
  * objects follows them as long as the Pod runs, and tokens are replaced before they end.
@@ -127,15 +114,19 @@ export class PodVolumes implements AsyncDisposable {
     podIps: readonly string[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, OpenedVolume>> {
+    const volumes = mountedVolumes(pod, container);
+    // At once: most wait for an answer of the API.
+    const opening = await Promise.allSettled(
+      volumes.map((volume) => this.#open(pod, volume, podIps, signal)),
+    );
     const opened = new Map<string, OpenedVolume>();
-    for (const volume of mountedVolumes(pod, container)) {
-      try {
-        const one = await this.#open(pod, volume, podIps, signal);
-        if (one !== undefined) opened.set(volume.name, one);
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
-        throw new VolumeError(volume.name, message, { cause: error });
-      }
+    for (const [i, { name }] of volumes.entries()) {
+      const one = opening[i];
+      if (one?.status === "fulfilled" && one.value !== undefined) opened.set(name, one.value);
+      if (one?.status !== "rejected") continue;
+      const cause: unknown = one.reason;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new VolumeError(name, message, { cause });
     }
     return opened;
   }

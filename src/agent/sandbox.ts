@@ -41,6 +41,8 @@ export interface Sandboxes {
   readonly mountMemory: (() => Promise<void>) | undefined;
   /** Whether they have mounts of their own. */
   readonly canMount: boolean;
+  /** Begins to make the Pod's sandbox, so that it is there sooner when it is opened. */
+  prepare(pod: Pod, podIps: readonly string[]): void;
   /**
    * The Pod's sandbox, made when it is first asked for, and in it the container's mounts, made anew.
    * @param podIps the Pod's addresses, the first its primary one.
@@ -60,6 +62,7 @@ const HERE: Sandbox = { enter: (cwd) => ({ words: [], cwd, root: "" }) };
 export const SHARED: Sandboxes = {
   canMount: false,
   mountMemory: undefined,
+  prepare: () => undefined,
   open: () => Promise.resolve(HERE),
   reopen: () => Promise.resolve(HERE),
   close: () => Promise.resolve(),

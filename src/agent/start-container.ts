@@ -107,6 +107,7 @@ async function start(
       message: "no address left in the node's pod range: delete Pods, or give a larger range",
     };
   const podIps = deps.podIpsOf(podIp);
+  deps.sandboxes.prepare(pod, podIps);
   const opened = await deps.volumes.open(pod, container, podIps, signal);
   const launch = await prepareLaunch(
     pod,

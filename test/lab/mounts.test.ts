@@ -54,7 +54,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: deep}
 spec:
-  volumes: [{name: host, hostPath: {path: ${host}}}, {name: v, emptyDir: {}}]
+  volumes: [{name: host, hostPath: {path: ${host}}}]
   containers:
     - name: c
       command: [sleep, infinity]
@@ -62,7 +62,29 @@ spec:
         - {name: host, mountPath: /above, readOnly: true}
         - {name: host, mountPath: /all, readOnly: true, recursiveReadOnly: Enabled}
         - {name: host, mountPath: /maybe, readOnly: true, recursiveReadOnly: IfPossible}
-        - {name: v, mountPath: /v, mountPropagation: HostToContainer}
+`;
+
+/** Two containers, of which the second may mount on the node. */
+const following = (host: string): string => `
+apiVersion: v1
+kind: Pod
+metadata: {name: following}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: host, hostPath: {path: ${host}}}, {name: memory, emptyDir: {medium: Memory}}]
+  containers:
+    - name: sees
+      command: [sleep, infinity]
+      volumeMounts:
+        - {name: host, mountPath: /follows, mountPropagation: HostToContainer}
+        - {name: host, mountPath: /plain}
+        - {name: memory, mountPath: /memory, mountPropagation: HostToContainer}
+    - name: mounts
+      command: [sleep, infinity]
+      securityContext: {privileged: true}
+      volumeMounts:
+        - {name: host, mountPath: /both, mountPropagation: Bidirectional}
+        - {name: memory, mountPath: /memory, mountPropagation: Bidirectional}
 `;
 
 describe("what a lab's containers mount", { timeout: 110_000 }, () => {
@@ -139,11 +161,42 @@ describe("what a lab's containers mount", { timeout: 110_000 }, () => {
       assert.match(await touch(path), /Read-only file system/, path);
   });
 
-  it("does not follow later mounts, and an Event says so", async () => {
-    await eventually("it is told", async () =>
-      /MountPropagationIgnored .*HostToContainer at \/v has no effect on this node/.test(
-        await lab.kubectl("get events --field-selector involvedObject.name=deep"),
-      ),
+  it("follows later mounts of the node, and the node its own, where that is asked for", async () => {
+    const mountsOfNode = (): Promise<string> =>
+      lab.exec("node-1", "findmnt", "--raw", "--noheadings", "--output", "TARGET,PROPAGATION");
+    for (const name of ["late", "own", "mine"]) await mkdir(join(host, name));
+    const before = await mountsOfNode();
+    await lab.kubectl("apply -f -", following(host));
+    await lab.kubectl("wait pod/following --for=condition=Ready --timeout=30s");
+    assert.equal(await mountsOfNode(), before);
+    const sh = (container: string, script: string): Promise<string> =>
+      lab.kubectl(["exec", "following", "-c", container, "--", "sh", "-c", script]);
+    const mount = (path: string): string => `mount -t tmpfs tmpfs ${path} && touch ${path}/file`;
+
+    await lab.exec("node-1", "sh", "-c", mount(join(host, "late")));
+    assert.equal(
+      await sh("sees", "ls /follows/late /plain/late"),
+      "/follows/late:\nfile\n\n/plain/late:\n",
     );
+    assert.equal(await sh("mounts", "ls /both/late"), "file\n");
+
+    await sh("mounts", mount("/both/own"));
+    assert.equal(await lab.exec("node-1", "ls", join(host, "own")), "file\n");
+    assert.equal(
+      await sh("sees", "ls /follows/own /plain/own"),
+      "/follows/own:\nfile\n\n/plain/own:\n",
+    );
+
+    await sh("sees", mount("/follows/mine"));
+    assert.equal(await lab.exec("node-1", "ls", join(host, "mine")), "");
+    assert.equal(await sh("mounts", "ls /both/mine"), "");
+
+    // A volume in memory is the Pod's, and its containers follow each other there.
+    await sh("mounts", `mkdir /memory/own && ${mount("/memory/own")}`);
+    assert.equal(await sh("sees", "ls /memory/own"), "file\n");
+
+    await lab.kubectl("delete pod following");
+    const added = (await mountsOfNode()).split("\n").filter((line) => !before.includes(line));
+    assert.deepEqual(added.sort(), [`${join(host, "late")} shared`, `${join(host, "own")} shared`]);
   });
 });
