@@ -2,6 +2,7 @@ import type { Container } from "../api/v1/container.ts";
 import type { ContainerState, ContainerStatus } from "../api/v1/pod-status.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { initContainersOf, isSidecar, restartCountOf } from "./facts.ts";
+import { isVolumeSupported } from "./pod-volumes.ts";
 import type { ContainerFacts, ExitedRun } from "./facts.ts";
 import { isCompleted, willStart } from "./plan.ts";
 import { timeText } from "./time.ts";
@@ -11,11 +12,15 @@ function containerIdOf(podUid: string, name: string, attempt: number): string {
   return `portolan://${podUid}/${name}/${String(attempt)}`;
 }
 
-/** One container as the API shows it (kubelet `convertToAPIContainerStatuses`). */
+/**
+ * One container as the API shows it (kubelet `convertToAPIContainerStatuses`).
+ * @param canMount whether its volumes are mounted.
+ */
 export function containerStatusOf(
   pod: Pod,
   container: Container,
   facts: ContainerFacts | undefined,
+  canMount: boolean,
   nowMs: number,
 ): ContainerStatus {
   const isInit = initContainersOf(pod).includes(container);
@@ -39,7 +44,24 @@ export function containerStatusOf(
     imageID: "",
     ...(id === undefined ? {} : { containerID: id }),
     started: isStarted,
+    ...(canMount ? mountsOf(pod, container) : {}),
   };
+}
+
+/** How the volumes are mounted that this node can have (KEP-3857). */
+function mountsOf(
+  { spec }: Pod,
+  { volumeMounts = [] }: Container,
+): Pick<ContainerStatus, "volumeMounts"> {
+  const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
+  const mounts = volumeMounts.flatMap(({ name, mountPath, readOnly, recursiveReadOnly = "" }) => {
+    const volume = volumes.get(name);
+    if (volume === undefined || !isVolumeSupported(volume)) return [];
+    const isRecursive = recursiveReadOnly === "Enabled" || recursiveReadOnly === "IfPossible";
+    const recursion = { recursiveReadOnly: isRecursive ? "Enabled" : "Disabled" };
+    return [{ name, mountPath, ...(readOnly === true ? { readOnly, ...recursion } : {}) }];
+  });
+  return mounts.length === 0 ? {} : { volumeMounts: mounts };
 }
 
 function stateOf(

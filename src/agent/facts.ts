@@ -49,6 +49,8 @@ export interface PodFacts {
   readonly podIps: readonly string[];
   /** The node's addresses, the primary one first. */
   readonly hostIps: readonly string[];
+  /** Whether its containers' volumes are mounted. */
+  readonly canMount: boolean;
   /** When the agent first saw the Pod, epoch milliseconds. */
   readonly acceptedAtMs: number;
   readonly containers: ReadonlyMap<string, ContainerFacts>;

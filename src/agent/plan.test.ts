@@ -73,6 +73,7 @@ function factsOf(
     podIp: "127.81.0.2",
     podIps: ["127.81.0.2"],
     hostIps: ["127.81.0.1"],
+    canMount: false,
     acceptedAtMs: T0,
     isDraining: false,
     containers: new Map(Object.entries(containers).map(([name, f]) => [name, complete(f)])),
@@ -318,6 +319,34 @@ describe("podStatusOf()", () => {
         containerID: "portolan://u-1/main/0",
         started: true,
       },
+    ]);
+  });
+
+  it("tells how volumes are mounted, where they are and can be had", () => {
+    const pod = podOf();
+    const [main] = pod.spec.containers;
+    const volumeMounts = [
+      { name: "empty", mountPath: "/empty" },
+      { name: "empty", mountPath: "/ro", readOnly: true },
+      { name: "empty", mountPath: "/rro", readOnly: true, recursiveReadOnly: "IfPossible" },
+      { name: "claim", mountPath: "/claim" },
+    ];
+    const volumes = [
+      { name: "empty", emptyDir: {} },
+      { name: "claim", persistentVolumeClaim: { claimName: "c" } },
+    ];
+    const mounting = {
+      ...pod,
+      spec: { ...pod.spec, volumes, containers: [{ ...main, name: "main", volumeMounts }] },
+    };
+    const shown = (canMount: boolean) =>
+      statusOf(mounting, { ...factsOf({ main: running }), canMount }).containerStatuses?.[0]
+        ?.volumeMounts;
+    assert.equal(shown(false), undefined);
+    assert.deepEqual(shown(true), [
+      { name: "empty", mountPath: "/empty" },
+      { name: "empty", mountPath: "/ro", readOnly: true, recursiveReadOnly: "Disabled" },
+      { name: "empty", mountPath: "/rro", readOnly: true, recursiveReadOnly: "Enabled" },
     ]);
   });
 

@@ -176,6 +176,7 @@ export class PodSet {
         podIp,
         podIps: podIp === undefined ? [] : deps.podIpsOf(podIp),
         hostIps: deps.hostIps,
+        canMount: deps.sandboxes.canMount,
         acceptedAtMs: Number.isNaN(startTime) ? nowMs : startTime,
       },
       containers,

@@ -7,7 +7,8 @@ import type { ApiClient } from "../client/client.ts";
 import { ACCOUNT_MOUNT_PATH } from "../core/serviceaccounts/admission.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { PodPlace } from "./downward.ts";
-import { EmptyDirLimits } from "./empty-dir-limits.ts";
+import { StorageLimits } from "./storage-limits.ts";
+import { storageLimitsOf } from "./storage-limits-of.ts";
 import { hostPathProblem } from "./host-path.ts";
 import { KeptVolume } from "./kept-volume.ts";
 import { parseQuantity } from "./quantity.ts";
@@ -61,7 +62,7 @@ export class VolumeError extends Error {
 }
 
 /** Whether this node can give a Pod such a volume. */
-function isVolumeSupported(volume: Volume): boolean {
+export function isVolumeSupported(volume: Volume): boolean {
   const written = writtenVolume(volume);
   if (written !== undefined) return unknownSource(written) === undefined;
   return volume.emptyDir !== undefined || volume.hostPath !== undefined;
@@ -93,14 +94,14 @@ export function unmountedVolumes(pod: Pod, canMount: boolean): string | undefine
 export class PodVolumes implements AsyncDisposable {
   readonly #deps: PodVolumesDeps;
   readonly #objects: RecentObjects;
-  readonly #limits: EmptyDirLimits;
+  readonly #limits: StorageLimits;
   /** By Pod UID and the volume's name. */
   readonly #kept = new Map<string, Map<string, KeptVolume>>();
 
   constructor(deps: PodVolumesDeps) {
     this.#deps = deps;
     this.#objects = new RecentObjects(deps.client);
-    this.#limits = new EmptyDirLimits({ log: deps.log, exceeded: deps.evict });
+    this.#limits = new StorageLimits({ log: deps.log, exceeded: deps.evict });
   }
 
   /**
@@ -114,6 +115,7 @@ export class PodVolumes implements AsyncDisposable {
     podIps: readonly string[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, OpenedVolume>> {
+    this.#limitContainers(pod);
     const volumes = mountedVolumes(pod, container);
     // At once: most wait for an answer of the API.
     const opening = await Promise.allSettled(
@@ -145,6 +147,7 @@ export class PodVolumes implements AsyncDisposable {
   /** Keeps the volumes of a container that runs already: a token that ended meanwhile is replaced soon. */
   resume(pod: Pod, container: Container): void {
     const podIps = (pod.status?.podIPs ?? []).flatMap(({ ip }) => ip ?? []);
+    this.#limitContainers(pod);
     for (const volume of mountedVolumes(pod, container)) {
       this.#keep(pod, volume, podIps)?.resume();
       this.#limit(pod, volume);
@@ -224,8 +227,24 @@ export class PodVolumes implements AsyncDisposable {
   #limit(pod: Pod, volume: Volume): void {
     const { sizeLimit } = volume.emptyDir ?? {};
     if (sizeLimit === undefined || (this.#deps.canMount && isInMemory(volume))) return;
-    const dir = this.#dirOf(pod, volume);
-    this.#limits.watch(pod.metadata.uid ?? "", volume.name, dir, String(sizeLimit));
+    this.#limits.watch(pod.metadata.uid ?? "", `volume ${volume.name}`, {
+      dirs: [this.#dirOf(pod, volume)],
+      limit: sizeLimit,
+      // The space at its end is upstream's, as in the messages of containers.
+      message: `Usage of EmptyDir volume "${volume.name}" exceeds the limit "${String(sizeLimit)}". `,
+    });
+  }
+
+  #limitContainers(pod: Pod): void {
+    const uid = pod.metadata.uid ?? "";
+    const emptyDirs = (pod.spec.volumes ?? []).filter(
+      (volume) => volume.emptyDir !== undefined && !(this.#deps.canMount && isInMemory(volume)),
+    );
+    const limits = storageLimitsOf(pod, {
+      logs: (container) => join(this.#deps.podDir(uid), container),
+      volumes: emptyDirs.map((volume) => this.#dirOf(pod, volume)),
+    });
+    for (const [what, limited] of limits) this.#limits.watch(uid, what, limited);
   }
 
   async #ready(volume: Volume): Promise<void> {

@@ -19,7 +19,7 @@ export function podStatusOf(pod: Pod, facts: PodFacts, plan: PodPlan, nowMs: num
   const phase = phaseOf(pod, facts, plan);
   const inits = initContainersOf(pod);
   const statusOf = (container: Container): ContainerStatus =>
-    containerStatusOf(pod, container, facts.containers.get(container.name), nowMs);
+    containerStatusOf(pod, container, facts.containers.get(container.name), facts.canMount, nowMs);
   const containerStatuses = pod.spec.containers.map(statusOf);
   const hasIp = facts.podIp !== undefined;
   return {

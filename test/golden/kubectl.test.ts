@@ -86,7 +86,7 @@ describe("kubectl prints what it prints of Kubernetes", { skip: missing("kubectl
       .replace(/-[bcdfghjklmnpqrstvwxz2456789]{5}(?![\w-])/g, "-<id>")
       .replace(/((Machine ID|System UUID|Kernel Version|OS Image|Boot ID):) .*/g, "$1  <machine's>")
       .replace(/(kubernetes\.io\/arch=|Architecture: +)(amd64|arm64)/g, "$1<arch>")
-      .replace(/^( +(cpu|memory):) +\d+(Ki)?$/gm, "$1  <machine's>")
+      .replace(/^( +(cpu|memory|ephemeral-storage):) +\d+(Ki)?$/gm, "$1  <machine's>")
       .replace(/^(PodCIDRs?:) .*/gm, "$1  <range of Pods>")
       .replace(/(Resource Version: +)\d+/g, "$1<version>")
       .replace(/ {2,}/g, "  ")

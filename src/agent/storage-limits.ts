@@ -12,41 +12,41 @@ const REST = 20;
 /** As `stat` counts blocks. */
 const BLOCK_BYTES = 512;
 
-export interface EmptyDirLimitsDeps {
+export interface StorageLimitsDeps {
   readonly log: Logger;
   /** Called once for a Pod. */
   readonly exceeded: (podUid: string, message: string) => void;
 }
 
-interface Limited {
-  readonly volume: string;
-  readonly dir: string;
-  readonly bytes: number;
-  /** As the Pod says it. */
-  readonly limit: string;
+/** Folders that together may take so much disk. */
+export interface Limited {
+  readonly dirs: readonly string[];
+  /** A quantity, in bytes. */
+  readonly limit: string | number;
+  /** What is told when they take more. */
+  readonly message: string;
 }
 
 /**
- * Watches how much disk the emptyDirs take that have a `sizeLimit`, and tells of Pods that have more (kubelet
- * `emptyDirLimitEviction`). Nothing keeps a program from writing more until it is seen.
+ * Watches how much disk Pods take of which there is a limit, and tells of those that have more (kubelet
+ * `localStorageEviction`). Nothing keeps a program from writing more until it is seen.
  */
-export class EmptyDirLimits implements AsyncDisposable {
-  readonly #deps: EmptyDirLimitsDeps;
-  /** By Pod UID and the volume's name. */
+export class StorageLimits implements AsyncDisposable {
+  readonly #deps: StorageLimitsDeps;
+  /** By Pod UID and what is limited. */
   readonly #limited = new Map<string, Map<string, Limited>>();
   readonly #ending = new AbortController();
   #loop: Promise<void> | undefined;
 
-  constructor(deps: EmptyDirLimitsDeps) {
+  constructor(deps: StorageLimitsDeps) {
     this.#deps = deps;
   }
 
-  /** Watches a volume's folder from now on; one without a limit above zero is not watched. Idempotent. */
-  watch(podUid: string, volume: string, dir: string, limit: string): void {
-    const bytes = parseQuantity(limit) ?? 0;
-    if (bytes <= 0) return;
-    const volumes = this.#limited.get(podUid) ?? new Map<string, Limited>();
-    this.#limited.set(podUid, volumes.set(volume, { volume, dir, bytes, limit }));
+  /** Watches folders from now on, unless their limit is not above zero. Idempotent. */
+  watch(podUid: string, what: string, limited: Limited): void {
+    if ((parseQuantity(limited.limit) ?? 0) <= 0) return;
+    const all = this.#limited.get(podUid) ?? new Map<string, Limited>();
+    this.#limited.set(podUid, all.set(what, limited));
     this.#loop ??= this.#run(this.#ending.signal);
   }
 
@@ -64,26 +64,26 @@ export class EmptyDirLimits implements AsyncDisposable {
       // Rejects only when the watch ends.
       await sleep(restMs, signal).catch(() => undefined);
       const startedMs = performance.now();
-      for (const [podUid, volumes] of this.#limited) {
+      for (const [podUid, all] of this.#limited) {
         if (signal.aborted) return;
-        await this.#look(podUid, [...volumes.values()], signal);
+        await this.#look(podUid, [...all.values()], signal);
       }
       restMs = Math.max(EVERY_MS, (performance.now() - startedMs) * REST);
     }
     this.#loop = undefined;
   }
 
-  async #look(podUid: string, volumes: readonly Limited[], signal: AbortSignal): Promise<void> {
-    for (const { volume, dir, bytes, limit } of volumes) {
+  async #look(podUid: string, all: readonly Limited[], signal: AbortSignal): Promise<void> {
+    for (const { dirs, limit, message } of all) {
+      let bytes = 0;
       try {
-        if ((await diskUsage(dir, signal)) <= bytes || !this.#limited.has(podUid)) continue;
+        for (const dir of dirs) bytes += await diskUsage(dir, signal);
       } catch (error) {
-        this.#deps.log.warn("volume not measured", { podUid, volume, error });
+        this.#deps.log.warn("disk usage not measured", { podUid, dirs, error });
         continue;
       }
+      if (bytes <= (parseQuantity(limit) ?? 0) || !this.#limited.has(podUid)) continue;
       this.forget(podUid);
-      // The space at its end is upstream's.
-      const message = `Usage of EmptyDir volume "${volume}" exceeds the limit "${limit}". `;
       this.#deps.exceeded(podUid, message);
       return;
     }
