@@ -36,6 +36,8 @@ const CLASS_NAMES: Readonly<Record<string, string>> = {
   "io.k8s.api.core.v1.EndpointPort": "CoreV1EndpointPort",
   "io.k8s.api.core.v1.ResourceClaim": "CoreV1ResourceClaim",
   "io.k8s.api.discovery.v1.EndpointPort": "DiscoveryV1EndpointPort",
+  "io.k8s.api.events.v1.Event": "EventsV1Event",
+  "io.k8s.api.events.v1.EventSeries": "EventsV1EventSeries",
   // It has no fields, and client-node no class for it.
   "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceSubresourceStatus": "any",
   "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference":
@@ -44,8 +46,15 @@ const CLASS_NAMES: Readonly<Record<string, string>> = {
     "ApiextensionsV1WebhookClientConfig",
 };
 
+/** `io.k8s.api.autoscaling.v2.MetricSpec` -> `V2MetricSpec`; what is in no version's package is of v1. */
+function classNameOf(name: string): string {
+  const [version = "", short = ""] = name.split(".").slice(-2);
+  const prefix = /^v\d+$/.test(version) ? version.toUpperCase() : "V1";
+  return CLASS_NAMES[name] ?? `${prefix}${short}`;
+}
+
 function attributesOf(type: MessageType): readonly Attribute[] | undefined {
-  const name = CLASS_NAMES[type.name] ?? `V1${type.name.split(".").at(-1) ?? ""}`;
+  const name = classNameOf(type.name);
   const model: unknown = Reflect.get(clientNode, name);
   const isModel = typeof model === "function" && "getAttributeTypeMap" in model;
   // Every model of client-node has this static method.
@@ -80,7 +89,7 @@ function shapeOf(type: SchemaType): string {
   if (type.kind === "map") return `{ [key: string]: ${shapeOf(type.value)}; }`;
   if (type.kind !== "scalar") {
     const name = messageOf(type)?.name ?? "";
-    return CLASS_NAMES[name] ?? `V1${name.split(".").at(-1) ?? ""}`;
+    return classNameOf(name);
   }
   switch (type.scalar) {
     case "int32":
@@ -174,11 +183,18 @@ describe("KINDS", () => {
       "apps/v1 Deployment deploy",
       "apps/v1 ReplicaSet rs",
       "apps/v1 StatefulSet sts",
+      "autoscaling/v2 HorizontalPodAutoscaler hpa",
+      "batch/v1 CronJob cj",
       "batch/v1 Job",
       "coordination.k8s.io/v1 Lease",
       "discovery.k8s.io/v1 EndpointSlice",
+      "events.k8s.io/v1 Event ev",
+      "networking.k8s.io/v1 IngressClass",
+      "networking.k8s.io/v1 Ingress ing",
       "networking.k8s.io/v1 IPAddress ip",
+      "networking.k8s.io/v1 NetworkPolicy netpol",
       "networking.k8s.io/v1 ServiceCIDR",
+      "policy/v1 PodDisruptionBudget pdb",
       "apiextensions.k8s.io/v1 CustomResourceDefinition crd crds",
       "rbac.authorization.k8s.io/v1 ClusterRoleBinding",
       "rbac.authorization.k8s.io/v1 ClusterRole",
@@ -194,6 +210,8 @@ describe("KINDS", () => {
       "Deployment",
       "ReplicaSet",
       "StatefulSet",
+      "HorizontalPodAutoscaler",
+      "CronJob",
       "Job",
     ]);
     for (const kind of KINDS) assert.equal(kind.schema.fields["metadata"]?.tag, 1);

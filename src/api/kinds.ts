@@ -6,12 +6,18 @@ import { daemonSetKind } from "./apps/daemonset.kind.ts";
 import { deploymentKind } from "./apps/deployment.kind.ts";
 import { replicaSetKind } from "./apps/replicaset.kind.ts";
 import { statefulSetKind } from "./apps/statefulset.kind.ts";
+import { horizontalPodAutoscalerKind } from "./autoscaling/horizontalpodautoscaler.kind.ts";
+import { cronJobKind } from "./batch/cronjob.kind.ts";
 import { jobKind } from "./batch/job.kind.ts";
 import { leaseKind } from "./coordination/lease.kind.ts";
 import { endpointSliceKindFor } from "./discovery/endpointslice.kind.ts";
+import { eventKind as newEventKind } from "./events/event.kind.ts";
 import type { KindDefinition } from "./machinery/kind.ts";
+import { ingressClassKind, ingressKind } from "./networking/ingress.kinds.ts";
 import { ipAddressKind } from "./networking/ipaddress.kind.ts";
+import { networkPolicyKind } from "./networking/networkpolicy.kind.ts";
 import { serviceCidrKind } from "./networking/servicecidr.kind.ts";
+import { podDisruptionBudgetKind } from "./policy/poddisruptionbudget.kind.ts";
 import {
   clusterRoleBindingKind,
   clusterRoleKind,
@@ -55,11 +61,18 @@ export function servedKinds(options: {
     deploymentKind,
     replicaSetKind,
     statefulSetKind,
+    horizontalPodAutoscalerKind,
+    cronJobKind,
     jobKind,
     leaseKind,
     endpointSliceKindFor(options.podCidrs),
+    newEventKind,
+    ingressClassKind,
+    ingressKind,
     ipAddressKind,
+    networkPolicyKind,
     serviceCidrKind,
+    podDisruptionBudgetKind,
     customResourceDefinitionKind,
     clusterRoleBindingKind,
     clusterRoleKind,

@@ -52,9 +52,14 @@ export function requestMetrics(metrics: Metrics, cache: WatchCache): RequestMetr
   };
 }
 
-/** One cache for each resource, though custom ones have one for each version. */
+/** One cache for each resource, though custom ones have one for each version, and Events one for each group. */
 function stored(cache: WatchCache): readonly KindCache[] {
-  return cache.kinds().filter(({ definition }) => definition.custom?.isStorageVersion !== false);
+  return cache
+    .kinds()
+    .filter(
+      ({ definition: { custom, storedAs } }) =>
+        custom?.isStorageVersion !== false && storedAs === undefined,
+    );
 }
 
 /** Custom resources may have the names of others in another group. */

@@ -1,5 +1,5 @@
 import { apiVersionOf } from "../api/machinery/kind.ts";
-import type { KindDefinition } from "../api/machinery/kind.ts";
+import type { KindDefinition, StoredAs } from "../api/machinery/kind.ts";
 import type { KubernetesObject } from "../api/machinery/metadata.ts";
 import { objectKey } from "../api/machinery/object-key.ts";
 import type { ObjectKey, ObjectRef } from "../api/machinery/object-key.ts";
@@ -13,11 +13,15 @@ import { withSharedSets } from "./shared-sets.ts";
 
 export const REGISTRY = "/registry/";
 
-export function storagePrefix(kind: Pick<KindDefinition, "group" | "plural">): string {
-  return `${REGISTRY}${kind.group === "" ? "core" : kind.group}/${kind.plural}/`;
+/** What says where a kind's objects lie. */
+type Placed = Pick<KindDefinition, "group" | "plural" | "storedAs">;
+
+export function storagePrefix(kind: Placed): string {
+  const { group, plural } = kind.storedAs ?? kind;
+  return `${REGISTRY}${group === "" ? "core" : group}/${plural}/`;
 }
 
-export function storageKey(kind: Pick<KindDefinition, "group" | "plural">, ref: ObjectRef): string {
+export function storageKey(kind: Placed, ref: ObjectRef): string {
   return storagePrefix(kind) + objectKey(ref);
 }
 
@@ -43,7 +47,7 @@ export interface Served {
 
 /** The text to store of an object of a kind, in the version in which the kind is stored. */
 export function storedText(kind: KindDefinition, object: KubernetesObject): string {
-  return encodeStored(kind.custom?.toStored(object) ?? object);
+  return encodeStored((kind.custom ?? kind.storedAs)?.toStored(object) ?? object);
 }
 
 /** An object's JSON as stores have it. Equal objects give equal texts only if their keys are in the same order. */
@@ -108,6 +112,36 @@ class Item implements Served {
     this.#json ??= JSON.stringify(this.object);
     return this.#json;
   }
+}
+
+/** The same object as another kind. Made when a reader asks for it: most are never read that way. */
+class Converted implements Served {
+  readonly key: ObjectKey;
+  readonly revision: number;
+  readonly size: number;
+  readonly #stored: Served;
+  readonly #kind: StoredAs;
+
+  constructor(stored: Served, kind: StoredAs) {
+    this.key = stored.key;
+    this.revision = stored.revision;
+    this.size = stored.size;
+    this.#stored = stored;
+    this.#kind = kind;
+  }
+
+  get object(): KubernetesObject {
+    return this.#kind.fromStored(this.#stored.object);
+  }
+
+  get json(): string {
+    return JSON.stringify(this.object);
+  }
+}
+
+/** An object of the kind that others are stored as, as one of those. */
+export function converted(stored: Served, kind: StoredAs): Served {
+  return new Converted(stored, kind);
 }
 
 /** As it is, with the big part of its managedFields kept once for all objects that have the same. */

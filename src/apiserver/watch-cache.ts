@@ -9,7 +9,7 @@ import type { Logger } from "../telemetry/log.ts";
 import { unknownPath, versionFromFuture } from "./failures.ts";
 import { KindCache } from "./kind-cache.ts";
 import type { RingBounds } from "./kind-cache.ts";
-import { REGISTRY, decodeStored, served, storagePrefix } from "./stored.ts";
+import { REGISTRY, converted, decodeStored, served, storagePrefix } from "./stored.ts";
 import type { Served } from "./stored.ts";
 
 /** How long a reader waits for a version that this server has not seen yet. */
@@ -36,7 +36,7 @@ interface Waiter {
  */
 export class WatchCache implements AsyncDisposable {
   readonly #deps: WatchCacheDeps;
-  /** By storage prefix: a cache for each version of the resource. */
+  /** By storage prefix: a cache for each version of the resource, that of the stored form first. */
   readonly #byPrefix = new Map<string, readonly KindCache[]>();
   /** Changes that arrive while a resource is being loaded. */
   readonly #loading = new Map<string, Loading>();
@@ -54,7 +54,9 @@ export class WatchCache implements AsyncDisposable {
     this.#deps = deps;
     this.#applied = revision;
     for (const kind of deps.kinds) {
-      this.#byPrefix.set(storagePrefix(kind), [new KindCache(kind, revision, deps.bounds)]);
+      const prefix = storagePrefix(kind);
+      const cache = new KindCache(kind, revision, deps.bounds);
+      this.#byPrefix.set(prefix, [...(this.#byPrefix.get(prefix) ?? []), cache]);
     }
   }
 
@@ -78,9 +80,11 @@ export class WatchCache implements AsyncDisposable {
   }
 
   /** @throws StatusError 404 for a kind that is not, or no longer, served. */
-  of(kind: Pick<KindDefinition, "group" | "plural" | "version">): KindCache {
+  of(kind: Pick<KindDefinition, "group" | "plural" | "version" | "storedAs">): KindCache {
     const caches = this.#byPrefix.get(storagePrefix(kind));
-    const cache = caches?.find(({ definition }) => definition.version === kind.version);
+    const cache = caches?.find(
+      ({ definition }) => definition.version === kind.version && definition.group === kind.group,
+    );
     if (cache === undefined) throw unknownPath();
     return cache;
   }
@@ -230,13 +234,17 @@ export class WatchCache implements AsyncDisposable {
     const expected = this.#expected.get(storeKey);
     const isExpected = event.kind === "put" && expected?.text === event.entry.value;
     if (isExpected) this.#expected.delete(storeKey);
+    let stored: Served | undefined;
+    const afterOf = (kind: KindDefinition): Served | undefined => {
+      if (event.kind !== "put") return undefined;
+      if (kind.storedAs !== undefined) return stored && converted(stored, kind.storedAs);
+      stored = this.#decode(kind, event.entry, isExpected ? expected?.object : undefined);
+      return stored;
+    };
     return caches.filter((cache) => {
       const key = objectKeyIn(storeKey);
       const before = cache.get(key);
-      const after =
-        event.kind === "put"
-          ? this.#decode(cache.definition, event.entry, isExpected ? expected?.object : undefined)
-          : undefined;
+      const after = afterOf(cache.definition);
       if (before === undefined && after === undefined) return false;
       cache.apply({ revision: revisionOf(event), before, after, frames: new Map() });
       return true;
@@ -254,7 +262,14 @@ export class WatchCache implements AsyncDisposable {
     }
     for (const [prefix, caches] of this.#byPrefix) {
       const own = byPrefix.get(prefix) ?? [];
-      for (const cache of caches) cache.reset(this.#decodeAll(cache.definition, own), revision);
+      for (const cache of caches) {
+        const { storedAs } = cache.definition;
+        const items =
+          storedAs === undefined
+            ? this.#decodeAll(cache.definition, own)
+            : caches[0]?.snapshot("").map((item) => converted(item, storedAs));
+        cache.reset(items ?? [], revision);
+      }
     }
   }
 

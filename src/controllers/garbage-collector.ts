@@ -38,8 +38,8 @@ const CONCURRENCY = 8;
 const WAITING_RETRY_MS = 10_000;
 
 /** Kinds that own nothing and belong to nobody, and are many. */
-function isCollected({ group, kind }: KindDefinition): boolean {
-  return !(group === "" && kind === "Event");
+function isCollected({ kind, group }: KindDefinition): boolean {
+  return !(kind === "Event" && (group === "" || group === "events.k8s.io"));
 }
 
 /** A key of one object of any kind: the resource's name and the object's key. */

@@ -6,8 +6,10 @@ import type { EventRecorder } from "../client/events.ts";
 import type { Informers } from "../client/informer.ts";
 import { startAllocationRepair } from "../controllers/allocation-repair.ts";
 import { startAggregationController } from "../controllers/clusterrole-aggregation.ts";
+import { startCronJobController } from "../controllers/cronjob.ts";
 import { startDaemonSetController } from "../controllers/daemonset.ts";
 import { startDeploymentController } from "../controllers/deployment.ts";
+import { startDisruptionController } from "../controllers/disruption.ts";
 import { startEndpointsController } from "../controllers/endpoints.ts";
 import { startEndpointSliceController } from "../controllers/endpointslice.ts";
 import { startEndpointSliceMirroring } from "../controllers/endpointslicemirroring.ts";
@@ -110,6 +112,8 @@ function startLoops(deps: ControllersDeps, options: ControllersOptions): AsyncDi
   opened.add(startStatefulSetController(as("statefulset-controller")));
   opened.add(startDaemonSetController(as("daemonset-controller")));
   opened.add(startJobController(as("job-controller")));
+  opened.add(startCronJobController(as("cronjob-controller")));
+  opened.add(startDisruptionController(as("disruption-controller")));
   opened.add(
     startGarbageCollector({
       ...as("generic-garbage-collector"),

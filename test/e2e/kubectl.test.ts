@@ -52,7 +52,7 @@ describe("kubectl against portolan up", { skip: missing("kubectl") }, () => {
     assert.equal(await kubectl("get --raw /readyz"), "ok");
     assert.match(await kubectl("get --raw /version"), /"minor":\s*"34"/);
     assert.match(await kubectl("get --raw /metrics"), /^# TYPE \w+ counter$/m);
-    assert.match(await fails("get cronjobs"), /the server doesn't have a resource type "cronjobs"/);
+    assert.match(await fails("get pvc"), /the server doesn't have a resource type "pvc"/);
   });
 
   it("knows the node", async () => {

@@ -200,7 +200,9 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
 
 /** Kinds without a sample of their own get all fields that their schema declares. */
 export function sampleOf(kind: KindDefinition): Sample {
-  return SAMPLES[kind.kind] ?? { ...derivedOf(kind.schema), metadata: META };
+  // An Event of events.k8s.io has other fields than that of v1.
+  const sample = kind.storedAs === undefined ? SAMPLES[kind.kind] : undefined;
+  return sample ?? { ...derivedOf(kind.schema), metadata: META };
 }
 
 /** Every field that the schema declares, whether it goes together with the others or not. */

@@ -79,6 +79,12 @@ const REFUSED = [
   "maxFailedIndexes",
 ] as const;
 
+export function unsupportedJobFields(spec: Job["spec"], path: string): readonly FieldError[] {
+  return REFUSED.filter((name) => spec[name] !== undefined).map((name) =>
+    forbidden(`${path}.${name}`, "is not supported by this server"),
+  );
+}
+
 function validate({ spec }: Job): readonly FieldError[] {
   const isIndexed = spec.completionMode === "Indexed";
   return [
@@ -90,9 +96,7 @@ function validate({ spec }: Job): readonly FieldError[] {
     ...(isIndexed && spec.completions === undefined
       ? [required("spec.completions", "when completion mode is Indexed")]
       : []),
-    ...REFUSED.filter((name) => spec[name] !== undefined).map((name) =>
-      forbidden(`spec.${name}`, "is not supported by this server"),
-    ),
+    ...unsupportedJobFields(spec, "spec"),
     ...validateOwnSelector(spec.selector, spec.template, "job"),
     ...validatePodTemplate(spec.template, "spec.template", ["OnFailure", "Never"]),
   ];

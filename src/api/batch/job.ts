@@ -45,7 +45,7 @@ const successPolicy = message(`${BATCH}.SuccessPolicy`, "When a Job has succeede
   rules: field(1, list(successPolicyRule), { required: true }),
 });
 
-const jobSpec = message(`${BATCH}.JobSpec`, "What a Job should be.", {
+export const jobSpec = message(`${BATCH}.JobSpec`, "What a Job should be.", {
   parallelism: field(1, int32, { pointer: true, description: "Pods at once. Default 1." }),
   completions: field(2, int32, { pointer: true, description: "Successful Pods wanted." }),
   activeDeadlineSeconds: field(3, int64, { pointer: true }),

@@ -92,6 +92,16 @@ export interface KindDefinition<T extends KubernetesObject = KubernetesObject> {
   readonly deprecation?: string | undefined;
   /** Absent for kinds that are built in. */
   readonly custom?: CustomKind | undefined;
+  /** Absent for kinds that are stored as they are. */
+  readonly storedAs?: StoredAs | undefined;
+}
+
+/** Another served kind, of the same names, whose objects these are by other names of fields. */
+export interface StoredAs {
+  readonly group: string;
+  readonly plural: string;
+  toStored(object: KubernetesObject): KubernetesObject;
+  fromStored(object: KubernetesObject): KubernetesObject;
 }
 
 /** What a kind that was defined at run time (CustomResourceDefinition) does differently. */

@@ -5,7 +5,7 @@ import { objectReference } from "./reference.ts";
 
 const V1 = "io.k8s.api.core.v1";
 
-const eventSource = message(`${V1}.EventSource`, "Who reported an event.", {
+export const eventSource = message(`${V1}.EventSource`, "Who reported an event.", {
   component: field(1, string, { description: "The component." }),
   host: field(2, string, { description: "The node that it runs on." }),
 });
