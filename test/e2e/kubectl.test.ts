@@ -36,7 +36,7 @@ describe("kubectl against portolan up", { skip: missing("kubectl") }, () => {
     );
     assert.match(
       await kubectl("api-versions"),
-      /^coordination\.k8s\.io\/v1\ndiscovery\.k8s\.io\/v1\nnetworking\.k8s\.io\/v1\nrbac\.authorization\.k8s\.io\/v1\nv1$/m,
+      /^coordination\.k8s\.io\/v1\ndiscovery\.k8s\.io\/v1\nevents\.k8s\.io\/v1\nnetworking\.k8s\.io\/v1\npolicy\/v1\nrbac\.authorization\.k8s\.io\/v1\nv1$/m,
     );
     const resources = await kubectl("api-resources");
     for (const [name, short] of [

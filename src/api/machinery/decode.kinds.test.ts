@@ -19,20 +19,21 @@ const ZERO_IS_ABSENT = `
   CustomResourceColumnDefinition.priority
   CustomResourceDefinitionSpec.preserveUnknownFields
   CustomResourceDefinitionVersion.deprecated
-  Event.count
+  Event.count Event.deprecatedCount
   EventSeries.count
   JSONSchemaProps.exclusiveMaximum JSONSchemaProps.exclusiveMinimum JSONSchemaProps.nullable
   JSONSchemaProps.uniqueItems
   JSONSchemaProps.x-kubernetes-embedded-resource JSONSchemaProps.x-kubernetes-int-or-string
+  HorizontalPodAutoscalerStatus.currentReplicas
   NFSVolumeSource.readOnly
   NodeSpec.unschedulable
   ObjectMeta.generation
   PersistentVolumeClaimVolumeSource.readOnly
-  PodCondition.observedGeneration
+  PodCondition.observedGeneration PodDisruptionBudgetStatus.observedGeneration
   PodSpec.hostIPC PodSpec.hostNetwork PodSpec.hostPID
   PodStatus.observedGeneration
   Probe.failureThreshold Probe.initialDelaySeconds Probe.periodSeconds Probe.successThreshold Probe.timeoutSeconds
-  ServicePort.nodePort ServicePort.targetPort
+  ServiceBackendPort.number ServicePort.nodePort ServicePort.targetPort
   ServiceSpec.healthCheckNodePort ServiceSpec.publishNotReadyAddresses
   VolumeMount.readOnly
   VolumeMountStatus.readOnly

@@ -23,10 +23,16 @@ async function startEcho(): Promise<Socket> {
   return echo;
 }
 
+/** As programs do over UDP, it asks again when no answer comes: one may be lost with the client that begins anew. */
 async function ask(client: Socket, port: number, text: Uint8Array | string): Promise<string> {
   const answered = once(client, "message");
-  client.send(text, port, HOST);
+  const send = (): void => {
+    client.send(text, port, HOST);
+  };
+  send();
+  const again = setInterval(send, 1_000);
   const [answer] = (await answered) as [Buffer];
+  clearInterval(again);
   return answer.toString();
 }
 

@@ -95,7 +95,12 @@ export async function startUdpForwarder(
   });
   const looking = setInterval(() => {
     const sinceMs = performance.now() - idleMs;
-    for (const { far, usedMs } of clients.values()) if (usedMs < sinceMs) far.destroy();
+    for (const [name, { far, usedMs }] of clients) {
+      if (usedMs >= sinceMs) continue;
+      // At once: what comes before it is closed is to begin anew, not to go nowhere.
+      clients.delete(name);
+      far.destroy();
+    }
   }, idleMs / 4);
 
   const bound = once(near, "listening");
