@@ -36,7 +36,7 @@ export interface Window {
 
 export interface PortTargets {
   readonly targets: readonly PortTarget[];
-  /** How many there are in all; at least this many when the window was too small to see. */
+  /** How many there are in all, of which no more than a hundred are counted. */
   readonly total: number;
 }
 
@@ -253,11 +253,27 @@ function portTargets(
   }
   const targets: PortTarget[] = [];
   const { labels } = endpoints;
-  for (let i = 0; i < labels.length && targets.length < window.max; i++) {
+  let total = 0;
+  for (let i = 0; i < labels.length && total < Math.max(window.max, MAX_COUNTED); i++) {
     const label = labels[(window.rotation + i) % labels.length];
-    if (label !== undefined) targets.push(...targetsAt(label, isWanted));
+    if (label === undefined) continue;
+    if (targets.length < window.max) {
+      targets.push(...targetsAt(label, isWanted));
+      total = targets.length;
+    } else total += countAt(label, isWanted);
   }
-  return { targets, total: targets.length };
+  return { targets, total };
+}
+
+/** More targets than these share their weight of 100 as these do. */
+const MAX_COUNTED = 100;
+
+function countAt(label: NamedEndpoint, isWanted: (port: PortView) => boolean): number {
+  const [only] = label.members;
+  // Nearly always, and without making anything.
+  if (label.members.length === 1 && only?.ports.length === 1)
+    return only.ports.some(isWanted) ? 1 : 0;
+  return targetsAt(label, isWanted).length;
 }
 
 function targetsAt(

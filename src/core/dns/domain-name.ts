@@ -6,7 +6,7 @@
 export type DomainName = readonly string[];
 
 /** RFC 1035 section 3.1: with its length bytes and the root, a name has at most 255 bytes. */
-const MAX_NAME_BYTES = 255;
+export const MAX_NAME_BYTES = 255;
 const MAX_LABEL_BYTES = 63;
 
 /**

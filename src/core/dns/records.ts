@@ -4,7 +4,7 @@ import type { Cidr } from "../../net/cidr.ts";
 import { windowOf } from "./cluster-name.ts";
 import type { NameRules, PortTarget, PortTargets, Window } from "./cluster-name.ts";
 import type { DnsIndex } from "./dns-index.ts";
-import { isShortEnough, wireLength } from "./domain-name.ts";
+import { MAX_NAME_BYTES, isShortEnough, wireLength } from "./domain-name.ts";
 import type { DomainName } from "./domain-name.ts";
 import { RCODE, TYPE } from "./message.ts";
 import type { RecordData, ResourceRecord } from "./message.ts";
@@ -113,39 +113,40 @@ export function serviceRecords(
   zone: DomainName,
   portsOf: (window: Window) => PortTargets,
 ): Answer | undefined {
-  // At least a hundred are counted, whatever fits: more do not change the weight.
   const { rotation, maxRecords } = asked;
-  const { targets, total } = portsOf({ rotation, max: Math.max(100, maxRecords) });
   // Targets repeat the question's letters, small or capital, as CoreDNS does for the zone.
   const serviceName = name.slice(name.length - zone.length - 3);
-  const nameOf = ({ endpoint }: PortTarget): DomainName =>
-    endpoint === undefined ? serviceName : [...endpoint.split("."), ...serviceName];
+  const length = wireLength(serviceName);
   // Sixteen bytes a record was least, but each of these has its target in full: no more than the first too many.
-  const most = Math.floor((16 * maxRecords) / (18 + wireLength(serviceName))) + 1;
-  const ports: PortTarget[] = [];
-  for (const target of targets) {
-    if (ports.length === most) break;
-    // Four labels of full length below a long zone are no name any more.
-    if (isShortEnough(nameOf(target))) ports.push(target);
-  }
-  if (ports.length === 0) return undefined;
+  const most = Math.floor((16 * maxRecords) / (18 + length)) + 1;
+  // Labels of full length below a long zone are no name any more: then some are left out.
+  const isRoomy = length + MAX_ENDPOINT_BYTES <= MAX_NAME_BYTES;
+  const { targets, total } = portsOf({ rotation, max: isRoomy ? most : Math.max(100, maxRecords) });
+  const named = targets
+    .map((target) => ({ target, owner: targetName(target, serviceName) }))
+    .filter(({ owner }) => isRoomy || isShortEnough(owner))
+    .slice(0, most);
+  if (named.length === 0) return undefined;
   // How to weigh them is not specified (DNS-026): all share 100, as in CoreDNS.
   const weight = Math.max(1, Math.floor(100 / total));
-  const answers = ports.map((target) =>
-    recordOf(asked, name, {
-      kind: "SRV",
-      priority: 0,
-      weight,
-      port: target.port,
-      target: nameOf(target),
-    }),
+  const answers = named.map(({ target: { port }, owner }) =>
+    recordOf(asked, name, { kind: "SRV", priority: 0, weight, port, target: owner }),
   );
-  const hosts = new Map(ports.map((target) => [target.endpoint, target]));
-  const additional = [...hosts.values()].flatMap((target) => {
-    const owner = nameOf(target);
-    return allOf(target.addresses).map((address) => addressRecord(asked, owner, address));
-  });
+  const hosts = new Map(named.map((each) => [each.target.endpoint, each]));
+  const additional = [...hosts.values()].flatMap(({ target, owner }) =>
+    allOf(target.addresses).map((address) => addressRecord(asked, owner, address)),
+  );
   return positive(answers, additional);
+}
+
+/** Two labels: what stands before a Service's name, in a clusterset. */
+const MAX_ENDPOINT_BYTES = 2 * 64;
+
+function targetName({ endpoint }: PortTarget, serviceName: DomainName): DomainName {
+  if (endpoint === undefined) return serviceName;
+  return endpoint.includes(".")
+    ? [...endpoint.split("."), ...serviceName]
+    : [endpoint, ...serviceName];
 }
 
 export function nameServerRecords(asked: Asked, zone: DomainName): Answer {

@@ -98,7 +98,9 @@ export function sliceView(
 ): SliceView | undefined {
   const name = slice.metadata.labels?.["kubernetes.io/service-name"];
   if (name === undefined || name === "") return undefined;
-  const endpoints: EndpointView[] = [];
+  // As long as it will be, or nearly: growing it would copy it some times.
+  const endpoints = known.slice();
+  let count = 0;
   let next = 0;
   for (const endpoint of slice.endpoints ?? []) {
     if (endpoint.conditions?.ready === false) continue;
@@ -109,9 +111,12 @@ export function sliceView(
       const address = before === undefined ? parseIpAddress(text) : before.address;
       if (address === undefined) continue;
       const isSame = before !== undefined && isNamed(before, endpoint, usesPodNames);
-      endpoints.push(isSame ? before : { name: labelOf(endpoint, address, usesPodNames), address });
+      endpoints[count++] = isSame
+        ? before
+        : { name: labelOf(endpoint, address, usesPodNames), address };
     }
   }
+  endpoints.length = count;
   return {
     service: objectKey({ namespace: slice.metadata.namespace, name }),
     ports: (slice.ports ?? []).map(portView),

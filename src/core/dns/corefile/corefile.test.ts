@@ -341,6 +341,21 @@ bind 127.0.0.1 ::1 eth0`);
       /^line 3, column \d+: kubernetes: endpoint: "192\.0\.2\.1:6443" is no URL such as https/,
     ],
     [
+      "checks without a pause",
+      ". {\n forward . 192.0.2.1 {\n  health_check 0s\n }\n}\n",
+      /^line 3, column 3: forward: health_check: a server is asked every 10ms at most/,
+    ],
+    [
+      "a wait longer than timers know",
+      ". {\n errors {\n  consolidate 600h .*\n }\n}\n",
+      /^line 3, column 3: errors: consolidate: "600h" is longer than 24 days/,
+    ],
+    [
+      "an interval longer than timers know",
+      ". {\n reload 300h\n}\n",
+      /^line 2, column 2: reload: needs an interval from 2s to 288h/,
+    ],
+    [
       "a time to live that is none",
       ". {\n hosts {\n  192.0.2.1 a\n  ttl soon\n }\n}\n",
       /^line 4, column 3: hosts: ttl: "soon" is no number of seconds from 0/,

@@ -12,7 +12,7 @@ import { readCache } from "./cache-directive.ts";
 import type { CacheConfig } from "./cache-directive.ts";
 import { CorefileError } from "./corefile-error.ts";
 import type { Position } from "./corefile-error.ts";
-import { Directive, parseDuration } from "./directive.ts";
+import { Directive, MAX_WAIT_MS, parseDuration } from "./directive.ts";
 import type { ListenOn } from "./directive.ts";
 import { readErrors } from "./errors-directive.ts";
 import type { ErrorsConfig } from "./errors-directive.ts";
@@ -311,8 +311,9 @@ const READERS: Readonly<
   reload: (draft, directive) => {
     const durations = directive.rest().map((word) => parseDuration(word));
     const [intervalMs = 30_000, jitterMs = intervalMs / 2] = durations;
-    if (durations.includes(undefined) || durations.length > 2 || intervalMs < 2000) {
-      directive.fail("needs an interval of at least 2s, and a jitter, such as 30s 15s");
+    const isLong = intervalMs > MAX_WAIT_MS / 2;
+    if (durations.includes(undefined) || durations.length > 2 || intervalMs < 2000 || isLong) {
+      directive.fail("needs an interval from 2s to 288h, and a jitter, such as 30s 15s");
     }
     directive.end();
     // As CoreDNS: more jitter than half the interval is half of it.

@@ -82,7 +82,10 @@ export class Directive {
 
   duration(what: string): number {
     const text = this.required(what);
-    return parseDuration(text) ?? this.fail(`${JSON.stringify(text)} is no duration such as 5s`);
+    const ms =
+      parseDuration(text) ?? this.fail(`${JSON.stringify(text)} is no duration such as 5s`);
+    if (ms > MAX_WAIT_MS) this.fail(`${JSON.stringify(text)} is longer than 24 days (576h)`);
+    return ms;
   }
 
   integer(what: string, min: number, max: number): number {
@@ -127,6 +130,9 @@ export class Directive {
     return parsed ?? this.fail(`${JSON.stringify(text)} is no ADDRESS:PORT`);
   }
 }
+
+/** Timers take 31 bits of milliseconds, and what is more they take for nothing. */
+export const MAX_WAIT_MS = 24 * 24 * 3_600_000;
 
 export interface ListenOn {
   readonly address: IpAddress;

@@ -118,6 +118,8 @@ export function readForward(
     },
     health_check: (option) => {
       config.healthCheckMs = option.duration("a duration");
+      // A server that is down would be asked as fast as it refuses.
+      if (config.healthCheckMs < 10) option.fail("a server is asked every 10ms at most");
       for (let word = option.optional(); word !== undefined; word = option.optional()) {
         if (word === "no_rec") config.healthCheckRecursion = false;
         else if (word === "domain") {
