@@ -33,3 +33,14 @@ it("buildEngine() has one zone at several addresses, but only once at each", asy
     await assert.rejects(socketsOf(text), /^Error: two server blocks for \. listen on dns:\/\/127/);
   }
 });
+
+it("buildEngine() has one certificate at a socket, and one answer to who may come in", async () => {
+  const block = (zone: string, tls: string): string => `tls://${zone} {\n tls ${tls}\n}\n`;
+  for (const tls of ["a b", "c d {\n  client_auth require\n }"]) {
+    const text = block("a.example", "c d") + block("b.example", tls);
+    await assert.rejects(
+      socketsOf(text),
+      /^Error: server blocks on tls:\/\/\S+:853 have different tls;/,
+    );
+  }
+});

@@ -2,8 +2,7 @@ import { hostname, networkInterfaces } from "node:os";
 import { Disposables } from "../async/disposables.ts";
 import type { BlockConfig } from "../core/dns/corefile/corefile.ts";
 import type { ForwardConfig } from "../core/dns/corefile/forward-directive.ts";
-import { formatDomainName, sameName } from "../core/dns/domain-name.ts";
-import type { DomainName } from "../core/dns/domain-name.ts";
+import { formatDomainName } from "../core/dns/domain-name.ts";
 import { isUnspecified, parseIpAddress } from "../net/address.ts";
 import type { IpAddress } from "../net/address.ts";
 import { formatHostPort, parsePort } from "../net/host-port.ts";
@@ -71,6 +70,11 @@ export async function buildEngine(
   configs: readonly BlockConfig[],
   listen: ListenAddress,
 ): Promise<Engine> {
+  const placed = configs.map((config) => ({
+    config,
+    listens: listensOf(config, listen, networkInterfaces()),
+  }));
+  checkPlaces(placed);
   const opened = new Disposables();
   try {
     const guard = configs.some(({ detectsLoops }) => detectsLoops)
@@ -78,24 +82,14 @@ export async function buildEngine(
       : undefined;
     const clusters: FollowedCluster[] = [];
     const sockets = new Map<string, SocketPlan>();
-    for (const config of configs) {
-      const listens = listensOf(config, listen, networkInterfaces());
+    for (const { config, listens } of placed) {
       const built = await buildBlock(deps, config, listens, guard, opened, clusters);
       const certificate = config.tls && (await followCertificateFiles(deps.log, config.tls));
       if (certificate !== undefined) opened.add(certificate);
       for (const { scheme, zones, on } of listens) {
-        const id = `${scheme}://${formatHostPort(on.address, on.port)}`;
+        const id = socketId(scheme, on);
         const block: ServerBlock = { ...built, zones };
         const known = sockets.get(id);
-        const both = known?.blocks
-          .flatMap((other) => other.zones)
-          .find((zone) => isAmong(zones, zone));
-        if (both !== undefined) {
-          const zone = formatDomainName(both);
-          throw new Error(
-            `two server blocks for ${zone} listen on ${id}; give one another port or bind`,
-          );
-        }
         sockets.set(id, {
           id,
           scheme,
@@ -123,14 +117,46 @@ export async function buildEngine(
   }
 }
 
-function isAmong(zones: readonly DomainName[], zone: DomainName): boolean {
-  return zones.some((each) => sameName(each, zone));
-}
-
 interface BlockListen {
   readonly scheme: "dns" | "tls";
   readonly zones: ServerBlock["zones"];
   readonly on: ListenAddress;
+}
+
+function socketId(scheme: BlockListen["scheme"], { address, port }: ListenAddress): string {
+  return `${scheme}://${formatHostPort(address, port)}`;
+}
+
+/**
+ * What the Corefile's text alone does not show: where its blocks meet.
+ * @throws Error when two blocks are for one zone at one socket, or want different certificates there.
+ */
+function checkPlaces(
+  placed: readonly { readonly config: BlockConfig; readonly listens: readonly BlockListen[] }[],
+): void {
+  const zonesAt = new Set<string>();
+  const tlsAt = new Map<string, string>();
+  for (const { config, listens } of placed) {
+    for (const { scheme, zones, on } of listens) {
+      const id = socketId(scheme, on);
+      for (const zone of zones.map(formatDomainName)) {
+        if (zonesAt.has(`${id} ${zone}`)) {
+          const remedy = "give one another port or bind";
+          throw new Error(`two server blocks for ${zone} listen on ${id}; ${remedy}`);
+        }
+        zonesAt.add(`${id} ${zone}`);
+      }
+      if (scheme !== "tls") continue;
+      const tls = JSON.stringify(config.tls);
+      // A client says after the handshake which name it wants: whoever let it in did so for all.
+      if ((tlsAt.get(id) ?? tls) !== tls) {
+        throw new Error(
+          `server blocks on ${id} have different tls; give each another port or bind`,
+        );
+      }
+      tlsAt.set(id, tls);
+    }
+  }
 }
 
 /** @throws Error when there is no interface of a name that `bind` has. */
@@ -176,7 +202,7 @@ async function buildBlock(
     config.hosts === undefined ? undefined : await followHosts(log, deps.metrics, config.hosts);
   if (hosts !== undefined) opened.add(hosts);
   const [first] = listens;
-  const server = first === undefined ? "" : serverLabel(first);
+  const server = first === undefined ? "" : socketId(first.scheme, first.on);
   const errors =
     config.errors === undefined ? undefined : createErrorLog(log, config.errors.consolidate);
   if (errors !== undefined) opened.add(errors);
@@ -297,8 +323,4 @@ function cacheLabel({ cache, keys }: BlockConfig): string {
 
 function zoneLabel(first: BlockListen | undefined): string {
   return formatDomainName(first?.zones[0] ?? []);
-}
-
-function serverLabel({ scheme, on }: BlockListen): string {
-  return `${scheme}://${formatHostPort(on.address, on.port)}`;
 }

@@ -39,7 +39,10 @@ export function startHandshakes(
     }
     const peer = peerOf(accepted);
     waiting.set(peer, taken);
-    accepted.once("close", () => waiting.delete(peer));
+    accepted.once("close", () => {
+      // The port may be another connection's by now.
+      if (waiting.get(peer) === taken) waiting.delete(peer);
+    });
     // Node's way to secure a socket that somebody else accepted, and to have the certificate checked.
     means.emit("connection", accepted);
   };
