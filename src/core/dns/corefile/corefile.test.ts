@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import fc from "fast-check";
+import { CorefileError } from "./corefile-error.ts";
 import { parseCorefile } from "./corefile.ts";
 import type { BlockConfig } from "./corefile.ts";
 
@@ -256,6 +258,32 @@ bind 127.0.0.1 ::1 eth0`);
       { kind: "address", address: "::1" },
       { kind: "interface", name: "eth0" },
     ]);
+  });
+
+  it("reads any lines of known words, or says what is wrong with them", () => {
+    const names =
+      "errors log health ready kubernetes forward cache loop reload loadbalance hosts rewrite template acl transfer autopath bind bufsize chaos minimal any tls prometheus import";
+    const others =
+      '. cluster.local 10.0.0.0/9 fd00::/33 127.0.0.1 [::1]:53 tls://192.0.2.1 /etc/resolv.conf :8080 (s) s 5s 0s 999999h 0 1 -1 99999999999 name exact regex suffix cname class edns0 local subnet set append 0xffee {qname} {client_ip} answer auto value type ttl rcode IN ANY TYPE999 match (?P<a>.*) fallthrough NXDOMAIN pods labels a=b app=in( policy client_auth block net * to @kubernetes consolidate "a b" "" # {$X} "{{ .Name }} 60 IN A {{ .Group.a }}" "{{ parseInt .Group.a 16 8 }} A x"';
+    const word = fc.constantFrom(...names.split(" "), ...(others.match(/"[^"]*"|\S+/g) ?? []));
+    const words = fc.array(word, { minLength: 1, maxLength: 6 }).map((each) => each.join(" "));
+    const line = fc.oneof(
+      words,
+      fc
+        .tuple(words, fc.array(words, { maxLength: 3 }))
+        .map(([head, options]) => [`${head} {`, ...options, "}"].join("\n")),
+    );
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 8 }), (lines) => {
+        try {
+          assert.equal(block(lines.join("\n"), { X: "x" }).keys.length, 1);
+        } catch (error) {
+          assert.ok(error instanceof CorefileError, String(error));
+          assert.match(error.message, /^line \d+, column \d+: /);
+        }
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   for (const [what, text, message] of [
