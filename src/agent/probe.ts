@@ -6,7 +6,6 @@ import { DeadlineError, withDeadline } from "../async/deadline.ts";
 import { reasonOf } from "../async/sleep.ts";
 import type { ContainerPort } from "../api/v1/container.ts";
 import type { ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction } from "../api/v1/probe.ts";
-import { grpcHealthProblem } from "./probe-grpc.ts";
 import { runCommand } from "./run-command.ts";
 import type { Entry } from "./sandbox.ts";
 
@@ -57,7 +56,7 @@ export async function probeOnce(
   }
 }
 
-function problemOf(
+async function problemOf(
   handler: Handler,
   target: ProbeTarget,
   signal: AbortSignal,
@@ -66,10 +65,12 @@ function problemOf(
   if (handler.tcpSocket !== undefined) return tcpProblem(handler.tcpSocket, target, signal);
   if (handler.grpc !== undefined) {
     const { port, service = "" } = handler.grpc;
+    // HTTP/2 takes long to load, and few Pods need it.
+    const { grpcHealthProblem } = await import("./probe-grpc.ts");
     return grpcHealthProblem({ address: target.podIp, port }, service, signal);
   }
   if (handler.exec !== undefined) return execProblem(handler.exec, target, signal);
-  return Promise.resolve("the probe names no way to ask");
+  return "the probe names no way to ask";
 }
 
 /** A number, or the name of one of the container's ports. @throws Error when there is no such port. */

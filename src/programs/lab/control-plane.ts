@@ -73,6 +73,12 @@ async function start(
   const { certificates, informers, metrics, own: client } = served;
   // The host's clients come in by a path: a Unix socket is the same in every network namespace.
   opened.add(await startDoor({ path: config.socket }, served.accept));
+  // What the nodes wait for comes first.
+  await Promise.all([
+    admitNodes(client),
+    renewDnsCertificates(config, log).then((renewing) => opened.add(renewing)),
+  ]);
+  await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
   const nodes = config.nodes.map(({ addresses }) => addresses);
   opened.add(new WorldRouter({ informers, log }, { worldPid: config.worldPid, nodes }));
   opened.add(
@@ -81,10 +87,7 @@ async function start(
       { loadBalancerPools: config.loadBalancerCidrs, rootCertificate: certificates.authority },
     ),
   );
-  await Promise.all([admitNodes(client), reserveClusterDns(client, config)]);
-  opened.add(await renewDnsCertificates(config, log));
-  await Promise.all(config.nodes.map(({ name }) => writeCredentials(config, certificates, name)));
-  await writeAdmin(config, certificates);
+  await Promise.all([reserveClusterDns(client, config), writeAdmin(config, certificates)]);
   if (config.manifests.length > 0) {
     const names = config.nodes.map(({ name }) => name);
     await nodesReady(informers.of(nodeKind), names, deps.signal);

@@ -16,7 +16,7 @@ import { startForwarder } from "./forwarder.ts";
 import { DIALER_SOCKET } from "./parts.ts";
 import { LabError } from "./state.ts";
 import type { LabState } from "./state.ts";
-import { startUdpForwarder } from "./udp-forwarder.ts";
+import { noWay, startUdpForwarder } from "./udp-forwarder.ts";
 
 const LOOPBACK = "127.0.0.1";
 
@@ -65,9 +65,12 @@ export async function startForwards(
     const started: StartedForward[] = [];
     for (const { local, remote, protocol, address } of places) {
       const dial = (): Socket => dialBy(dialer, protocol, formatHostPort(address, remote));
+      const dialAndTell = (): Socket => dial().on("error", tellOfNoWay(tell));
       const at = { host: LOOPBACK, port: local ?? remote };
       const starting =
-        protocol === "UDP" ? startUdpForwarder({ dial, tell }, at) : startForwarder(at, dial);
+        protocol === "UDP"
+          ? startUdpForwarder({ dial, tell }, at)
+          : startForwarder(at, dialAndTell);
       const { port } = opened.add(await starting.catch((error: unknown) => refuse(at.port, error)));
       started.push({ port, remote, protocol });
     }
@@ -76,6 +79,13 @@ export async function startForwards(
     await opened[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Not of a connection that was there and broke: its two ends see that themselves. */
+function tellOfNoWay(tell: (trouble: string) => void): (error: Error) => void {
+  return (error) => {
+    if ("syscall" in error && error.syscall === "connect") tell(noWay(error));
+  };
 }
 
 function refuse(port: number, cause: unknown): never {

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { encodeFrame, FrameReader } from "./datagram-frames.ts";
 import type { Dial, Forwarder } from "./forwarder.ts";
 
-/** As long as the kernel remembers a connection of UDP that both sides have used, rounded down. */
+/** Half as long as the kernel remembers a connection of UDP that both sides have used. */
 const IDLE_MS = 60_000;
 const MAX_CLIENTS = 256;
 /** Of what has not gone over a client's stream yet; datagrams beyond it are dropped, as networks do. */
@@ -23,6 +23,11 @@ export interface UdpForwarderDeps {
 interface Client {
   readonly far: Socket;
   usedMs: number;
+}
+
+/** What to tell the user when a stream to the lab breaks. */
+export function noWay(error: Error): string {
+  return `the lab's node does not answer: ${error.message}`;
 }
 
 /**
@@ -75,7 +80,7 @@ export async function startUdpForwarder(
       }
     });
     far.on("error", (error) => {
-      tellOnce(`the lab's node does not answer: ${error.message}`);
+      tellOnce(noWay(error));
     });
     far.once("end", () => far.destroy());
     far.once("close", () => {
