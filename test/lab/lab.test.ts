@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { chownSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { makeHome, PROGRAM, runPortolan, startedOf } from "../e2e/portolan.ts";
+import { makeHome, PROGRAM, runPortolan, startedOf, startPortolan } from "../e2e/portolan.ts";
 import type { Home, Started } from "../e2e/portolan.ts";
 import { eventually, run } from "../e2e/tools.ts";
 import type { Output } from "../e2e/tools.ts";
@@ -198,6 +198,8 @@ node-2 zone-b 10.200.0.12 fd00:200::c node-2 ["10.244.2.0/24","fd00:10:244:2::/6
     assert.equal(unknown.code, 1);
     assert.match(unknown.stderr, /no "node-9"; it has control, world, node-1, node-2, pod\/NAME/);
     assert.equal((await lab.tryExec("world", "sh", "-c", "exit 7")).code, 7);
+    assert.equal((await lab.tryExec("world", "sh", "-c", "kill -9 $$")).code, 137);
+    assert.match((await lab.tryExec("pod/a/b/c", "true")).stderr, /is not pod\/NAME/);
     assert.match((await lab.tryExec("pod/nobody", "true")).stderr, /no Pod nobody/);
   });
 
@@ -283,6 +285,14 @@ describe("a user without privileges", {
 });
 
 describe("a lab's command line", { timeout: 60_000 }, () => {
+  it("tells which program is missing", async () => {
+    await using home = await makeHome();
+    await using started = startPortolan(home, "lab up", { PATH: "/nowhere" });
+    const { code, stderr } = await started.exited();
+    assert.equal(code, 1);
+    assert.match(stderr, /unshare cannot be run; it is in the package util-linux/);
+  });
+
   it("is told apart from what is no Service, no port or no lab", async () => {
     await using home = await makeHome();
     for (const [args, message] of [
