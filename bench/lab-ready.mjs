@@ -2,9 +2,10 @@
 // of a lab. A real Pod runs on each node. A Service selects Pods of a node without agent that have the same addresses, so
 // that this bench itself writes when they are ready: one at a time, with no other endpoint. Two beginnings are told:
 // before the request that writes Ready=True is sent from the host, and when it is answered, which is a little after
-// the write. An end is the first connection that the Pod accepts, tried from each node every 2 ms.
+// the write. An end is the first connection that the Pod accepts, tried from each node every 2 ms. Of the slowest tenth it
+// is also told for how long the main threads of the lab's processes ran meanwhile, and waited for a processor.
 import { spawn } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { apiOf, simulateNode } from "./api.mjs";
@@ -61,15 +62,20 @@ await until("closed");
 const names = ["Ready=True sent", "Ready=True answered"];
 const each = names.map(() => []);
 const slowest = names.map(() => []);
+const turns = [];
+const parts = descendants(lab.pid);
 // The first round is for warmth.
 for (let round = 0; round <= rounds; round++) {
   for (const name of pods) {
     const opened = until("open");
     await pause(30);
+    const before = parts.map(schedule);
     const began = nowMs();
     await setReady(name, "True");
     const beginnings = [began, nowMs()];
     const times = await opened;
+    const spent = parts.map((pid, i) => schedule(pid).map((ms, j) => ms - before[i][j]));
+    if (round > 0) turns.push({ ms: Math.max(...times) - began, ran: spent.map(([ran]) => ran), waited: spent.map(([, waited]) => waited) });
     for (const [i, beginning] of beginnings.entries()) {
       if (round === 0) continue;
       // A node may be there before the answer is.
@@ -88,12 +94,35 @@ for (const [i, name] of names.entries()) {
   console.log(`${name} -> a node's connection: ${told(each[i])}`);
   console.log(`${name} -> connections from every node: ${told(slowest[i])}`);
 }
+turns.sort((a, b) => b.ms - a.ms);
+for (const [which, some] of [
+  ["slowest tenth", turns.slice(0, Math.ceil(turns.length / 10))],
+  ["fastest half", turns.slice(Math.floor(turns.length / 2))],
+]) {
+  const middle = (value) => percentile(some.map(value), 50).toFixed(1);
+  const sum = (all) => all.reduce((total, each) => total + each, 0);
+  console.log(
+    `${which}: ${middle(({ ms }) => ms)} ms; ${String(parts.length)} processes ran ${middle(({ ran }) => sum(ran))} ms in all, the busiest ${middle(({ ran }) => Math.max(...ran))} ms; they waited ${middle(({ waited }) => sum(waited))} ms for a processor, one of them ${middle(({ waited }) => Math.max(...waited))} ms (medians)`,
+  );
+}
 clearInterval(lease);
 inside.stdin.end();
 lab.kill("SIGTERM");
 await labEnded;
 rmSync(home, { recursive: true, force: true });
 process.exit(0);
+
+/** The lab's processes but those of Pods: the ones that Node runs. */
+function descendants(pid) {
+  const children = readdirSync(`/proc/${String(pid)}/task`).flatMap((task) => readFileSync(`/proc/${String(pid)}/task/${task}/children`, "utf8").split(" ").filter((text) => text !== "").map(Number));
+  const isNode = readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("portolan.js");
+  return [...(isNode ? [pid] : []), ...children.flatMap(descendants)];
+}
+
+/** Milliseconds that a process's main thread ran, and that it was ready to run and did not. */
+function schedule(pid) {
+  return readFileSync(`/proc/${String(pid)}/schedstat`, "utf8").split(" ").slice(0, 2).map((ns) => Number(ns) / 1e6);
+}
 
 async function lines(child, count) {
   const all = [];

@@ -16,6 +16,7 @@ import { network } from "./proxy-network.mjs";
 import { objects, reachable, reachableAddress } from "./proxy-objects.mjs";
 import { pathPart } from "./proxy-path.mjs";
 import { chainPerService, dropPeer, loadPeer } from "./proxy-peer.mjs";
+import { profilePart } from "./proxy-profile.mjs";
 import { programPart, startNodeProgram, startProxyProgram } from "./proxy-program.mjs";
 
 const log = { debug() {}, info() {}, warn: console.log, error: console.log, with: () => log };
@@ -34,7 +35,7 @@ const settings = {
 };
 
 const part = process.argv[2];
-await { load, change, path, affinity, churn, throughput, repair, traffic, program, agent }[part]();
+await { load, change, path, profile, affinity, churn, throughput, repair, traffic, program, agent }[part]();
 process.exit(0);
 
 /** @param on runs what it is given in the node's namespace; default this process's is the node. */
@@ -57,10 +58,17 @@ async function put(loaded, all) {
 }
 
 async function path() {
-  await pathPart(libc, async (net, services, endpoints) => {
-    const loaded = await openPlane("auto", undefined, net.onNode);
-    await put(loaded, reachable(services, endpoints));
-  });
+  await pathPart(libc, loadInto);
+}
+
+/** Where a connect's time goes: needs the program perf. */
+async function profile() {
+  await profilePart(libc, loadInto);
+}
+
+async function loadInto(net, services, endpoints) {
+  const loaded = await openPlane("auto", undefined, net.onNode);
+  await put(loaded, reachable(services, endpoints));
 }
 
 /** The whole program: memory, and changes from the wire to the kernel. */

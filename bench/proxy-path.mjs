@@ -8,20 +8,21 @@ import { chainPerService, loadPeer } from "./proxy-peer.mjs";
 const ENDPOINTS = 10;
 const ROUNDS = Number(process.env.ROUNDS ?? 15);
 const CONNECTS = 2000;
-/** As many Services as "all in turn" goes through in a round. */
-const MANY = CONNECTS;
+/** Through how many Services a round goes in turn: the first, ten of them, and as many as fit into a round. */
+const KINDS = { one: 1, ten: 10, many: CONNECTS };
+const LABELS = { one: "one Service", ten: "10 in turn", many: "all in turn" };
 
 /** @param loadOurs loads so many Services into the node of a network. */
 export async function pathPart(libc, loadOurs) {
   const peerServices = Number(process.env.PEER_SERVICES ?? 10_000);
   const stands = [];
-  const add = (name, services, net, port = 80) => stands.push({ name, net, port, ...targets(services, port), results: { one: [], many: [] } });
-  add("no rules, Pod's address", 10_000, network(libc, "bare"), 8080);
+  const add = (name, services, net, port = 80) => stands.push(standOf(name, services, net, port));
+  add("no rules, Pods' addresses", 10_000, network(libc, "bare"), 8080);
   for (const services of [10, 1000, 10_000, 30_000]) {
     const net = network(libc, `ours${String(services)}`);
     await loadOurs(net, services, ENDPOINTS);
     add(`ours, ${services} Services`, services, net);
-    if (services === 10_000) add(`ours, ${services} Services, but a Pod's address`, services, net, 8080);
+    if (services === 10_000) add(`ours, ${services} Services, but Pods' addresses`, services, net, 8080);
   }
   const peer = network(libc, "peer");
   const peerMs = loadPeer(chainPerService(peerServices, ENDPOINTS, reachableAddress), peer.node);
@@ -30,10 +31,10 @@ export async function pathPart(libc, loadOurs) {
   for (let round = -1; round < ROUNDS; round++) {
     // Each round from another address and from another beginning.
     for (let k = 0; k < stands.length; k++) {
-      const { net, port, one, many, results } = stands[(round + 1 + k) % stands.length];
+      const { net, port, addresses, results } = stands[(round + 1 + k) % stands.length];
       net.useClient(CLIENTS[(round + 1) % CLIENTS.length]);
-      for (const [kind, addresses] of Object.entries({ one, many })) {
-        const { times, perSecond } = net.connects(addresses, port, CONNECTS, "client");
+      for (const kind of Object.keys(KINDS)) {
+        const { times, perSecond } = net.connects(addresses[kind], port, CONNECTS, "client");
         // The first round is for warmth.
         if (round >= 0) results[kind].push({ us: median(times), perSecond });
       }
@@ -41,23 +42,25 @@ export async function pathPart(libc, loadOurs) {
   }
   const peerResults = stands.at(-1).results;
   for (const { name, results } of stands) {
-    for (const [kind, label] of [
-      ["one", "one Service"],
-      ["many", "all in turn"],
-    ]) {
+    const p50 = {};
+    for (const [kind, label] of Object.entries(LABELS)) {
       const us = results[kind].map((each) => each.us);
       const perSecond = median(results[kind].map((each) => each.perSecond));
       const ratio = perSecond / median(peerResults[kind].map((each) => each.perSecond));
+      p50[kind] = median(us);
       console.log(
-        `path ${name}, ${label}: connect p50 ${median(us).toFixed(1)} us (rounds ${Math.min(...us).toFixed(1)}..${Math.max(...us).toFixed(1)}), ${Math.round(perSecond)} connections/s, ${ratio.toFixed(3)} of the peer's`,
+        `path ${name}, ${label}: connect p50 ${p50[kind].toFixed(1)} us (rounds ${Math.min(...us).toFixed(1)}..${Math.max(...us).toFixed(1)}), ${Math.round(perSecond)} connections/s, ${ratio.toFixed(3)} of the peer's`,
       );
     }
+    console.log(`path ${name}: all in turn take ${(p50.many - p50.ten).toFixed(1)} us more than 10 in turn, ${(100 * (p50.many / p50.ten - 1)).toFixed(0)} %`);
   }
   for (const { net } of stands) net.close();
 }
 
-/** Addresses to connect to: those of one Service (or Pod), and those of many in turn, in no order. */
-function targets(services, port) {
+/** What is connected to through a network: Services at port 80, or Pods at another; in no order. */
+export function standOf(name, services, net, port) {
   const address = (i) => (port === 80 ? serviceAddress(i) : i === 0 ? reachableAddress(0, 0, ENDPOINTS) : podAddress(i, i % ENDPOINTS, ENDPOINTS));
-  return { one: [address(0)], many: Array.from({ length: MANY }, (_, i) => address((i * 7919) % services)) };
+  const addresses = {};
+  for (const [kind, count] of Object.entries(KINDS)) addresses[kind] = Array.from({ length: count }, (_, i) => address((i * 7919) % services));
+  return { name, net, port, addresses, results: { one: [], ten: [], many: [] } };
 }
