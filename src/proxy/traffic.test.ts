@@ -47,6 +47,17 @@ describe("counters of connections by Service port", () => {
     assert.equal(await total(), `${labels} 9`);
   });
 
+  it("count nothing twice when a reading lacked a frontend", async () => {
+    let now = [counted(CLUSTER_IP, 5), counted(EXTERNAL, 2)];
+    const { total } = rig(() => Promise.resolve(now));
+    await total();
+    now = [counted(CLUSTER_IP, undefined), counted(EXTERNAL, 3)];
+    const labels = 'service="default/web",port="",protocol="TCP"}';
+    assert.equal(await total(), `${labels} 8`);
+    now = [counted(CLUSTER_IP, 6), counted(EXTERNAL, 3)];
+    assert.equal(await total(), `${labels} 9`);
+  });
+
   it("take a frontend that another Service got from the beginning", async () => {
     const other = backendSet([], { portName: "other" });
     let now = [counted(CLUSTER_IP, 5)];

@@ -20,7 +20,7 @@ export interface FrontendTraffic {
   readonly frontend: Frontend;
   /**
    * New connections since its element was last written: begins anew when its list doubles or halves. undefined where
-   * the kernel cannot be asked.
+   * the kernel cannot be asked, or did not tell this time.
    */
   readonly newConnections: number | undefined;
   /** Connections that are open, by endpoint; flows of UDP until the kernel forgets them. Empty if not asked for. */
@@ -80,10 +80,10 @@ export class TrafficCounters {
     const frontends = new Set<FrontendKey>();
     const ports = new Set<string>();
     for (const { frontend, newConnections } of traffic) {
-      if (newConnections === undefined) continue;
       const { key, portText } = this.#namesOf(frontend);
       frontends.add(key);
       ports.add(portText);
+      if (newConnections === undefined) continue;
       const last = this.#last.get(key);
       const isSame = last?.portText === portText && last.count <= newConnections;
       this.#last.set(key, { count: newConnections, portText });

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, it } from "node:test";
+import type { Service } from "../../src/api/v1/service.ts";
 import { service, slice } from "../../src/core/proxy/fixtures.test.ts";
 import { forwardingTable } from "../../src/core/proxy/table.ts";
 import type { ForwardingTable } from "../../src/core/proxy/table.ts";
+import { loadLibc } from "../../src/kernel/libc.ts";
 import { NodeTakenError, removeTables } from "../../src/proxy/nftables/data-plane.ts";
+import { words } from "../../src/proxy/nftables/key-bytes.ts";
+import { NetlinkTables } from "../../src/proxy/nftables/netlink-tables.ts";
 import { openKernelAccess } from "../../src/proxy/nftables/open-tables.ts";
 import { TextTables } from "../../src/proxy/nftables/text-tables.ts";
 import { PODS } from "./cluster.arbitrary.ts";
@@ -126,6 +130,42 @@ inNamespace(import.meta.url, () => {
     held.end();
   });
 
+  it("a restart takes over what clients remember of two Services that are one by then", async () => {
+    const [own, other, external] = ["10.96.0.20", "10.96.0.21", "192.0.2.80"];
+    const sticky = (name: string, clusterIP: string, externalIPs: readonly string[]) =>
+      service({ sessionAffinity: "ClientIP", clusterIP, externalIPs }, { name });
+    const lines = ["10.244.0.1 ready @here", "10.244.0.2 ready @here"];
+    const tableOf = (services: readonly Service[]): ForwardingTable => {
+      const slices = services.map(({ metadata: { name } }) =>
+        slice(lines, { metadata: { name, labels: { "kubernetes.io/service-name": name } } }),
+      );
+      return forwardingTable({ services, slices, node: NODE });
+    };
+    const load = await loadLibc();
+    assert.ok(load.kind === "loaded");
+    using kernel = new NetlinkTables(load.libc, "none");
+    {
+      await using first = await TestPlane.open({ ownership: "none" });
+      await first.set(tableOf([sticky("one", own, []), sticky("two", other, [external])]));
+      // A client that each of the two Services remembers, with another endpoint.
+      const transaction = kernel.begin();
+      for (const port of [0, 1]) {
+        const carrier = port << 16;
+        transaction.addRemembered(
+          { family: "ip", name: first.plane.table ?? "" },
+          Uint8Array.of(...words(carrier), 10, 1, 2, 3),
+          words((0x8000_0000 | carrier | port) >>> 0),
+          { timeoutMs: 1_000_000n, expirationMs: 900_000n },
+        );
+      }
+      await transaction.commit();
+    }
+    await using second = await TestPlane.open({ ownership: "none" });
+    assert.deepEqual(await second.set(tableOf([sticky("one", own, [external])])), []);
+    const name = second.plane.table ?? "";
+    assert.match(nft("list", "map", "ip", name, "affinity"), /10\.1\.2\.3/);
+  });
+
   it("PROXY-013: where others can change the tables, what they did is noticed, undone and told", async () => {
     await using plane = await TestPlane.open({ ownership: "none" });
     await plane.set(table());
@@ -136,6 +176,15 @@ inNamespace(import.meta.url, () => {
       [
         /chain services .* was changed/,
         () => nft("insert", "rule", "ip", name(), "services", "drop"),
+      ],
+      [/set ops .* was changed/, () => nft("flush", "map", "ip", name(), "ops")],
+      [
+        /chain filter_forward .* was changed/,
+        () => nft("add", "chain", "ip", name(), "filter_forward", "{ policy drop; }"),
+      ],
+      [
+        /table ip portolan\S* was made dormant/,
+        () => nft("add", "table", "ip", name(), "{ flags dormant; }"),
       ],
       [
         /1 elements were deleted from frontends/,
@@ -170,6 +219,16 @@ inNamespace(import.meta.url, () => {
     await plane.plane.look();
     assert.equal(plane.repairs.length, before);
     nft("delete", "table", "ip", "somebody");
+    // Nor are chains that came with a Service; but they are watched from then on.
+    await plane.set(table([1, 2], { sessionAffinity: "ClientIP" }));
+    nft("add", "table", "ip", "somebody");
+    await plane.plane.look();
+    assert.equal(plane.repairs.length, before);
+    nft("flush", "chain", "ip", name(), "affinity_0_cluster_1");
+    await until(() => plane.repairs.length > before);
+    assert.match(plane.repairs.at(-1) ?? "", /chain affinity_0_cluster_1 .* was changed/);
+    assert.ok(await isServed());
+    nft("delete", "table", "ip", "somebody");
   });
 
   it("serves through the program nft where netlink cannot be used", async () => {
@@ -179,6 +238,9 @@ inNamespace(import.meta.url, () => {
     await plane.set(table([3]));
     const outcome = await network.tcp(WORLD, VIP, 80);
     assert.ok(outcome.kind === "answered" && outcome.by === "10.244.0.3");
+    nft("delete", "table", "ip6", plane.plane.table ?? "");
+    await until(() => plane.repairs.length > 0);
+    assert.match(plane.repairs.join(), /^table ip6 portolan\S* was deleted/);
     await plane.set(
       table([3, 4], { sessionAffinity: "ClientIP", loadBalancerSourceRanges: ["10.0.0.0/8"] }),
     );

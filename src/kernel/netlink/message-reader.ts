@@ -10,17 +10,25 @@ export interface NetlinkMessage {
 
 /** The messages of one datagram. Stops where the bytes make no sense: a length beyond the end, or too short. */
 export function readMessages(datagram: Uint8Array): readonly NetlinkMessage[] {
-  const messages: NetlinkMessage[] = [];
-  const view = viewOf(datagram);
-  for (let at = 0; at + 16 <= datagram.length; ) {
+  return splitMessages(datagram).map((message) => {
+    const view = viewOf(message);
+    return {
+      type: view.getUint16(4, true),
+      flags: view.getUint16(6, true),
+      sequence: view.getUint32(8, true),
+      body: message.subarray(16),
+    };
+  });
+}
+
+/** The bytes of each message, with its header. Stops as {@link readMessages} does. */
+export function splitMessages(bytes: Uint8Array): readonly Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  const view = viewOf(bytes);
+  for (let at = 0; at + 16 <= bytes.length; ) {
     const length = view.getUint32(at, true);
-    if (length < 16 || at + length > datagram.length) break;
-    messages.push({
-      type: view.getUint16(at + 4, true),
-      flags: view.getUint16(at + 6, true),
-      sequence: view.getUint32(at + 8, true),
-      body: datagram.subarray(at + 16, at + length),
-    });
+    if (length < 16 || at + length > bytes.length) break;
+    messages.push(bytes.subarray(at, at + length));
     at += (length + 3) & ~3;
   }
   return messages;

@@ -22,10 +22,6 @@ export class MessageWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  clear(): void {
-    this.#length = 0;
-  }
-
   /** Opens a message; @returns its place for {@link endMessage}. */
   beginMessage(type: number, flags: number, sequence: number): number {
     const start = this.#grow(16);
@@ -38,6 +34,13 @@ export class MessageWriter {
 
   endMessage(start: number): void {
     this.#view.setUint32(start, this.#length - start, true);
+  }
+
+  /** A message as another writer made it, but with this sequence number. */
+  message(bytes: Uint8Array, sequence: number): void {
+    const start = this.#length;
+    this.raw(bytes);
+    this.#view.setUint32(start + 8, sequence, true);
   }
 
   /** Opens an attribute that holds attributes; @returns its place for {@link end}. */
@@ -105,7 +108,7 @@ export class MessageWriter {
     return start + 4;
   }
 
-  /** Makes room, aligned with zeros at its end; @returns where it begins. Callers write all of `length` bytes. */
+  /** Makes room, aligned to four bytes; @returns where it begins. */
   #grow(length: number): number {
     const start = this.#length;
     const end = start + ((length + 3) & ~3);
@@ -115,7 +118,6 @@ export class MessageWriter {
       this.#bytes = larger;
       this.#view = new DataView(larger.buffer);
     }
-    if ((length & 3) !== 0) this.#view.setUint32(end - 4, 0);
     this.#length = end;
     return start;
   }

@@ -15,6 +15,8 @@ const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const MSG_DONTWAIT = 0x40;
 const EAGAIN = 11;
+/** Answers were lost as the receive buffer was full; those in it are there. */
+const ENOBUFS = 105;
 
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
@@ -102,7 +104,14 @@ export class NetlinkSocket implements Disposable {
     this.#send(messages);
     const answers: NetlinkMessage[] = [];
     const failures: NetlinkFailure[] = [];
-    for (let datagram = this.#receive(); datagram !== undefined; datagram = this.#receive()) {
+    let hasLost = false;
+    for (;;) {
+      const datagram = this.#receive();
+      if (datagram === undefined) break;
+      if (datagram === "lost") {
+        hasLost = true;
+        continue;
+      }
       // A copy: the next answer overwrites the buffer.
       for (const message of readMessages(datagram.slice())) {
         if (message.type !== NLMSG_ERROR) {
@@ -113,6 +122,9 @@ export class NetlinkSocket implements Disposable {
         if (failure.errno !== 0) failures.push(failure);
       }
     }
+    // A batch of which every message is refused: the first refusals say why.
+    if (hasLost && failures.length === 0)
+      throw new NetlinkError("recv: all answers were lost", ENOBUFS);
     return { messages: answers, failures };
   }
 
@@ -128,16 +140,17 @@ export class NetlinkSocket implements Disposable {
     for (;;) {
       const datagram = this.#receive();
       if (datagram === undefined) return isConsistent;
+      if (datagram === "lost") throw new NetlinkError("dump", ENOBUFS);
       for (const message of readMessages(datagram)) {
         if ((message.flags & NLM_F_DUMP_INTR) !== 0) isConsistent = false;
-        if (message.type === NLMSG_DONE) return isConsistent;
-        if (message.type === NLMSG_ERROR) {
-          const view = new DataView(message.body.buffer, message.body.byteOffset, 4);
-          const errno = -view.getInt32(0, true);
-          if (errno === 0) return isConsistent;
-          throw new NetlinkError("dump", errno);
+        if (message.type !== NLMSG_DONE && message.type !== NLMSG_ERROR) {
+          each(message);
+          continue;
         }
-        each(message);
+        // The end may be a failure as well: the set was deleted while it was listed.
+        const { errno } = readFailure(message);
+        if (errno !== 0) throw new NetlinkError("dump", errno);
+        return isConsistent;
       }
     }
   }
@@ -156,21 +169,19 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** undefined when nothing is there. The bytes are valid until the next call. */
-  #receive(): Uint8Array | undefined {
+  /** undefined when nothing is there, "lost" when something was. The bytes are valid until the next call. */
+  #receive(): Uint8Array | "lost" | undefined {
     const length = this.#calls.recv(this.#fd, this.#datagram, this.#datagram.length, MSG_DONTWAIT);
     if (length >= 0) return this.#datagram.subarray(0, length);
     const errno = this.#calls.errno();
     if (errno === EAGAIN) return undefined;
+    if (errno === ENOBUFS) return "lost";
     throw new NetlinkError("recv", errno);
   }
 
   /** Late answers to earlier requests are nobody's. */
   #drop(): void {
-    for (;;) {
-      if (this.#calls.recv(this.#fd, this.#datagram, this.#datagram.length, MSG_DONTWAIT) < 0)
-        return;
-    }
+    while (this.#receive() !== undefined);
   }
 
   /** What an unprivileged user gets is limited by a sysctl; the larger one needs CAP_NET_ADMIN. */
@@ -189,8 +200,10 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
+/** Of a refusal, or of the end of a dump. */
 function readFailure({ body, flags, sequence }: NetlinkMessage): NetlinkFailure {
-  const errno = -new DataView(body.buffer, body.byteOffset, 4).getInt32(0, true);
+  const errno =
+    body.length < 4 ? 0 : -new DataView(body.buffer, body.byteOffset, 4).getInt32(0, true);
   const at =
     (flags & NLM_F_ACK_TLVS) === 0 ? undefined : readAttributes(body, ACK_HEADER).get(ACK_OFFSET);
   const offset =

@@ -1,3 +1,4 @@
+import { splitMessages } from "../netlink/message-reader.ts";
 import { MessageWriter } from "../netlink/message-writer.ts";
 import type { Expression, Verdict } from "./expression.ts";
 import { writeVerdict } from "./expression.ts";
@@ -92,19 +93,19 @@ export function familyHeader(family: number, resource = 0): Uint8Array {
   return Uint8Array.of(family, 0, resource >> 8, resource & 0xff);
 }
 
+/** Bytes of the messages that a batch begins and ends with. */
+const ENVELOPE = 20;
+
 /**
  * A transaction of nf_tables: all of it happens at once, or nothing does. The messages' numbers begin with 1,
- * that of the batch's begin.
+ * that of the batch's begin; by them the kernel says which one it refuses.
  */
 export class Batch {
   readonly #writer = new MessageWriter();
   #sequence = 0;
 
-  /** With a generation, the kernel refuses (ERESTART) when its rules have changed since. */
-  constructor(generation?: number) {
-    this.#message(BATCH_BEGIN, 0, familyHeader(0, SUBSYSTEM >> 8), (w) => {
-      if (generation !== undefined) w.u32be(1, generation);
-    });
+  constructor() {
+    this.#message(BATCH_BEGIN, 0, familyHeader(0, SUBSYSTEM >> 8));
   }
 
   get size(): number {
@@ -118,14 +119,6 @@ export class Batch {
       // User data: type 0 (comment), length, text.
       const text = Uint8Array.from(`${comment}\0`, (c) => c.charCodeAt(0));
       w.binary(6, Uint8Array.of(0, text.length, ...text));
-    });
-  }
-
-  /** Takes a table that its last owner left behind. */
-  adoptTable(table: TableRef, flags: number): void {
-    this.#nft(MESSAGE.newTable, 0, table.family, (w) => {
-      w.text(1, table.name);
-      w.u32be(2, flags);
     });
   }
 
@@ -230,13 +223,40 @@ export class Batch {
 
   /** Messages that {@link ElementWriter} made, in its order. */
   addMessages(messages: Uint8Array): void {
-    this.#writer.raw(messages);
+    for (const message of splitMessages(messages)) {
+      this.#sequence++;
+      this.#writer.message(message, this.#sequence);
+    }
   }
 
   /** The whole batch. The kernel answers only what it refuses. */
   finish(): Uint8Array {
-    this.#message(BATCH_END, 0, familyHeader(0, SUBSYSTEM >> 8), () => undefined);
+    this.#message(BATCH_END, 0, familyHeader(0, SUBSYSTEM >> 8));
     return this.#writer.bytes();
+  }
+
+  /**
+   * The same as several batches of at most `limit` bytes each, unless a single message has more: what is in different
+   * ones does not happen at once.
+   */
+  finishInParts(limit: number): readonly Uint8Array[] {
+    const whole = this.finish();
+    if (whole.length <= limit) return [whole];
+    const begin = whole.subarray(0, ENVELOPE);
+    const end = whole.subarray(whole.length - ENVELOPE);
+    const parts: Uint8Array[] = [];
+    let from = ENVELOPE;
+    let to = ENVELOPE;
+    const close = (): void => {
+      if (to > from) parts.push(Buffer.concat([begin, whole.subarray(from, to), end]));
+      from = to;
+    };
+    for (const message of splitMessages(whole.subarray(ENVELOPE, whole.length - ENVELOPE))) {
+      if (to - from + message.length + 2 * ENVELOPE > limit) close();
+      to += message.length;
+    }
+    close();
+    return parts;
   }
 
   #nft(
@@ -252,7 +272,7 @@ export class Batch {
     type: number,
     flags: number,
     header: Uint8Array,
-    body: (writer: MessageWriter) => void,
+    body: (writer: MessageWriter) => void = () => undefined,
   ): void {
     this.#sequence++;
     const start = this.#writer.beginMessage(type, REQUEST | flags, this.#sequence);

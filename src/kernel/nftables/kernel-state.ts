@@ -11,8 +11,13 @@ import { DUMP, FAMILY_NUMBER, MESSAGE, request } from "./batch.ts";
 import type { TableFamily, TableRef } from "./batch.ts";
 
 const HEADER = 4;
+const NOTHING = new Uint8Array();
+const MAX_TRIES = 5;
 /** "counter" with its NUL. */
 const COUNTER = Uint8Array.of(99, 111, 117, 110, 116, 101, 114, 0);
+
+/** In a table's flags: packets do not run through it. */
+export const DORMANT = 1;
 
 export interface TableState extends TableRef {
   readonly flags: number;
@@ -36,53 +41,76 @@ export function readGeneration(socket: NetlinkSocket): number {
 
 /** All tables of the two families. */
 export function listTables(socket: NetlinkSocket): readonly TableState[] {
-  const tables: TableState[] = [];
-  socket.dump(request(MESSAGE.getTable, DUMP, 0), ({ body }) => {
+  return dumpWhole(socket, request(MESSAGE.getTable, DUMP, 0), (body) => {
     const family = familyOf(body[0]);
-    if (family === undefined) return;
+    if (family === undefined) return undefined;
     const attributes = readAttributes(body, HEADER);
-    tables.push({
+    return {
       family,
       name: readText(attributes.get(1)),
       flags: readU32be(attributes.get(2)) ?? 0,
       comment: commentOf(attributes.get(6)),
       owner: readU32be(attributes.get(7)),
-    });
+    };
   });
-  return tables;
+}
+
+/**
+ * What `read` makes of each message of a list. The kernel counts how far it has come, so that a list may miss items
+ * when somebody deletes others meanwhile: it is then listed again.
+ */
+function dumpWhole<T>(
+  socket: NetlinkSocket,
+  message: Uint8Array,
+  read: (body: Uint8Array) => T | undefined,
+): readonly T[] {
+  for (let tries = 1; ; tries++) {
+    const items: T[] = [];
+    const isConsistent = socket.dump(message, ({ body }) => {
+      const item = read(body);
+      if (item !== undefined) items.push(item);
+    });
+    if (isConsistent || tries === MAX_TRIES) return items;
+  }
 }
 
 /** What a table consists of, apart from its elements: enough to see whether somebody changed it. */
 export interface TableShape {
-  /** Chain name to a digest of its rules. */
+  /** Chain name to a digest of its hook, its policy and its rules. */
   readonly chains: ReadonlyMap<string, string>;
   readonly sets: ReadonlySet<string>;
 }
 
-/** Costs as much as the table has rules. */
+/** Costs as much as the family has chains, and the table rules. */
 export function readShape(socket: NetlinkSocket, table: TableRef): TableShape {
   const family = FAMILY_NUMBER[table.family];
-  const chains = new Map<string, string>();
-  socket.dump(request(MESSAGE.getChain, DUMP, family), ({ body }) => {
+  const isOfTable = (attributes: ReadonlyMap<number, Uint8Array>): boolean =>
+    readText(attributes.get(1)) === table.name;
+  const ofTable = (type: number): Uint8Array =>
+    request(type, DUMP, family, (w) => {
+      w.text(1, table.name);
+    });
+  const chains = new Map<string, string>(
+    dumpWhole(socket, request(MESSAGE.getChain, DUMP, family), (body) => {
+      const attributes = readAttributes(body, HEADER);
+      if (!isOfTable(attributes)) return undefined;
+      const [hook = NOTHING, policy = NOTHING] = [attributes.get(4), attributes.get(5)];
+      return [readText(attributes.get(3)), `${hook.join()} ${policy.join()}`] as const;
+    }),
+  );
+  const rules = dumpWhole(socket, ofTable(MESSAGE.getRule), (body) => {
     const attributes = readAttributes(body, HEADER);
-    if (readText(attributes.get(1)) === table.name) chains.set(readText(attributes.get(3)), "");
+    if (!isOfTable(attributes)) return undefined;
+    return [readText(attributes.get(2)), (attributes.get(4) ?? NOTHING).slice()] as const;
   });
-  const named = (w: Parameters<NonNullable<Parameters<typeof request>[3]>>[0]): void => {
-    w.text(1, table.name);
-  };
-  socket.dump(request(MESSAGE.getRule, DUMP, family, named), ({ body }) => {
-    const attributes = readAttributes(body, HEADER);
-    if (readText(attributes.get(1)) !== table.name) return;
-    const chain = readText(attributes.get(2));
-    const expressions = (attributes.get(4) ?? new Uint8Array()).slice();
+  for (const [chain, expressions] of rules) {
     chains.set(chain, digest(chains.get(chain) ?? "", expressions));
-  });
-  const sets = new Set<string>();
-  socket.dump(request(MESSAGE.getSet, DUMP, family, named), ({ body }) => {
+  }
+  const sets = dumpWhole(socket, ofTable(MESSAGE.getSet), (body) => {
     const attributes = readAttributes(body, HEADER);
-    if (readText(attributes.get(1)) === table.name) sets.add(readText(attributes.get(2)));
+    return isOfTable(attributes) ? readText(attributes.get(2)) : undefined;
   });
-  return { chains, sets };
+  return { chains, sets: new Set(sets) };
 }
 
 export interface Element {
@@ -97,6 +125,8 @@ export interface Element {
 /**
  * Every element of a set. The bytes are valid during the call only. Costs as much as the set is large and,
  * for sets of a hundred thousand, more: the kernel walks anew for each datagram.
+ * While the kernel moves a set's elements to a larger table, as it does after many additions, some may be missing or
+ * come twice.
  */
 export function dumpElements(
   socket: NetlinkSocket,
@@ -118,7 +148,7 @@ export function dumpElements(
 function elementOf(item: Uint8Array): Element {
   const attributes = readAttributes(item);
   return {
-    key: valueOf(attributes.get(1)) ?? new Uint8Array(),
+    key: valueOf(attributes.get(1)) ?? NOTHING,
     data: valueOf(attributes.get(2)),
     timeoutMs: readU64be(attributes.get(4)),
     expirationMs: readU64be(attributes.get(5)),
@@ -140,8 +170,11 @@ function isCounter(name: Uint8Array | undefined): boolean {
   return name?.length === COUNTER.length && COUNTER.every((byte, i) => name[i] === byte);
 }
 
+/** The bytes of a value; of a verdict its attributes, its code and its chain. */
 function valueOf(data: Uint8Array | undefined): Uint8Array | undefined {
-  return data === undefined ? undefined : readAttributes(data).get(1);
+  if (data === undefined) return undefined;
+  const attributes = readAttributes(data);
+  return attributes.get(1) ?? attributes.get(2);
 }
 
 function commentOf(userData: Uint8Array | undefined): string {

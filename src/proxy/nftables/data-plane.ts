@@ -2,7 +2,7 @@ import { frontendKey } from "../../core/proxy/frontend.ts";
 import type { Frontend, FrontendKey } from "../../core/proxy/frontend.ts";
 import type { TableChange } from "../../core/proxy/diff.ts";
 import type { TableFamily, TableRef } from "../../kernel/nftables/batch.ts";
-import { formatHostPort } from "../../net/host-port.ts";
+import { DORMANT } from "../../kernel/nftables/kernel-state.ts";
 import { ipFamilyOf } from "../../net/address.ts";
 import type { Logger } from "../../telemetry/log.ts";
 import type { DataPlane, FrontendProblem } from "../data-plane.ts";
@@ -11,6 +11,7 @@ import { ElementLedger } from "./element-ledger.ts";
 import type { ElementSink } from "./elements.ts";
 import { ELEMENT_SETS, RANGE_SETS } from "./program.ts";
 import type { SetName } from "./program.ts";
+import { frontendProblem, NO_FAMILY } from "./frontend-problem.ts";
 import type { FamilyModel } from "./family-model.ts";
 import { FlowCleaner } from "./flow-cleaner.ts";
 import type { FlowTable } from "./flow-cleaner.ts";
@@ -30,6 +31,11 @@ import type { WriteMetrics } from "./write-metrics.ts";
 const FAMILIES: readonly TableFamily[] = ["ip", "ip6"];
 /** A cold start hands the kernel so much at once, and lets others have the thread in between. */
 const CHUNK_BYTES = 1024 * 1024;
+/**
+ * For so long after a transaction a difference is believed only at the second reading: the kernel may be moving a set's
+ * elements to a larger table.
+ */
+const SETTLE_MS = 2_000;
 
 export interface NftablesDeps {
   readonly tables: KernelTables;
@@ -76,9 +82,13 @@ export class NftablesDataPlane implements DataPlane {
   #queue: Promise<unknown> = Promise.resolve();
   #needsRebuild = true;
   #generation = 0;
+  /** When the last transaction was. */
+  #committedMs = 0;
   #shapes: readonly ReadonlyMap<string, string>[] = [];
   readonly #timer: NodeJS.Timeout;
   #isDisposed = false;
+  /** What somebody changed that is not right again yet. */
+  #damage: string | undefined;
   /** Why the last look failed; the next one tries again. */
   #lookFailure = "";
   /** What the kernel lacks, for people. */
@@ -127,10 +137,13 @@ export class NftablesDataPlane implements DataPlane {
   look(): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#live === undefined || this.#isDisposed) return;
+      // Who wanted a change that failed tries it again.
+      if (this.#needsRebuild && this.#damage === undefined) return;
       try {
         const generation = await this.#deps.tables.generation();
-        if (generation === this.#generation) return;
-        const what = await this.#difference(this.#live);
+        if (this.#damage === undefined && generation === this.#generation) return;
+        this.#damage ??= await this.#difference(this.#live);
+        const what = this.#damage;
         if (what === undefined) {
           this.#generation = generation;
           return;
@@ -198,7 +211,6 @@ export class NftablesDataPlane implements DataPlane {
     if (live === undefined) throw new Error("a change before there is a table");
     const transaction = this.#deps.tables.begin();
     fill(live, transaction, removed, put);
-    if (transaction.isEmpty) return;
     if (transaction.size > this.#deps.tables.maxTransaction) {
       // Too large for one transaction; a new table takes over all at once as well.
       await this.#rebuild();
@@ -206,6 +218,8 @@ export class NftablesDataPlane implements DataPlane {
     }
     try {
       await this.#commit(transaction);
+      const isWatched = !this.#deps.tables.isOwner;
+      if (isWatched && transaction.hasChains) this.#shapes = await this.#readShapes(live);
     } catch (error) {
       if (!(error instanceof KernelRefusal)) throw error;
       this.#deps.log.warn("change refused by the kernel, making the rules anew", { error });
@@ -231,21 +245,16 @@ export class NftablesDataPlane implements DataPlane {
     };
     await this.#load(live);
     const from = old.filter((table) => table.name === hooked);
-    const last = tables.begin();
-    for (const [family, model] of models) {
-      const source = from.find((table) => table.family === family);
-      const to = { family, name };
-      if (source !== undefined) {
-        await copyRemembered(tables, source, to, model, last);
-      }
-      hookTable(last, to, this.#settings);
-    }
-    await this.#commit(last);
+    await this.#copyRemembered(from, live);
+    const hooks = tables.begin();
+    for (const family of models.keys()) hookTable(hooks, { family, name }, this.#settings);
+    await this.#commit(hooks);
     // In a transaction of its own: a packet on its way through the old hook must still find the old maps.
     await this.#drop(from);
     this.#deps.writes?.rebuilt();
     this.#live = live;
     this.#needsRebuild = false;
+    this.#damage = undefined;
     this.#generation = await tables.generation();
     if (tables.isOwner) return;
     this.#shapes = await this.#readShapes(live);
@@ -282,11 +291,28 @@ export class NftablesDataPlane implements DataPlane {
     for (const frontend of this.#wanted.values()) {
       fill(live, transaction, [], [frontend]);
       if (transaction.size < limit) continue;
-      await this.#commit(transaction);
+      await this.#commit(transaction, "in parts");
       await new Promise((resolve) => setImmediate(resolve));
       transaction = this.#deps.tables.begin();
     }
-    await this.#commit(transaction);
+    await this.#commit(transaction, "in parts");
+  }
+
+  /** Without it clients with affinity begin anew, and all else is served. */
+  async #copyRemembered(from: readonly TableRef[], { name, models }: Live): Promise<void> {
+    const { tables, log } = this.#deps;
+    const memory = tables.begin();
+    try {
+      for (const [family, model] of models) {
+        const source = from.find((table) => table.family === family);
+        if (source === undefined) continue;
+        await copyRemembered(tables, source, { family, name }, model, memory);
+      }
+      await this.#commit(memory, "in parts");
+    } catch (error) {
+      if (!(error instanceof KernelRefusal)) throw error;
+      log.warn("what clients with affinity were given cannot be taken over", { error });
+    }
   }
 
   async #drop(old: readonly TableRef[]): Promise<void> {
@@ -296,16 +322,19 @@ export class NftablesDataPlane implements DataPlane {
     await this.#commit(transaction);
   }
 
-  async #commit(transaction: Transaction): Promise<void> {
+  async #commit(transaction: Transaction, how?: "in parts"): Promise<void> {
+    if (transaction.isEmpty) return;
     const { writes } = this.#deps;
     try {
-      await transaction.commit();
+      await transaction.commit(how);
     } catch (error) {
       writes?.refused();
       throw error;
     }
     writes?.committed(transaction);
-    // Each transaction of anybody raises it by one: any other number is somebody else's work.
+    this.#committedMs = performance.now();
+    // Each transaction of anybody raises it by one: any other number is somebody else's work. Of what was committed
+    // in parts the number is read when the table is ready.
     this.#generation = (this.#generation + 1) >>> 0;
   }
 
@@ -320,6 +349,7 @@ export class NftablesDataPlane implements DataPlane {
     for (const { family } of tablesOf(live)) {
       const table = present.find((each) => each.family === family && each.name === live.name);
       if (table === undefined) return `table ${family} ${live.name} was deleted`;
+      if ((table.flags & DORMANT) !== 0) return `table ${family} ${live.name} was made dormant`;
       if (tables.isOwner && !tables.isOurs(table)) {
         return `table ${family} ${live.name} belongs to another process`;
       }
@@ -340,48 +370,40 @@ export class NftablesDataPlane implements DataPlane {
   async #elementDifference(live: Live): Promise<string | undefined> {
     for (const [family, ledger] of live.ledgers) {
       const table = { family, name: live.name };
-      const there = new ElementLedger();
       for (const set of [...ELEMENT_SETS, ...RANGE_SETS]) {
-        await this.#note(table, set, there);
-        const difference = ledger.difference(set, there);
+        const difference = await this.#setDifference(table, set, ledger);
         if (difference !== undefined) return `${difference} in table ${family} ${live.name}`;
       }
     }
     return undefined;
   }
 
-  async #note(table: TableRef, set: SetName, ledger: ElementLedger): Promise<void> {
-    await this.#deps.tables.dump(table, set, ({ key, data }) => {
+  async #setDifference(
+    table: TableRef,
+    set: SetName,
+    ledger: ElementLedger,
+  ): Promise<string | undefined> {
+    for (const isLast of [false, true]) {
+      const there = new ElementLedger();
+      await this.#note(table, set, there);
+      const difference = ledger.difference(set, there);
+      const isSettled = performance.now() - this.#committedMs > SETTLE_MS;
+      if (difference === undefined || isSettled || isLast) return difference;
+    }
+    return undefined;
+  }
+
+  #note(table: TableRef, set: SetName, ledger: ElementLedger): Promise<void> {
+    return this.#deps.tables.dump(table, set, ({ key, data }) => {
       ledger.note(set, key, data);
     });
   }
 
   #problemOf(frontend: Frontend): FrontendProblem | undefined {
-    const key = frontendKey(frontend);
-    const about = { frontend: key, service: frontend.target.service, isRetryable: false };
-    const model = this.#live?.models.get(familyOf(frontend));
-    if (this.#live !== undefined && model === undefined) {
-      const message = `${key} is not served: ${this.#missing}`;
-      return { ...about, reason: "ProtocolNotSupported", message };
-    }
-    const problem = model?.problemOf(key);
-    if (problem === undefined) return undefined;
-    if (problem.kind === "NoHash") {
-      const message = `${key} spreads clients at random, not by source-hash: ${this.#missing}`;
-      return { ...about, reason: "BalanceNotSupported", message };
-    }
-    if (problem.kind === "LimitReached") {
-      const message = `${key} is served without ${problem.what}: the data plane has no number left for it`;
-      return { ...about, reason: "LimitReached", message };
-    }
-    const addresses = problem.backends
-      .slice(0, 3)
-      .map((backend) => formatHostPort(backend.address, backend.port))
-      .join(", ");
-    const more =
-      problem.backends.length > 3 ? ` and ${String(problem.backends.length - 3)} more` : "";
-    const message = `${key} does not forward to ${addresses}${more}: not an address that other hosts can reach`;
-    return { ...about, reason: "InvalidEndpoint", message };
+    if (this.#live === undefined) return undefined;
+    const model = this.#live.models.get(familyOf(frontend));
+    const problem = model === undefined ? NO_FAMILY : model.problemOf(frontendKey(frontend));
+    return problem && frontendProblem(frontend, problem, this.#missing);
   }
 }
 

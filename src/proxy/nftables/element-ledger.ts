@@ -55,7 +55,7 @@ export class ElementLedger {
 }
 
 /** FNV-1a. */
-function digestOf(key: Uint8Array, data: Uint8Array | undefined): number {
+export function digestOf(key: Uint8Array, data: Uint8Array | undefined): number {
   let hash = 0x811c9dc5;
   for (const byte of key) hash = Math.imul(hash ^ byte, 0x01000193);
   for (const byte of data ?? []) hash = Math.imul(hash ^ byte, 0x01000193);

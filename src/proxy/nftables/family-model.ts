@@ -283,7 +283,9 @@ function rangesCarrier(number: number): number {
 
 /** First and last address of each range; those inside of another are left out, as the set takes no overlap. */
 function rangeEnds(ranges: readonly Cidr[]): readonly (readonly [Uint8Array, Uint8Array])[] {
-  const sorted = [...ranges].sort((a, b) => (cidrSize(a) > cidrSize(b) ? -1 : 1));
+  const sorted = [...ranges].sort(
+    (a, b) => Number(cidrSize(b) > cidrSize(a)) - Number(cidrSize(a) > cidrSize(b)),
+  );
   const kept: Cidr[] = [];
   for (const range of sorted) {
     const first = cidrAddress(range, 0n);

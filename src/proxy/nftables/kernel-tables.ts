@@ -21,12 +21,17 @@ export interface Transaction {
   elements(table: TableRef): ElementSink;
   /** Nothing was asked for yet. */
   readonly isEmpty: boolean;
+  /** It makes chains, if only those of a class of affinity time-outs. */
+  readonly hasChains: boolean;
   /** Elements of Services added and deleted so far. */
   readonly writes: { readonly added: number; readonly deleted: number };
   /** Bytes so far. */
   readonly size: number;
-  /** @throws KernelRefusal */
-  commit(): Promise<void>;
+  /**
+   * Hands it to the kernel. "in parts": what packets do not see yet may come in as many transactions as it takes.
+   * @throws KernelRefusal
+   */
+  commit(how?: "at once" | "in parts"): Promise<void>;
 }
 
 /** The kernel's tables, through whatever way this machine offers. */
@@ -45,10 +50,9 @@ export interface KernelTables extends Disposable {
   begin(): Transaction;
   /** Changes with every transaction of anybody. */
   generation(): Promise<number>;
-  /** Transactions committed by this object. */
-  readonly commits: number;
+  /** Soon after many additions elements may be missing, or come twice. */
   dump(table: TableRef, set: SetName, each: (element: Element) => void): Promise<void>;
-  /** Name of each chain and set with a digest of its content, to see what somebody changed. */
+  /** Name of each chain and set with a digest of what the program puts there, to see what somebody changed. */
   shape(table: TableRef): Promise<ReadonlyMap<string, string>>;
 }
 

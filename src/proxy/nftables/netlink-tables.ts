@@ -12,6 +12,7 @@ import {
 } from "../../kernel/nftables/kernel-state.ts";
 import type { Element, TableState } from "../../kernel/nftables/kernel-state.ts";
 import type { Cidr } from "../../net/cidr.ts";
+import { digestOf } from "./element-ledger.ts";
 import type { ElementSink } from "./elements.ts";
 import { KernelRefusal } from "./kernel-tables.ts";
 import type { KernelTables, Transaction } from "./kernel-tables.ts";
@@ -32,7 +33,6 @@ export class NetlinkTables implements KernelTables {
   readonly maxTransaction: number;
   readonly lookEveryMs = 200;
   readonly #socket: NetlinkSocket;
-  commits = 0;
 
   /**
    * `ownership` "none" leaves the tables open to others, as kernels before 6.9 do.
@@ -73,12 +73,27 @@ export class NetlinkTables implements KernelTables {
 
   shape(table: TableRef): Promise<ReadonlyMap<string, string>> {
     const { chains, sets } = readShape(this.#socket, table);
+    const digests = Array.from(sets, (name) => {
+      const isDispatcher = DISPATCHERS.some((dispatcher) => dispatcher === name);
+      return [`set ${name}`, isDispatcher ? this.#digest(table, name) : ""] as const;
+    });
     return Promise.resolve(
       new Map([
         ...[...chains].map(([name, digest]) => [`chain ${name}`, digest] as const),
-        ...[...sets].map((name) => [`set ${name}`, ""] as const),
+        ...digests,
       ]),
     );
+  }
+
+  /** Of a set that changes with the program only. */
+  #digest(table: TableRef, set: string): string {
+    let count = 0;
+    let sum = 0;
+    dumpElements(this.#socket, table, set, ({ key, data }) => {
+      count++;
+      sum = (sum + digestOf(key, data)) >>> 0;
+    });
+    return `${String(count)} ${String(sum)}`;
   }
 
   /** @throws KernelRefusal */
@@ -95,7 +110,6 @@ export class NetlinkTables implements KernelTables {
       const part = refusedPart(batch, first);
       throw new KernelRefusal(messageOf(first.errno, part), first.errno, { part });
     }
-    this.commits++;
   }
 
   [Symbol.dispose](): void {
@@ -125,6 +139,7 @@ class NetlinkTransaction implements Transaction {
   readonly #emptySize = this.#batch.size;
   readonly #sinks = new Map<string, NetlinkElements>();
   #sets = 0;
+  hasChains = false;
 
   constructor(tables: NetlinkTables, flags: number) {
     this.#tables = tables;
@@ -165,6 +180,7 @@ class NetlinkTransaction implements Transaction {
   }
 
   createChains(table: TableRef, pack: ChainPack): void {
+    this.hasChains = true;
     for (const chain of pack.chains) this.#batch.newChain(table, chain.name);
     for (const chain of pack.chains) {
       for (const rule of chain.rules) {
@@ -216,21 +232,18 @@ class NetlinkTransaction implements Transaction {
     return this.#elements(table);
   }
 
-  commit(): Promise<void> {
+  commit(how: "at once" | "in parts" = "at once"): Promise<void> {
     // Rejects instead of throwing, so that callers have one way to fail.
     return new Promise((resolve) => {
-      for (const sink of this.#sinks.values()) {
-        for (const [timeoutClass, seconds] of sink.classes) {
-          this.createChains(sink.table, affinityPack(sink.table.family, timeoutClass, seconds));
-        }
+      const sinks = [...this.#sinks.values()];
+      for (const writers of [
+        ...sinks.map(({ deletions }) => deletions),
+        ...sinks.map(({ additions }) => additions),
+      ]) {
+        for (const writer of writers.values()) this.#batch.addMessages(writer.finish());
       }
-      for (const sink of this.#sinks.values()) {
-        for (const writer of sink.deletions.values()) this.#batch.addMessages(writer.finish());
-      }
-      for (const sink of this.#sinks.values()) {
-        for (const writer of sink.additions.values()) this.#batch.addMessages(writer.finish());
-      }
-      this.#tables.send(this.#batch.finish());
+      const limit = how === "in parts" ? this.#tables.maxTransaction : Infinity;
+      for (const part of this.#batch.finishInParts(limit)) this.#tables.send(part);
       resolve();
     });
   }
@@ -239,22 +252,25 @@ class NetlinkTransaction implements Transaction {
     const key = `${table.family} ${table.name}`;
     const known = this.#sinks.get(key);
     if (known !== undefined) return known;
-    const made = new NetlinkElements(table);
+    const made = new NetlinkElements(table, (pack) => {
+      this.createChains(table, pack);
+    });
     this.#sinks.set(key, made);
     return made;
   }
 }
 
 class NetlinkElements implements ElementSink {
-  readonly table: TableRef;
   readonly deletions = new Map<SetName, ElementWriter>();
   readonly additions = new Map<SetName, ElementWriter>();
-  readonly classes: [number, number][] = [];
+  readonly #table: TableRef;
+  readonly #createChains: (pack: ChainPack) => void;
   added = 0;
   deleted = 0;
 
-  constructor(table: TableRef) {
-    this.table = table;
+  constructor(table: TableRef, createChains: (pack: ChainPack) => void) {
+    this.#table = table;
+    this.#createChains = createChains;
   }
 
   get size(): number {
@@ -265,7 +281,7 @@ class NetlinkElements implements ElementSink {
   }
 
   get hasWork(): boolean {
-    return this.added + this.deleted + this.classes.length > 0;
+    return this.added + this.deleted > 0;
   }
 
   add(set: SetName, key: Uint8Array, data?: Uint8Array, keyEnd?: Uint8Array): void {
@@ -284,14 +300,14 @@ class NetlinkElements implements ElementSink {
   }
 
   needAffinityClass(timeoutClass: number, timeoutSeconds: number): void {
-    this.classes.push([timeoutClass, timeoutSeconds]);
+    this.#createChains(affinityPack(this.#table.family, timeoutClass, timeoutSeconds));
   }
 
   #writer(kind: "add" | "delete", set: SetName): ElementWriter {
     const writers = kind === "add" ? this.additions : this.deletions;
     const known = writers.get(set);
     if (known !== undefined) return known;
-    const made = new ElementWriter(kind, this.table, set);
+    const made = new ElementWriter(kind, this.#table, set);
     writers.set(set, made);
     return made;
   }

@@ -104,14 +104,19 @@ export async function copyRemembered(
   transaction: Transaction,
 ): Promise<void> {
   const ports = new Map<string, AffinityView>();
+  /** Where a new number's memory comes from: a client may have one of each of two Service ports that are one now. */
+  const sources = new Map<number, string>();
   const wanted = model.affinities();
   if (wanted.size === 0) return;
   await tables.dump(from, "frontends", ({ key, data }) => {
     const view = wanted.get(hex(key));
     // Only carriers with affinity have that op; others name lists in the same bits.
-    if (view !== undefined && data !== undefined && isAffinity(data)) {
-      ports.set(hex(data.subarray(2, 4)), view);
-    }
+    if (view === undefined || data === undefined || !isAffinity(data)) return;
+    const old = hex(data.subarray(2, 4));
+    const source = sources.get(view.carrier) ?? old;
+    if (source !== old) return;
+    sources.set(view.carrier, old);
+    ports.set(old, view);
   });
   const endpoints = new Map<string, Uint8Array>();
   for (const set of ["picked_cluster", "picked_local"] as const) {

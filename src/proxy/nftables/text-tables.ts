@@ -33,7 +33,9 @@ export class TextTables implements KernelTables {
   readonly maxTransaction = MAX_TRANSACTION;
   /** Each look runs a program. */
   readonly lookEveryMs = 400;
-  commits = 0;
+  #commits = 0;
+  /** Which tables of ours there were after the last transaction that made or deleted one. */
+  #ours: string | undefined;
 
   async list(): Promise<readonly TableState[]> {
     const listing = await runNft(["-n", "list", "tables"]);
@@ -56,10 +58,12 @@ export class TextTables implements KernelTables {
     return new TextTransaction(this);
   }
 
-  /** `nft` does not tell; our tables' absence is all that can be seen cheaply. */
+  /** `nft` does not tell; that a table of ours is gone is all that can be seen cheaply. */
   async generation(): Promise<number> {
     const listing = await runNft(["list", "tables"]);
-    return listing.includes("portolan") ? this.commits : this.commits + 1;
+    const ours = (listing.match(/^table ip6? portolan(_next)?$/gm) ?? []).join();
+    this.#ours ??= ours;
+    return ours === this.#ours ? this.#commits : this.#commits + 1;
   }
 
   dump(): Promise<void> {
@@ -77,7 +81,8 @@ export class TextTables implements KernelTables {
   /** @throws KernelRefusal */
   async run(commands: string): Promise<void> {
     await runNft(["-f", "-"], commands);
-    this.commits++;
+    this.#commits++;
+    if (/^(add|delete) table /m.test(commands)) this.#ours = undefined;
   }
 
   [Symbol.dispose](): void {
@@ -106,6 +111,11 @@ class TextTransaction implements Transaction {
     return (
       this.#lines.length === 0 && !sinks.some((sink) => sink.size > 0 || sink.packs.length > 0)
     );
+  }
+
+  /** Of no use here: what chains hold is not looked at. */
+  get hasChains(): boolean {
+    return false;
   }
 
   get writes(): Transaction["writes"] {

@@ -32,10 +32,9 @@ export async function readTraffic(
     });
   }
   const open = openConnections(withOpen ? deps.flows : undefined);
-  const canCount = deps.tables.way === "netlink";
   return Array.from(frontends, (frontend) => ({
     frontend,
-    newConnections: canCount ? (counts.get(keyOf(frontend)) ?? 0) : undefined,
+    newConnections: counts.get(keyOf(frontend)),
     open: [...(open.get(frontendKey(frontend))?.values() ?? [])],
   }));
 }
