@@ -46,7 +46,8 @@ export async function pathPart(libc, loadOurs) {
     for (const [kind, label] of Object.entries(LABELS)) {
       const us = results[kind].map((each) => each.us);
       const perSecond = median(results[kind].map((each) => each.perSecond));
-      const ratio = perSecond / median(peerResults[kind].map((each) => each.perSecond));
+      // Round by round, as all of them slow down while the kernel's memory of connections grows.
+      const ratio = median(results[kind].map((each, round) => each.perSecond / peerResults[kind][round].perSecond));
       p50[kind] = median(us);
       console.log(
         `path ${name}, ${label}: connect p50 ${p50[kind].toFixed(1)} us (rounds ${Math.min(...us).toFixed(1)}..${Math.max(...us).toFixed(1)}), ${Math.round(perSecond)} connections/s, ${ratio.toFixed(3)} of the peer's`,
