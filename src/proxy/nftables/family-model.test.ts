@@ -61,7 +61,9 @@ function elementsOf(sets: Sets, set: SetName): readonly string[] {
 
 function backends(count: number, offset = 0): readonly Backend[] {
   return Array.from({ length: count }, (_, i) => ({
-    address: ip(`10.1.${String((i + offset) >> 8)}.${String((i + offset) & 255)}`),
+    address: ip(
+      `10.${String(1 + ((i + offset) >> 16))}.${String(((i + offset) >> 8) & 255)}.${String((i + offset) & 255)}`,
+    ),
     port: port(8080),
     isLocal: false,
   })).sort((a, b) => compareText(a.address, b.address));
@@ -259,6 +261,21 @@ describe("the model of a family's table", () => {
     assert.deepEqual(put([one, bad]), ["127.0.0.1"]);
     assert.deepEqual(put([one, two, bad]), ["127.0.0.1"]);
     assert.deepEqual(put([one, two]), []);
+  });
+
+  it("leaves out endpoints beyond the numbers that clients' memory has for them", () => {
+    const [sets, model] = [new Sets(), new FamilyModel()];
+    const cluster = backends(65_536);
+    const local = backends(2, 65_536).map((each) => ({ ...each, isLocal: true }));
+    const target = backendSet(cluster, { local, affinitySeconds: 10 });
+    const one = frontend({ target });
+    model.put(one, sets);
+    model.finish(sets);
+    sets.commit();
+    assert.equal(elementsOf(sets, "picked_cluster").length, 65_536);
+    assert.deepEqual(elementsOf(sets, "picked_local"), []);
+    const problem = model.problemOf(frontendKey(one));
+    assert.deepEqual(problem?.kind === "InvalidEndpoint" && problem.backends, local);
   });
 
   it("leaves out endpoints that no packet may be sent to, and says so", () => {

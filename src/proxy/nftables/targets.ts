@@ -165,7 +165,8 @@ export class Targets {
     if (removed.length + added.length + replaced.length === 0) return;
     const { slots } = target.lists[policy];
     const room = MAX_ENDPOINTS - (slots.length - removed.length);
-    const good = added.filter((backend) => isForwardable(backend.address)).slice(0, room);
+    const forwardable = added.filter((backend) => isForwardable(backend.address)).slice(0, room);
+    const good = nameable(forwardable, target.affinity);
     const refused = target.refused[policy];
     if (refused.size > 0 || good.length < added.length) {
       target.refused[policy] = refusedAfter(refused, removed, added, good);
@@ -262,6 +263,16 @@ export function carrierFor(target: Target, policy: Policy): number {
 function dataOf(backend: Backend, affinity: Affinity | undefined): Uint8Array {
   const handle = affinity?.handles.get(placeText(backend));
   return handle === undefined ? endpointBytes(backend) : words(handle);
+}
+
+/** Those that clients' memory has a number for, or can be given one: the two policies' endpoints may be more together. */
+function nameable(
+  backends: readonly Backend[],
+  affinity: Affinity | undefined,
+): readonly Backend[] {
+  if (affinity === undefined) return backends;
+  let left = MAX_ENDPOINTS - affinity.handles.size;
+  return backends.filter((each) => affinity.handles.has(placeText(each)) || left-- > 0);
 }
 
 function newHandle(affinity: Affinity): number {
