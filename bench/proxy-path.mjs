@@ -33,6 +33,8 @@ export async function pathPart(libc, loadOurs) {
     for (let k = 0; k < stands.length; k++) {
       const { net, port, addresses, results } = stands[(round + 1 + k) % stands.length];
       net.useClient(CLIENTS[(round + 1) % CLIENTS.length]);
+      // After a stand without rules the kernel's memory of connections is not at hand.
+      net.connects(addresses.one, port, CONNECTS / 10, "client");
       for (const kind of Object.keys(KINDS)) {
         const { times, perSecond } = net.connects(addresses[kind], port, CONNECTS, "client");
         // The first round is for warmth.
