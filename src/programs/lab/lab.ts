@@ -141,8 +141,10 @@ async function start(
     await writeLabState(statesDir, state);
     opened.add(asDisposable(() => removeLabState(statesDir, name)));
   }
-  if (ready === undefined)
+  if (ready === undefined) {
+    signal.throwIfAborted();
     throw new LabError("the lab ended before it was ready; see its messages");
+  }
   const { applied, problems } = ready;
   return {
     api,

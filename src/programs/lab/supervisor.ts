@@ -62,6 +62,9 @@ export async function runLabSupervisor(
   const parts = new Map<string, Part>();
   try {
     await run(config, deps, holders, parts);
+  } catch (error) {
+    // Whoever wanted the lab has gone before it was ready, and knows.
+    if (!deps.signal.aborted) throw error;
   } finally {
     for (const { child } of parts.values()) child.kill("SIGKILL");
     for (const holder of holders) holder.kill("SIGKILL");
@@ -80,7 +83,11 @@ async function run(
   const network = buildNetwork(plan, holding);
   const sharing = shareMounts();
   const begin = async (machine: Machine, part: PartConfig): Promise<PartReady> => {
-    const begun = await startPart(config, machine.name, await network.holder(machine), part);
+    const file = await writePart(config, machine.name, part);
+    const holder = await network.holder(machine);
+    // What begins now is ended by nobody any more.
+    deps.signal.throwIfAborted();
+    const begun = startPart(config, machine.name, holder, file);
     started.set(machine.name, begun);
     return begun.ready;
   };
@@ -180,15 +187,19 @@ function nodeConfig({ plan, dir }: SupervisorConfig, node: LabNode): NodeConfig 
   };
 }
 
-async function startPart(
+/** @returns the file that tells a part what to run. */
+async function writePart(
   config: SupervisorConfig,
   name: string,
-  holder: number,
   part: PartConfig,
-): Promise<Part> {
+): Promise<string> {
   await mkdir(part.dir, { recursive: true, mode: 0o700 });
   const file = join(config.dir, `${name}.json`);
   await writeFile(file, JSON.stringify(part), { mode: 0o600 });
+  return file;
+}
+
+function startPart(config: SupervisorConfig, name: string, holder: number, file: string): Part {
   const enter = [`--target=${String(holder)}`, "--net", "--uts", "--"];
   const child = spawn("nsenter", [...enter, ...config.program, "lab-part", "--part", file], {
     stdio: ["ignore", "pipe", "inherit"],
