@@ -240,4 +240,32 @@ describe("kubectl and the kinds of whole applications", () => {
     const left = await run("get events.events.k8s.io --field-selector reason=Sold -o name");
     assert.equal(left, "");
   });
+
+  it("tells watchers of the one API what came by the other", async () => {
+    const core = (name: string): string =>
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Event",
+        metadata: { name },
+        message: `note of ${name}`,
+        involvedObject: { kind: "Pod", name: "shop", namespace: "default" },
+      });
+    await run("create -f -", core("early"));
+    const steps: Promise<string>[] = [];
+    const change = async (): Promise<string> => {
+      await run("create -f -", core("late"));
+      return run("delete event late");
+    };
+    const output = '{.type} {.object.note} {.object.regarding.name}{"\\n"}';
+    const args = ["get", "events.events.k8s.io", "-w", "--output-watch-events", "-o"];
+    const { stdout } = await server.kubectl([...args, `jsonpath=${output}`], {
+      until: (text) => {
+        if (text.includes("note of early") && steps.length === 0) steps.push(change());
+        return text.includes("DELETED note of late");
+      },
+    });
+    await Promise.all(steps);
+    assert.match(stdout, /ADDED note of early shop\n/);
+    assert.match(stdout, /ADDED note of late shop\nDELETED note of late shop\n/);
+  });
 });
