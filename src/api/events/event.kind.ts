@@ -9,6 +9,7 @@ import type { Event as CoreEvent } from "../v1/event.ts";
 import { fromCoreEvent, toCoreEvent } from "./event.conversion.ts";
 import { event } from "./event.ts";
 import type { Event } from "./event.ts";
+import { OBJECT_REFERENCE_FIELDS } from "../v1/reference.ts";
 
 const TYPES: readonly (string | undefined)[] = ["Normal", "Warning"];
 const UNSET = "needs to be unset";
@@ -51,16 +52,6 @@ const columns = coreEventKind.columns.map((column) => ({
   cell: (object: Event, nowMs: number) => column.cell(toCoreEvent(object), nowMs),
 }));
 
-const REGARDING = [
-  "kind",
-  "namespace",
-  "name",
-  "uid",
-  "apiVersion",
-  "resourceVersion",
-  "fieldPath",
-] as const;
-
 export const eventKind: KindDefinition<Event> = {
   group: "events.k8s.io",
   version: "v1",
@@ -73,7 +64,7 @@ export const eventKind: KindDefinition<Event> = {
   schema: event,
   columns,
   selectableFields: [
-    ...REGARDING.map((key) => ({
+    ...OBJECT_REFERENCE_FIELDS.map((key) => ({
       path: `regarding.${key}`,
       value: (object: Event) => object.regarding?.[key] ?? "",
     })),

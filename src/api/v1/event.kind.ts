@@ -5,16 +5,7 @@ import { eventColumns } from "./event.columns.ts";
 import { event } from "./event.ts";
 import type { Event } from "./event.ts";
 import { validateEvent } from "./event.validation.ts";
-
-const INVOLVED = [
-  "kind",
-  "namespace",
-  "name",
-  "uid",
-  "apiVersion",
-  "resourceVersion",
-  "fieldPath",
-] as const;
+import { OBJECT_REFERENCE_FIELDS } from "./reference.ts";
 
 export const eventKind: KindDefinition<Event> = {
   group: "",
@@ -28,7 +19,7 @@ export const eventKind: KindDefinition<Event> = {
   schema: event,
   columns: eventColumns,
   selectableFields: [
-    ...INVOLVED.map((key) => ({
+    ...OBJECT_REFERENCE_FIELDS.map((key) => ({
       path: `involvedObject.${key}`,
       value: (object: Event) => object.involvedObject[key] ?? "",
     })),

@@ -21,6 +21,17 @@ export const objectReference = message(
 );
 export interface ObjectReference extends ValueOf<typeof objectReference> {}
 
+/** All of it, in the order in which Events may be selected by it. */
+export const OBJECT_REFERENCE_FIELDS = [
+  "kind",
+  "namespace",
+  "name",
+  "uid",
+  "apiVersion",
+  "resourceVersion",
+  "fieldPath",
+] as const satisfies readonly (keyof ObjectReference)[];
+
 export const localObjectReference = message(
   `${V1}.LocalObjectReference`,
   "Names an object in the same namespace.",
