@@ -101,6 +101,15 @@ describe("planCronJob()", () => {
     assert.equal(plan(yearly, "00:31:40").start?.dueMs, msOf("2025-01-02T00:00:00Z"));
   });
 
+  it("warns when more than a hundred times were missed", () => {
+    const reasons = (time: string): readonly string[] => {
+      const { news } = plan(cronJob({ schedule: "* * * * *" }), time);
+      return news.map(({ type, reason }) => `${type} ${reason}`);
+    };
+    assert.deepEqual(reasons("01:40:30"), []);
+    assert.deepEqual(reasons("01:41:30"), ["Warning TooManyMissedTimes"]);
+  });
+
   it("leaves out what is later than startingDeadlineSeconds", () => {
     const late = cronJob({ startingDeadlineSeconds: 30 });
     assert.equal(plan(late, "00:10:40").start, undefined);

@@ -58,12 +58,17 @@ export function planCronJob(observed: CronJobObserved): CronJobPlan {
   };
   if (metadata.deletionTimestamp !== undefined || spec.suspend === true) return idle;
   const nextMs = nextDue(schedule, nowMs, offsetAt);
-  const waiting = { ...idle, againAfterMs: nextMs === undefined ? undefined : nextMs - nowMs };
-  const dueMs = lastDue(observed);
-  if (dueMs === undefined) return waiting;
+  const due = lastDue(observed);
+  const waiting = {
+    ...idle,
+    news: due?.isOneOfMany === true ? [...news, TOO_MANY_MISSED] : news,
+    againAfterMs: nextMs === undefined ? undefined : nextMs - nowMs,
+  };
+  if (due === undefined) return waiting;
+  const { dueMs } = due;
   const tell = (type: CronJobNews["type"], reason: string, message: string): CronJobPlan => ({
     ...waiting,
-    news: [...news, { type, reason, message }],
+    news: [...waiting.news, { type, reason, message }],
   });
   const { startingDeadlineSeconds: deadline } = spec;
   if (deadline !== undefined && dueMs + deadline * 1000 < nowMs) {
@@ -127,14 +132,35 @@ function observedStatus(
   return { status, news };
 }
 
+/** So many times may be missed before that is told (upstream `mostRecentScheduleTime`). */
+const MANY_MISSED = 100;
+const TOO_MANY_MISSED: CronJobNews = {
+  type: "Warning",
+  reason: "TooManyMissedTimes",
+  message:
+    "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew",
+};
+
+interface Due {
+  readonly dueMs: number;
+  /** More than a hundred are due. */
+  readonly isOneOfMany: boolean;
+}
+
 /** The last time up to now at which a Job was due and was not made; undefined when there is none. */
-function lastDue({ cronJob, schedule, offsetAt, nowMs }: CronJobObserved): number | undefined {
+function lastDue({ cronJob, schedule, offsetAt, nowMs }: CronJobObserved): Due | undefined {
   const { metadata, spec, status } = cronJob;
   const seenMs = msOf(status?.lastScheduleTime) ?? msOf(metadata.creationTimestamp) ?? nowMs;
   const { startingDeadlineSeconds: deadline } = spec;
   const sinceMs = Math.max(seenMs, deadline === undefined ? seenMs : nowMs - deadline * 1000);
-  const firstMs = nextDue(schedule, sinceMs, offsetAt);
-  if (firstMs === undefined || firstMs > nowMs) return undefined;
+  let missed = 0;
+  let missedMs = nextDue(schedule, sinceMs, offsetAt);
+  while (missedMs !== undefined && missedMs <= nowMs && missed <= MANY_MISSED) {
+    missed++;
+    missedMs = nextDue(schedule, missedMs, offsetAt);
+  }
+  if (missed === 0) return undefined;
+  const isOneOfMany = missed > MANY_MISSED;
   // Looks back ever further, so that of a year of minutes only the last ones are gone through.
   for (const windowMs of WINDOWS_MS) {
     let found: number | undefined;
@@ -143,7 +169,8 @@ function lastDue({ cronJob, schedule, offsetAt, nowMs }: CronJobObserved): numbe
       found = next;
       next = nextDue(schedule, next, offsetAt);
     }
-    if (found !== undefined || nowMs - windowMs <= sinceMs) return found;
+    if (found !== undefined) return { dueMs: found, isOneOfMany };
+    if (nowMs - windowMs <= sinceMs) return undefined;
   }
   return undefined;
 }
