@@ -1,13 +1,13 @@
 import type { DeleteOptions } from "../api/machinery/delete-options.ts";
 import { failure } from "../api/machinery/status.ts";
-import { formatTime } from "../api/machinery/time.ts";
+import { formatTimeMs } from "../api/machinery/time.ts";
 import { eviction } from "../api/policy/eviction.ts";
 import type { Eviction } from "../api/policy/eviction.ts";
 import { podDisruptionBudgetKind as budgetKind } from "../api/policy/poddisruptionbudget.kind.ts";
 import type { PodDisruptionBudget } from "../api/policy/poddisruptionbudget.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { isPodReady } from "../core/endpoints/pod-address.ts";
-import { disruptionCondition, isInBudget } from "../core/workloads/disruption.ts";
+import { disruptionConditions, isInBudget } from "../core/workloads/disruption.ts";
 import { decodeBody } from "./body.ts";
 import type { ApiContext, ResourceCall } from "./context.ts";
 import { jsonResponse } from "./exchange.ts";
@@ -98,8 +98,7 @@ function withoutOne(budget: PodDisruptionBudget, pod: Pod, nowMs: number): PodDi
     );
   }
   const left = disruptionsAllowed - 1;
-  const time = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
-  const others = (status?.conditions ?? []).filter(({ type }) => type !== "DisruptionAllowed");
+  const time = formatTimeMs(nowMs);
   return {
     ...budget,
     status: {
@@ -109,7 +108,7 @@ function withoutOne(budget: PodDisruptionBudget, pod: Pod, nowMs: number): PodDi
       desiredHealthy,
       disruptionsAllowed: left,
       disruptedPods: { ...status?.disruptedPods, [pod.metadata.name]: time },
-      conditions: [...others, disruptionCondition(budget, left, nowMs)],
+      conditions: disruptionConditions(budget, left, nowMs),
     },
   };
 }

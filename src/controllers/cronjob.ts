@@ -12,6 +12,7 @@ import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
 import { planCronJob, started } from "../core/workloads/cronjob.ts";
 import { controllerOf } from "../core/workloads/pods.ts";
+import { deleteThis } from "./delete-this.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
 import { Owned } from "./owned.ts";
 import { again, writeStatus } from "./workload-loop.ts";
@@ -50,7 +51,7 @@ export function startCronJobController(deps: WorkloadDeps): AsyncDisposable {
     });
     for (const { type, reason, message } of plan.news) tell(type, reason, message);
     for (const job of [...plan.replace, ...plan.discard]) {
-      await remove(job, signal);
+      await deleteThis(client, jobKind, job, { propagationPolicy: "Background", signal });
       tell("Normal", "SuccessfulDelete", `Deleted job ${job.metadata.name}`);
     }
     let { status } = plan;
@@ -86,16 +87,6 @@ export function startCronJobController(deps: WorkloadDeps): AsyncDisposable {
         events?.record(referenceTo(cronJob), "Warning", "FailedCreate", text);
       }
       throw error;
-    }
-  };
-
-  const remove = async ({ metadata }: Job, signal: AbortSignal): Promise<void> => {
-    const preconditions = metadata.uid === undefined ? {} : { uid: metadata.uid };
-    const propagationPolicy = "Background";
-    try {
-      await client.delete(jobKind, metadata, { preconditions, propagationPolicy, signal });
-    } catch (error) {
-      if (!hasReason(error, "NotFound", "Conflict")) throw error;
     }
   };
 

@@ -8,6 +8,7 @@ import { podDisruptionBudgetKind } from "../api/policy/poddisruptionbudget.kind.
 import { podKind } from "../api/v1/pod.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { replicationControllerKind } from "../api/v1/replicationcontroller.kind.ts";
+import type { Change } from "../client/informer.ts";
 import { startReconciler } from "../client/reconcile.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
 import { isInBudget, planDisruption } from "../core/workloads/disruption.ts";
@@ -75,13 +76,7 @@ export function startDisruptionController(deps: WorkloadDeps): AsyncDisposable {
       if (isInBudget(budget, pod)) reconciler.enqueue(keyOf(budget));
     }
   };
-  const lookAgain = ({
-    before,
-    after,
-  }: {
-    readonly before: KubernetesObject | undefined;
-    readonly after: KubernetesObject | undefined;
-  }): void => {
+  const lookAgain = ({ before, after }: Change<KubernetesObject>): void => {
     const namespace = (after ?? before)?.metadata.namespace ?? "";
     for (const budget of budgets.byIndex(BY_NAMESPACE, namespace))
       reconciler.enqueue(keyOf(budget));

@@ -19,6 +19,7 @@ import { planTriggerTime, triggersByEndpoints } from "../core/endpoints/trigger-
 import type { TriggerState } from "../core/endpoints/trigger-time.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import { deleteThis } from "./delete-this.ts";
 import { KnownEndpoints } from "./known-endpoints.ts";
 import { isNamespaceGone } from "./namespace-gone.ts";
 import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
@@ -130,13 +131,7 @@ export function startEndpointsController(deps: EndpointsControllerDeps): AsyncDi
   ): Promise<ReconcileResult> => {
     if (!isManagedEndpoints(orphan)) return { kind: "done" };
     if (!(await isServiceGone(client, key, signal))) return { kind: "again", afterMs: 1_000 };
-    const { uid } = orphan.metadata;
-    const preconditions = uid === undefined ? {} : { uid };
-    try {
-      await client.delete(endpointsKind, orphan.metadata, { preconditions, signal });
-    } catch (error) {
-      if (!hasReason(error, "NotFound", "Conflict")) throw error;
-    }
+    await deleteThis(client, endpointsKind, orphan, { signal });
     own.deleted(orphan);
     return { kind: "done" };
   };

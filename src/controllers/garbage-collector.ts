@@ -37,9 +37,9 @@ const CONCURRENCY = 8;
 /** When dependents wait for their grace: their end wakes the owner anyway. */
 const WAITING_RETRY_MS = 10_000;
 
-/** Kinds that own nothing and belong to nobody, and are many. */
-function isCollected({ kind, group }: KindDefinition): boolean {
-  return !(kind === "Event" && (group === "" || group === "events.k8s.io"));
+/** Not Events, which own nothing, belong to nobody, and are many; nor what another kind's objects are as well. */
+function isCollected({ group, kind, storedAs }: KindDefinition): boolean {
+  return storedAs === undefined && !(group === "" && kind === "Event");
 }
 
 /** A key of one object of any kind: the resource's name and the object's key. */

@@ -2,9 +2,9 @@ import { jobKind } from "../api/batch/job.kind.ts";
 import type { Job } from "../api/batch/job.ts";
 import { keyOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
-import { hasReason } from "../api/machinery/status.ts";
 import type { Pod } from "../api/v1/pod.ts";
 import { planJob } from "../core/workloads/job.ts";
+import { deleteThis } from "./delete-this.ts";
 import { isTracked, startJobPodRelease, withoutTracking } from "./job-pods.ts";
 import { allOf, slowStart } from "./slow-start.ts";
 import { again, startPodWorkload } from "./workload-loop.ts";
@@ -23,7 +23,7 @@ export function startJobController(deps: WorkloadDeps): AsyncDisposable {
       const pods = await work.pods.claim(job, selector, signal);
       const plan = planJob({ job, pods, nowMs });
       if (plan.isExpired) {
-        await expire(deps, job, signal);
+        await deleteThis(deps.client, jobKind, job, { propagationPolicy: "Foreground", signal });
         return { kind: "done" };
       }
       const written = await work.writeStatus(job, plan.status);
@@ -47,17 +47,6 @@ export function startJobController(deps: WorkloadDeps): AsyncDisposable {
       await release[Symbol.asyncDispose]();
     },
   };
-}
-
-async function expire({ client }: WorkloadDeps, job: Job, signal: AbortSignal): Promise<void> {
-  const { uid } = job.metadata;
-  const preconditions = uid === undefined ? {} : { uid };
-  const propagationPolicy = "Foreground";
-  try {
-    await client.delete(jobKind, job.metadata, { preconditions, propagationPolicy, signal });
-  } catch (error) {
-    if (!hasReason(error, "NotFound", "Conflict")) throw error;
-  }
 }
 
 /**

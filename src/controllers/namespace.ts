@@ -6,7 +6,7 @@ import { resourceNameOf } from "../api/machinery/kind.ts";
 import { keyOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { formatTime } from "../api/machinery/time.ts";
+import { formatTimeMs } from "../api/machinery/time.ts";
 import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import type { Namespace } from "../api/v1/namespace.ts";
 import { backoff } from "../async/backoff.ts";
@@ -112,7 +112,7 @@ export function startNamespaceController(deps: NamespaceControllerDeps): AsyncDi
       discoveryErrors,
       deletionErrors,
       remaining,
-      now: formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 }),
+      now: formatTimeMs(now()),
     });
     if (conditions === undefined) return namespace;
     const status = { ...namespace.status, conditions };

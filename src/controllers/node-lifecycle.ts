@@ -2,7 +2,7 @@ import { leaseKind } from "../api/coordination/lease.kind.ts";
 import { keyOf, objectKey, refOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { formatTime } from "../api/machinery/time.ts";
+import { formatTimeMs } from "../api/machinery/time.ts";
 import { nodeKind } from "../api/v1/node.kind.ts";
 import type { Node } from "../api/v1/node.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
@@ -156,7 +156,7 @@ export function startNodeLifecycleController(
     deps.events?.record(referenceTo(pod), "Warning", "NodeNotReady", "Node is not ready");
   };
 
-  const time = (): string => formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 });
+  const time = (): string => formatTimeMs(now());
 
   const reconciler = startReconciler({ name: "node-lifecycle", reconcile, log, metrics });
   const listeners = [

@@ -8,6 +8,7 @@ import type { ObjectKey } from "../api/machinery/object-key.ts";
 import type { ApiClient } from "../client/client.ts";
 import type { Change, Informer } from "../client/informer.ts";
 import { controllerOf, controllerReference } from "../core/workloads/pods.ts";
+import { deleteThis } from "./delete-this.ts";
 import { OwnWrites } from "./own-writes.ts";
 
 const BY_CONTROLLER = "controller-uid";
@@ -111,13 +112,7 @@ export class Owned<T extends KubernetesObject> {
   /** Asks for the object's end. Until the watch shows more, it counts as terminating. */
   async delete(object: T, signal: AbortSignal): Promise<void> {
     const { uid } = object.metadata;
-    const preconditions = uid === undefined ? {} : { uid };
-    try {
-      await this.#client.delete(this.#informer.kind, object.metadata, { preconditions, signal });
-    } catch (error) {
-      if (!hasReason(error, "NotFound", "Conflict")) throw error;
-      return;
-    }
+    if (!(await deleteThis(this.#client, this.#informer.kind, object, { signal }))) return;
     // The watch may have been faster.
     if (this.#informer.get(keyOf(object))?.metadata.uid !== uid) return;
     const { resourceVersion: _, ...metadata } = object.metadata;

@@ -1,6 +1,6 @@
 import { keyOf } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { formatTime } from "../api/machinery/time.ts";
+import { formatTimeMs } from "../api/machinery/time.ts";
 import { nodeKind } from "../api/v1/node.kind.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
 import type { Pod } from "../api/v1/pod.ts";
@@ -108,7 +108,7 @@ export function startPodGcController(
     const { phase } = pod.status ?? {};
     if (phase === "Succeeded" || phase === "Failed") return;
     const { uid } = pod.metadata;
-    const at = formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 });
+    const at = formatTimeMs(now());
     const text = "PodGC: node no longer exists";
     const conditions = isOrphan ? [disruptionCondition("DeletionByPodGC", text, at)] : [];
     const body = { metadata: { uid }, status: { phase: "Failed", conditions } };

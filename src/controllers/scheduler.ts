@@ -1,7 +1,7 @@
 import { keyOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { formatTime } from "../api/machinery/time.ts";
+import { formatTimeMs } from "../api/machinery/time.ts";
 import { namespaceKind } from "../api/v1/namespace.kind.ts";
 import { nodeKind } from "../api/v1/node.kind.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
@@ -110,7 +110,7 @@ export function startScheduler(deps: SchedulerDeps): AsyncDisposable {
   const refuse = async (pod: Pod, message: string, signal: AbortSignal): Promise<void> => {
     const current = (pod.status?.conditions ?? []).find(({ type }) => type === "PodScheduled");
     if (current?.status === "False" && current.message === message) return;
-    const time = formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 });
+    const time = formatTimeMs(now());
     const condition = {
       type: "PodScheduled",
       status: "False",

@@ -1,7 +1,7 @@
 import { keyOf } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { formatTime } from "../api/machinery/time.ts";
+import { formatTimeMs } from "../api/machinery/time.ts";
 import { ipAddressKind } from "../api/networking/ipaddress.kind.ts";
 import { serviceCidrKind } from "../api/networking/servicecidr.kind.ts";
 import { SERVICE_CIDR_FINALIZER, SERVICE_CIDR_READY } from "../api/networking/servicecidr.ts";
@@ -96,7 +96,7 @@ export function startServiceCidrController(
     signal: AbortSignal,
     value: { readonly status: string; readonly reason: string; readonly message: string },
   ): Promise<ReconcileResult> => {
-    const lastTransitionTime = formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 });
+    const lastTransitionTime = formatTimeMs(now());
     const condition = { type: SERVICE_CIDR_READY, lastTransitionTime, ...value };
     const body = {
       metadata: { resourceVersion: metadata.resourceVersion },

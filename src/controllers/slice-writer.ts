@@ -8,6 +8,7 @@ import type { Change, Informer } from "../client/informer.ts";
 import type { ReconcileResult } from "../client/reconcile.ts";
 import { SERVICE_NAME_LABEL } from "../core/endpoints/slice-metadata.ts";
 import type { NewSlice } from "../core/endpoints/slices.ts";
+import { deleteThis } from "./delete-this.ts";
 import { OWN_WRITE_TTL_MS, OwnWrites } from "./own-writes.ts";
 
 const BY_SERVICE = "service-name";
@@ -111,14 +112,7 @@ export class SliceWriter {
   }
 
   async #remove(slice: EndpointSlice, signal: AbortSignal): Promise<void> {
-    const { uid } = slice.metadata;
-    const preconditions = uid === undefined ? {} : { uid };
-    try {
-      await this.#client.delete(endpointSliceKind, slice.metadata, { preconditions, signal });
-    } catch (error) {
-      // Another one of this name is none of ours to delete.
-      if (!hasReason(error, "NotFound", "Conflict")) throw error;
-    }
+    await deleteThis(this.#client, endpointSliceKind, slice, { signal });
     this.#own.deleted(slice);
   }
 }

@@ -1,7 +1,7 @@
 import { objectKey } from "../api/machinery/object-key.ts";
 import type { ObjectKey } from "../api/machinery/object-key.ts";
 import { hasReason } from "../api/machinery/status.ts";
-import { formatTime, parseTimestamp } from "../api/machinery/time.ts";
+import { formatTimeMs, parseTimestamp } from "../api/machinery/time.ts";
 import { nodeKind } from "../api/v1/node.kind.ts";
 import type { Node } from "../api/v1/node.ts";
 import { podKind } from "../api/v1/pod.kind.ts";
@@ -80,7 +80,7 @@ export function startTaintEvictionController(deps: TaintEvictionControllerDeps):
 
   const evict = async (pod: Pod, signal: AbortSignal): Promise<void> => {
     const { namespace = "", name, uid = "" } = pod.metadata;
-    const at = formatTime({ seconds: Math.floor(now() / 1000), nanos: 0 });
+    const at = formatTimeMs(now());
     const text = "Taint manager: deleting due to NoExecute taint";
     const condition = disruptionCondition("DeletionByTaintManager", text, at);
     const body = { metadata: { uid }, status: { conditions: [condition] } };

@@ -120,7 +120,10 @@ export function createResponder(deps: ResponderDeps, blocks: readonly ServerBloc
     rotation = rotation < MAX_ROTATION ? rotation + TURN : 0;
     const maxBytes = maxReplyBytes(parsed.edns, protocol);
     const asker: Asker = {
-      address: parseIpAddress(peer.address),
+      // Read when it is wanted, which few answers do.
+      get address() {
+        return parseIpAddress(peer.address);
+      },
       port: peer.port,
       protocol: protocol === "udp" ? "udp" : "tcp",
     };

@@ -18,7 +18,7 @@ import type { Reply } from "../core/dns/reply.ts";
 import { redirectAlias, restoreReply, rewriteQuestion } from "../core/dns/rewrite.ts";
 import type { RewriteRule, Rewritten } from "../core/dns/rewrite.ts";
 import { answerFromTemplates } from "../core/dns/template.ts";
-import type { Template } from "../core/dns/template.ts";
+import type { Template, Templated } from "../core/dns/template.ts";
 import { upstreamOptions } from "../core/dns/upstream-options.ts";
 import type { Asker } from "../core/dns/upstream-options.ts";
 import type { Forwarded, Forwarder } from "./forwarder.ts";
@@ -171,6 +171,15 @@ function withShape(block: ServerBlock, step: Step, { question }: Query): Step {
   return { ...step, answers: ordered, ...(isBare ? { authority: [], additional: [] } : {}) };
 }
 
+function templatedAnswer(
+  { templates = [] }: ServerBlock,
+  { id, question }: Query,
+  { asker }: AnswerShape,
+): Templated | undefined {
+  if (templates.length === 0) return undefined;
+  return answerFromTemplates(question, { id, remote: asker.address ?? "" }, templates);
+}
+
 /** @param aliases how many CNAMEs of templates lead here. */
 function answerNamed(
   block: ServerBlock,
@@ -179,8 +188,7 @@ function answerNamed(
   aliases = 0,
 ): Step | Promise<Step> {
   const { question } = query;
-  const asker = { id: query.id, remote: shape.asker.address ?? "" };
-  const templated = answerFromTemplates(question, asker, block.templates ?? []);
+  const templated = templatedAnswer(block, query, shape);
   if (templated !== undefined) {
     const step: Step = { ...templated, by: "template" };
     const cname = step.answers?.at(-1)?.data;

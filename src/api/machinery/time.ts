@@ -41,6 +41,11 @@ export function formatTime(time: Timestamp): string {
   return `${wholeSeconds(time)}Z`;
 }
 
+/** The same of milliseconds since 1970. */
+export function formatTimeMs(ms: number): string {
+  return formatTime({ seconds: Math.floor(ms / 1000), nanos: 0 });
+}
+
 /** metav1.MicroTime: UTC with microseconds, e.g. `2026-01-02T03:04:05.000000Z`. */
 export function formatMicroTime(time: Timestamp): string {
   const micros = Math.trunc(time.nanos / 1000);

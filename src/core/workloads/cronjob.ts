@@ -3,7 +3,7 @@ import type { CronSchedule, OffsetAt } from "../../api/batch/cron-schedule.ts";
 import type { CronJob, CronJobStatus } from "../../api/batch/cronjob.ts";
 import type { Job } from "../../api/batch/job.ts";
 import type { Draft } from "../../api/machinery/metadata.ts";
-import { formatTime } from "../../api/machinery/time.ts";
+import { formatTimeMs } from "../../api/machinery/time.ts";
 import { controllerReference, msOf } from "./pods.ts";
 
 export interface CronJobObserved {
@@ -95,7 +95,7 @@ export function started(status: CronJobStatus, made: Job, dueMs: number): CronJo
   return {
     ...status,
     active: [...(status.active ?? []), referenceOf(made)],
-    lastScheduleTime: timeOf(dueMs),
+    lastScheduleTime: formatTimeMs(dueMs),
   };
 }
 
@@ -127,7 +127,7 @@ function observedStatus(
   const status = {
     ...old,
     active,
-    ...(lastMs === -Infinity ? {} : { lastSuccessfulTime: timeOf(lastMs) }),
+    ...(lastMs === -Infinity ? {} : { lastSuccessfulTime: formatTimeMs(lastMs) }),
   };
   return { status, news };
 }
@@ -223,8 +223,4 @@ function isFinished(job: Job): boolean {
 function referenceOf({ metadata }: Job): ActiveRef {
   const { name, namespace, uid, resourceVersion } = metadata;
   return { kind: "Job", apiVersion: "batch/v1", name, namespace, uid, resourceVersion };
-}
-
-function timeOf(ms: number): string {
-  return formatTime({ seconds: Math.floor(ms / 1000), nanos: 0 });
 }

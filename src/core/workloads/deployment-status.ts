@@ -4,7 +4,7 @@ import type {
   DeploymentStatus,
 } from "../../api/apps/deployment.ts";
 import type { ReplicaSet } from "../../api/apps/replicaset.ts";
-import { formatTime } from "../../api/machinery/time.ts";
+import { formatTimeMs } from "../../api/machinery/time.ts";
 import { wantedOf } from "./deployment.ts";
 import { msOf } from "./pods.ts";
 import { paceOf } from "./rolling.ts";
@@ -39,7 +39,7 @@ export function planDeploymentStatus(observed: DeploymentStatusObserved): Deploy
   const { deployment, fresh, olds, nowMs } = observed;
   const { spec, status: old = {}, metadata } = deployment;
   const { conditions: said = [] } = old;
-  const time = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
+  const time = formatTimeMs(nowMs);
   const counts = countsOf(deployment, fresh, olds);
   const deadline = spec.progressDeadlineSeconds ?? NO_DEADLINE;
   const hasDeadline = deadline !== NO_DEADLINE;

@@ -1,5 +1,5 @@
 import { labelRequirementsOf, matchesLabels } from "../../api/machinery/label-selector.ts";
-import { formatTime } from "../../api/machinery/time.ts";
+import { formatTimeMs } from "../../api/machinery/time.ts";
 import type {
   PodDisruptionBudget,
   PodDisruptionBudgetStatus,
@@ -53,7 +53,6 @@ export function planDisruption(observed: DisruptionObserved): DisruptionPlan {
       isReady(pod),
   ).length;
   const allowed = expected <= 0 ? 0 : Math.max(0, healthy - desired);
-  const old = budget.status?.conditions ?? [];
   const status: PodDisruptionBudgetStatus = {
     observedGeneration: budget.metadata.generation,
     ...(Object.keys(evicted).length === 0 ? {} : { disruptedPods: evicted }),
@@ -61,10 +60,7 @@ export function planDisruption(observed: DisruptionObserved): DisruptionPlan {
     currentHealthy: healthy,
     desiredHealthy: desired,
     expectedPods: expected,
-    conditions: [
-      ...old.filter(({ type }) => type !== "DisruptionAllowed"),
-      disruptionCondition(budget, allowed, nowMs),
-    ],
+    conditions: disruptionConditions(budget, allowed, nowMs),
   };
   const times = Object.values(evicted).map(
     (time) => (msOf(time) ?? 0) + DELETION_TIMEOUT_MS - nowMs,
@@ -72,23 +68,24 @@ export function planDisruption(observed: DisruptionObserved): DisruptionPlan {
   return { status, againAfterMs: times.length === 0 ? undefined : Math.max(0, Math.min(...times)) };
 }
 
-/** Says whether any Pod may be evicted. */
-export function disruptionCondition(
+/** A budget's conditions, among them whether any Pod may be evicted. */
+export function disruptionConditions(
   { metadata, status }: PodDisruptionBudget,
   allowed: number,
   nowMs: number,
-): NonNullable<PodDisruptionBudgetStatus["conditions"]>[number] {
+): NonNullable<PodDisruptionBudgetStatus["conditions"]> {
   const said = allowed > 0 ? "True" : "False";
-  const old = status?.conditions?.find(({ type }) => type === "DisruptionAllowed");
-  const now = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
-  return {
+  const all = status?.conditions ?? [];
+  const old = all.find(({ type }) => type === "DisruptionAllowed");
+  const condition = {
     type: "DisruptionAllowed",
     status: said,
     observedGeneration: metadata.generation,
-    lastTransitionTime: old?.status === said ? old.lastTransitionTime : now,
+    lastTransitionTime: old?.status === said ? old.lastTransitionTime : formatTimeMs(nowMs),
     reason: allowed > 0 ? "SufficientPods" : "InsufficientPods",
     message: "",
   };
+  return [...all.filter(({ type }) => type !== condition.type), condition];
 }
 
 function expectations({ budget, pods, scaleOf }: DisruptionObserved): {

@@ -1,6 +1,6 @@
 import type { Job, JobCondition, JobStatus } from "../../api/batch/job.ts";
 import type { Draft } from "../../api/machinery/metadata.ts";
-import { formatTime } from "../../api/machinery/time.ts";
+import { formatTimeMs } from "../../api/machinery/time.ts";
 import type { Pod } from "../../api/v1/pod.ts";
 import { countJob, formatIndexes, indexOf } from "./job-counts.ts";
 import type { JobCounts } from "./job-counts.ts";
@@ -52,7 +52,7 @@ function endOf({ status }: Job): JobCondition | undefined {
 export function planJob({ job, pods, nowMs }: JobObserved): JobPlan {
   const { spec, status: old = {}, metadata } = job;
   const active = pods.filter(isActive);
-  const time = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
+  const time = formatTimeMs(nowMs);
   const counts = countJob(job, pods);
   const isSuspended = spec.suspend === true;
   const startTime = isSuspended ? undefined : (old.startTime ?? time);

@@ -1,7 +1,7 @@
 import type { Pod } from "../../api/v1/pod.ts";
 import type { ReplicaSetStatus } from "../../api/apps/replicaset.ts";
 import { matchesLabelMap } from "../../api/machinery/label-selector.ts";
-import { formatTime } from "../../api/machinery/time.ts";
+import { formatTimeMs } from "../../api/machinery/time.ts";
 import { countPods, inOrderOfDeletion, isActive } from "./pods.ts";
 
 export interface ReplicasObserved {
@@ -77,7 +77,7 @@ export function withFailure(
   const before = conditions.find(({ type }) => type === "ReplicaFailure");
   if (failure !== undefined && before !== undefined) return status;
   const others = conditions.filter((one) => one !== before);
-  const lastTransitionTime = formatTime({ seconds: Math.floor(nowMs / 1000), nanos: 0 });
+  const lastTransitionTime = formatTimeMs(nowMs);
   const all =
     failure === undefined
       ? others

@@ -1,3 +1,5 @@
+import type { Socket } from "node:net";
+
 /** What goes over a stream for one client's datagrams: a datagram, or why there will be none. */
 export interface Frame {
   readonly kind: "datagram" | "error";
@@ -16,6 +18,15 @@ export function encodeFrame({ kind, payload }: Frame): Buffer {
   header.writeUInt8(KINDS.indexOf(kind), 0);
   header.writeUInt16BE(cut.length, 1);
   return Buffer.concat([header, cut]);
+}
+
+/** Of what has not gone over a stream yet; datagrams beyond it are dropped, as networks do. */
+const MAX_WAITING_BYTES = 1_048_576;
+
+/** Sends a frame, unless too much waits already. */
+export function sendFrame(stream: Socket, frame: Frame): void {
+  if (!stream.destroyed && stream.writableLength < MAX_WAITING_BYTES)
+    stream.write(encodeFrame(frame));
 }
 
 /** Takes a stream apart into frames; holds less than one. */

@@ -3,10 +3,7 @@ import type { Socket } from "node:net";
 import { ipFamilyOf } from "../../net/address.ts";
 import type { IpAddress } from "../../net/address.ts";
 import { formatHostPort } from "../../net/host-port.ts";
-import { encodeFrame, FrameReader } from "./datagram-frames.ts";
-
-/** Of what nobody has read yet; datagrams beyond it are dropped, as networks do. */
-const MAX_WAITING_BYTES = 1_048_576;
+import { FrameReader, sendFrame } from "./datagram-frames.ts";
 
 /**
  * Sends the datagrams that come over a stream to an address, from a port of their own, and those that come back the other
@@ -18,15 +15,12 @@ export function joinUdp(
 ): void {
   const far = createSocket(ipFamilyOf(to.address) === "IPv6" ? "udp6" : "udp4");
   const reader = new FrameReader();
-  const tell = (kind: "datagram" | "error", payload: Buffer): void => {
-    if (!near.destroyed && near.writableLength < MAX_WAITING_BYTES)
-      near.write(encodeFrame({ kind, payload }));
-  };
   far.on("message", (datagram) => {
-    tell("datagram", datagram);
+    sendFrame(near, { kind: "datagram", payload: datagram });
   });
   far.on("error", (error) => {
-    tell("error", Buffer.from(reasonOf(error, formatHostPort(to.address, to.port))));
+    const payload = Buffer.from(reasonOf(error, formatHostPort(to.address, to.port)));
+    sendFrame(near, { kind: "error", payload });
   });
   // Nothing of the stream is read before the socket takes datagrams.
   far.connect(to.port, to.address, () => {

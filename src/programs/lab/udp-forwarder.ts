@@ -2,19 +2,17 @@ import { createSocket } from "node:dgram";
 import type { RemoteInfo } from "node:dgram";
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { encodeFrame, FrameReader } from "./datagram-frames.ts";
+import { FrameReader, sendFrame } from "./datagram-frames.ts";
 import type { Dial, Forwarder } from "./forwarder.ts";
 
 /** Half as long as the kernel remembers a connection of UDP that both sides have used. */
 const IDLE_MS = 60_000;
 const MAX_CLIENTS = 256;
-/** Of what has not gone over a client's stream yet; datagrams beyond it are dropped, as networks do. */
-const MAX_WAITING_BYTES = 1_048_576;
 /** The same trouble is told so often. */
 const TELL_EVERY_MS = 10_000;
 
 export interface UdpForwarderDeps {
-  /** Opens a stream for the datagrams of one client, as {@link encodeFrame} has them. */
+  /** Opens a stream for the datagrams of one client, as {@link sendFrame} has them. */
   readonly dial: Dial;
   /** Takes what goes wrong, to be told to the user. */
   readonly tell: (trouble: string) => void;
@@ -95,8 +93,7 @@ export async function startUdpForwarder(
     client.usedMs = performance.now();
     clients.delete(name);
     clients.set(name, client);
-    if (client.far.writableLength < MAX_WAITING_BYTES)
-      client.far.write(encodeFrame({ kind: "datagram", payload }));
+    sendFrame(client.far, { kind: "datagram", payload });
   });
   const looking = setInterval(() => {
     const sinceMs = performance.now() - idleMs;
